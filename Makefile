@@ -1,0 +1,37 @@
+# Two commands: `make demo` runs the whole pipeline on built-in corpora, `make test` all checks.
+# Needs python3 >= 3.11 with venv, and make. Another torch build: `make demo TORCH_INDEX=https://...`
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+
+.PHONY: demo test soak lint clean
+
+demo: $(VENV)/.installed
+	$(BIN)/gendata run
+
+test: lint
+	$(BIN)/python -m pytest -m "not soak"
+
+# the long versions of the durability and fuzz tests
+soak: $(VENV)/.installed
+	$(BIN)/python -m pytest -m soak
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "not soak" -k "not pipeline and not kill and not wheel"
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# torch first and alone: a looser pin, or another index, would pull gigabytes of CUDA
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(PIP) install -c constraints.txt -e ".[demo,dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) artifacts .gendata

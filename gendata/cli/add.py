@@ -1,0 +1,66 @@
+"""gendata add."""
+
+import re
+from pathlib import Path
+
+import click
+
+from gendata.cli._shared import emit, expected_errors, note, project
+from gendata.errors import GendataError
+
+
+@click.command()
+@click.argument("path", metavar="PATH")
+@click.option(
+    "--origin",
+    type=click.Choice(["real", "generated", "unknown"]),
+    help="Where all of it came from; nothing is guessed.",
+)
+@click.option("--name", help="Name of the source (default: from PATH).")
+@click.option(
+    "--map",
+    "mapping",
+    metavar="text=body,label=y",
+    help="Columns of a table: text, image, label, license, split, origin.",
+)
+@click.option("--license", "license_", help="License that holds where an item states none.")
+@click.option("--no-dedup", is_flag=True, help="Keep near copies (for logs); equal content is still one item.")
+@click.option("--dry-run", is_flag=True, help="Show five rows as they would be read, change nothing.")
+@expected_errors
+def add(
+    *,
+    path: str,
+    origin: str | None,
+    name: str | None,
+    mapping: str | None,
+    license_: str | None,
+    no_dedup: bool,
+    dry_run: bool,
+) -> None:
+    """Add a folder, a table (jsonl, csv, parquet) or a built-in corpus to params.yaml.
+
+    \b
+    gendata add photos/ --origin real --license CC-BY-4.0
+    gendata add chats.jsonl --origin generated --map text=body,label=topic
+    gendata add mnist5k --origin real
+    """
+    from gendata import sources
+
+    here = project()
+    entry = sources.entry(
+        here.root, path, origin=origin, mapping=_mapping(mapping), license_=license_, dedup=not no_dedup
+    )
+    chosen = name or re.sub(r"[^a-z0-9_-]+", "-", Path(path).stem.lower()).strip("-_") or "source"
+    emit(sources.preview(here, chosen, entry), None, sources.PREVIEW)
+    if dry_run:
+        note("dry run: params.yaml is unchanged")
+        return
+    sources.write(here, chosen, entry)
+    note(f"added source {chosen} to params.yaml; `gendata run` reads it")
+
+
+def _mapping(text: str | None) -> dict[str, str]:
+    pairs = [p.split("=", 1) for p in (text or "").split(",") if p.strip()]
+    if any(len(p) != 2 for p in pairs):
+        raise GendataError(f"--map takes column pairs like text=body,label=y, not {text!r}")
+    return {key.strip(): value.strip() for key, value in pairs}

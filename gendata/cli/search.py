@@ -1,0 +1,73 @@
+"""gendata search."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gendata.cli._shared import emit, expected_errors, format_option, note, project, short
+from gendata.errors import QueryError
+
+COLUMNS = ("score", "id", "modality", "origin", "source", "uri", "text")
+
+
+@click.command()
+@click.argument("query", required=False)
+@click.option("--image", metavar="FILE|ID", help="Search images that look like this one.")
+@click.option("-n", "count", default=10, show_default=True, type=click.IntRange(1, 10_000), help="How many items.")
+@click.option("--mode", type=click.Choice(["hybrid", "semantic", "keyword"]), default="hybrid", show_default=True)
+@click.option("--modality", type=click.Choice(["text", "image", "audio", "record"]))
+@click.option("--origin", type=click.Choice(["real", "generated", "unknown", "any"]), default="any", show_default=True)
+@click.option("--source", help="Only items of this source.")
+@click.option("--where", metavar="SQL", help="Only items for which this SQL condition over `items` holds.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page with snippets and thumbnails."
+)
+@format_option
+@expected_errors
+def search(
+    *, query: str | None, image: str | None, html: Path | None, format_: str | None, count: int, **filters: Any
+) -> None:
+    """Find items by meaning and keyword together; images by caption or by --image.
+
+    \b
+    gendata search "how do I read a file line by line"
+    gendata search "weak reference" --mode keyword --source pydocs
+    gendata search "digit seven" --modality image --html hits.html
+    gendata search --image drawing.png -n 20
+    gendata search "parse a date" --where "quality > 0.8 AND split = 'train'"
+    """
+    here = project()
+    if query is None and image is None:
+        raise click.UsageError("give a query, or an image with --image")
+    found = here.search(query, image=_image(here, image) if image else None, n=count, **filters)
+    for message in found.messages:
+        note(message)
+    rows = [hit.row() for hit in found.hits]
+    if html is not None:
+        from gendata.cli import _html
+
+        _html.write(html, f"search: {query or image}", [(row, here.lookup.content) for row in rows])
+        note(f"page written to {html}")
+    shown = format_ in {None, "table"}
+    emit([{**row, "id": short(row["id"])} for row in rows] if shown and _terminal(format_) else rows, format_, COLUMNS)
+
+
+def _terminal(format_: str | None) -> bool:
+    import sys
+
+    return format_ == "table" or sys.stdout.isatty()
+
+
+def _image(here: Any, key: str) -> bytes:
+    """The bytes of an image file, or of an item by its id."""
+    path = Path(key)
+    if path.exists():
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise QueryError(f"{path}: {error.strerror}") from None
+    data, media_type = here.lookup.content(here.lookup.resolve(key))
+    if not media_type.startswith("image/"):
+        raise QueryError(f"{key} is {media_type}, not an image")
+    return bytes(data)

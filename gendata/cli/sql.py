@@ -1,0 +1,47 @@
+"""gendata sql."""
+
+from pathlib import Path
+
+import click
+
+from gendata.cli._shared import emit, expected_errors, format_option, note, project
+from gendata.errors import QueryError
+
+
+@click.command()
+@click.argument("query", required=False)
+@click.option("-f", "--file", "file", type=click.Path(path_type=Path, dir_okay=False), help="Read the query from FILE.")
+@click.option(
+    "--attach", multiple=True, metavar="NAME=FILE", help="Join your own .csv, .jsonl or .parquet as table NAME."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to FILE (.parquet or .csv)."
+)
+@format_option
+@expected_errors
+def sql(query: str | None, file: Path | None, attach: tuple[str, ...], out: Path | None, format_: str | None) -> None:
+    """Ask one SELECT over items, passages, rejected and sources (DuckDB SQL, read-only, sandboxed).
+
+    \b
+    gendata sql "SELECT source, count(*) FROM items GROUP BY 1"
+    gendata sql "SELECT reason, count(*) FROM rejected GROUP BY 1"
+    gendata sql "SELECT id, meta->>'$.module' AS module FROM items WHERE source = 'pydocs' LIMIT 5"
+    gendata sql "SELECT * FROM items JOIN mine USING (id)" --attach mine=scores.csv
+    """
+    from gendata.search import sql as engine
+
+    if (query is None) == (file is None):
+        raise click.UsageError("give a query, or a file of one with -f")
+    try:
+        text = query if query is not None else Path(file or "").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise QueryError(f"{file}: {error}") from None
+    pairs = dict(a.split("=", 1) for a in attach if "=" in a)
+    if len(pairs) != len(attach):
+        raise click.UsageError("--attach takes NAME=FILE, each name once")
+    result = project().sql(text, tables={name: engine.read_attachment(Path(path)) for name, path in pairs.items()})
+    if out is None:
+        emit(result.to_pylist(), format_)
+    else:
+        engine.write_result(result, out)
+        note(f"{result.num_rows} rows written to {out}")

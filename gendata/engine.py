@@ -1,0 +1,93 @@
+"""map_shards: one function over many shards, here on local processes, and progress on stderr."""
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Progress:
+    """A count on stderr for work that takes longer than ``after`` seconds: silent before that.
+
+    On a terminal the line is redrawn twice a second; elsewhere a line is added every ten seconds.
+    """
+
+    def __init__(self, label: str, total: int | None = None, unit: str = "items", after: float = 2.0) -> None:
+        self.label, self.total, self.unit, self.after = label, total, unit, after
+        self.done = 0
+        self._start = time.monotonic()
+        self._tty = sys.stderr.isatty()
+        self._next = self._start + after
+        self._shown = False
+
+    def add(self, n: int = 1) -> None:
+        """``n`` more are done."""
+        self.done += n
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + (0.5 if self._tty else 10.0)
+            self._print(now)
+
+    def _print(self, now: float) -> None:
+        elapsed = max(now - self._start, 1e-9)
+        of = f"/{self.total}" if self.total else ""
+        left = f", {(self.total - self.done) * elapsed / self.done:.0f} s left" if self.total and self.done else ""
+        line = f"{self.label}: {self.done}{of} {self.unit}, {self.done / elapsed:.0f}/s{left}"
+        sys.stderr.write(f"\r\x1b[K{line}" if self._tty else f"{line}\n")
+        sys.stderr.flush()
+        self._shown = True
+
+    def close(self) -> None:
+        """End the line, if one was shown."""
+        if self._shown and self._tty:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def map_shards(fn: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, label: str, workers: int = 0) -> list[R]:
+    """``[fn(*job) for job in jobs]`` over processes, in order. ``fn`` is top-level and picklable.
+
+    ``workers`` 0 means every core. One job or one worker runs in this process. The first error
+    of a job is raised here as it was; jobs not yet started are dropped.
+    """
+    return list(imap_shards(fn, jobs, label=label, workers=workers))
+
+
+def imap_shards(fn: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, label: str, workers: int = 0) -> Iterator[R]:
+    """Like ``map_shards``, but yields each result as soon as it and all before it are done."""
+    workers = min(workers or cores(), len(jobs))
+    with Progress(label, len(jobs), "shards") as progress:
+        if workers <= 1:
+            yield from _counted((fn(*job) for job in jobs), progress)
+            return
+        # spawn: forking a process whose Arrow threads run is not safe
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+            futures = [pool.submit(fn, *job) for job in jobs]
+            try:
+                yield from _counted((f.result() for f in futures), progress)
+            finally:
+                for f in futures:
+                    f.cancel()
+
+
+def _counted(results: Iterable[R], progress: Progress) -> Iterator[R]:
+    for result in results:
+        progress.add()
+        yield result

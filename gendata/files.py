@@ -1,0 +1,233 @@
+"""Parquet shards, JSON and locks on disk: atomic, byte-stable, durable.
+
+A stage writes into ``.gendata/work`` and renames the finished folder into its out; what a kill
+leaves behind is removed by the next run. The same rows always give the same Parquet bytes,
+however they arrive: row groups are cut by the rows themselves.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gendata.errors import StoreError
+from gendata.items import to_table
+
+WORK = Path(".gendata")
+"""Caches and half-done output, relative to the project root; deletable at any time."""
+
+GROUP_ROWS, GROUP_BYTES = 1024, 16 << 20
+"""A row group is closed at this many rows or bytes, whichever comes first."""
+
+SHARD_MIN_ROWS, SHARD_MEAN_ROWS, SHARD_MAX_ROWS, SHARD_BYTES = 1024, 2048, 8192, 128 << 20
+"""Ingest shards end at an item whose id says so (1 in SHARD_MEAN_ROWS), so that rows added before
+do not shift later boundaries; the limits bound the size of a shard."""
+
+
+class RowGroupWriter:
+    """Writes rows of one schema into one Parquet file with row groups fixed by content."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._rows: list[Mapping[str, Any]] = []
+        self._bytes = 0
+        self._writer = pq.ParquetWriter(
+            path, schema, compression="zstd", compression_level=3, version="2.6", write_statistics=True
+        )
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """One more row."""
+        self._rows.append(row)
+        self._bytes += row_bytes(row)
+        if len(self._rows) >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(to_table(self._rows, self._schema), row_group_size=GROUP_ROWS)
+        self._rows, self._bytes = [], 0
+
+    def close(self) -> None:
+        """Write what is buffered and the footer."""
+        self._flush()
+        self._writer.close()
+
+
+def row_bytes(row: Mapping[str, Any]) -> int:
+    """About the memory that the row's texts and blobs take."""
+    return 64 + sum(len(v) for v in row.values() if isinstance(v, (str, bytes)))
+
+
+class ShardWriter:
+    """Writes rows into ``folder/00000.parquet`` and on; boundaries depend on the ids (see above)."""
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._schema = folder, schema
+        self._writer: RowGroupWriter | None = None
+        self._shard, self._rows, self._bytes = 0, 0, 0
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """One more row; it must have an ``id`` of hex digits."""
+        if self._writer is None:
+            self._writer = RowGroupWriter(shard_path(self._folder, self._shard), self._schema)
+        self._writer.write(row)
+        self._rows += 1
+        self._bytes += row_bytes(row)
+        by_content = self._rows >= SHARD_MIN_ROWS and int(row["id"][:8], 16) % SHARD_MEAN_ROWS == 0
+        if by_content or self._rows >= SHARD_MAX_ROWS or self._bytes >= SHARD_BYTES:
+            self.close()
+
+    def close(self) -> None:
+        """End the open shard, if there is one."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer, self._rows, self._bytes = None, 0, 0
+            self._shard += 1
+
+
+def shard_path(folder: Path, index: int) -> Path:
+    """``folder/00017.parquet``: the same index is the same shard in every stage."""
+    return folder / f"{index:05d}.parquet"
+
+
+def shards(folder: Path) -> list[Path]:
+    """The shards of one source, in order. Raises StoreError if one is missing in between."""
+    found = sorted(folder.glob("[0-9]*.parquet"))
+    if [p.name for p in found] != [shard_path(folder, i).name for i in range(len(found))]:
+        raise StoreError(f"{folder}: shards are not numbered 0 to {len(found) - 1}; run `gendata run` again")
+    return found
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> int:
+    """Rows to one Parquet file with fixed row groups; the number of rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer, count = RowGroupWriter(path, schema), 0
+    for row in rows:
+        writer.write(row)
+        count += 1
+    writer.close()
+    return count
+
+
+def iter_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The row groups of a Parquet file, a batch at a time: memory stays bounded."""
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                for batch in file.read_row_group(group, columns=list(columns) if columns else None).to_batches():
+                    if batch.num_rows:
+                        yield batch
+    except (pa.ArrowInvalid, FileNotFoundError) as error:
+        raise StoreError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from error
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A whole Parquet file; for tables that are small by nature (decisions, tags, rejects)."""
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.read(columns=list(columns) if columns else None)
+    except (pa.ArrowInvalid, FileNotFoundError) as error:
+        raise StoreError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from error
+
+
+@contextlib.contextmanager
+def output(out: Path) -> Iterator[Path]:
+    """An empty folder in ``.gendata/work`` that becomes ``out`` when the block ends well.
+
+    ``out`` never holds a part of a result: it is absent or whole, also after a kill.
+    """
+    name = "-".join(out.parts[-3:]).replace(os.sep, "")
+    work = WORK / "work" / name
+    work.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    yield work
+    for path in sorted(work.rglob("*")):
+        if path.is_file():
+            fsync(path)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.exists():
+        shutil.rmtree(out)
+    try:
+        work.rename(out)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.move(work, out)  # .gendata on another file system: not atomic, but DVC restarts a killed stage
+    fsync(out.parent)
+
+
+def fsync(path: Path) -> None:
+    """Force a file or a folder to disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_json(path: Path, value: object) -> None:
+    """JSON with sorted keys, written beside and renamed: durable, never half there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    fsync(part)
+    part.replace(path)
+    fsync(path.parent)
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file. Raises StoreError if it is absent or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{path}: not found") from None
+    except ValueError as error:
+        raise StoreError(f"{path}: not valid JSON: {error}") from None
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on ``path``; waits for another holder. The kernel frees it on a kill."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def kept_batches(items: Path, decisions: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The kept rows of one ingest shard, a row group at a time.
+
+    ``decisions`` is the dedup shard of the same index. Raises StoreError where the two do not
+    hold the same rows: then one of them is from another run.
+    """
+    for batch, decided in aligned_batches(items, decisions, columns):
+        kept = batch.filter(decided["kept"])
+        if kept.num_rows:
+            yield kept
+
+
+def aligned_batches(
+    items: Path, decisions: Path, columns: Sequence[str] | None = None
+) -> Iterator[tuple[pa.RecordBatch, pa.Table]]:
+    """Every row group of an ingest shard with its decisions, compared id by id."""
+    decided = read_table(decisions)
+    names = None if columns is None else ["id", *(c for c in columns if c != "id")]
+    at = 0
+    for batch in iter_batches(items, names):
+        part = decided.slice(at, batch.num_rows)
+        at += batch.num_rows
+        if not part["id"].combine_chunks().equals(batch["id"]):
+            raise StoreError(f"{decisions} does not describe the rows of {items}; run `gendata run` again")
+        yield batch, part
+    if at != decided.num_rows:
+        raise StoreError(f"{decisions} has {decided.num_rows} rows, {items} has {at}; run `gendata run` again")

@@ -1,0 +1,181 @@
+"""What an item is: Arrow schemas of every stage, content ids, origins, uris.
+
+Content is written once, by ingest; later stages write only what they add, keyed by ``id``.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+ORIGINS = ("generated", "unknown", "real")
+"""From the least to the most trusted: equal content of several origins merges to the leftmost."""
+
+MODALITIES = ("text", "image", "audio", "record")
+
+ITEM_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("modality", pa.string(), nullable=False),
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("file_sha256", pa.string()),
+        pa.field("parents", pa.list_(pa.string())),
+        pa.field("media_type", pa.string()),
+        pa.field("text", pa.large_string()),
+        pa.field("text_origin", pa.string()),
+        pa.field("data", pa.large_binary()),
+        pa.field("label", pa.string()),
+        pa.field("license", pa.string()),
+        pa.field("source_split", pa.string()),
+        pa.field("meta", pa.string()),
+    ]
+)
+"""What ingest writes. ``source_split`` is the split as the source states it; ``tag`` decides."""
+
+REJECT_SCHEMA = pa.schema(
+    [pa.field(name, pa.string(), nullable=False) for name in ("source", "uri", "stage", "reason", "detail")]
+)
+
+DECISION_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("kept", pa.bool_(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("kept_id", pa.string(), nullable=False),
+        pa.field("score", pa.float64()),
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("copies", pa.int64(), nullable=False),
+        pa.field("conflict_id", pa.string()),
+    ]
+)
+"""One row per ingested row. ``conflict_id`` names the item of another origin that it (nearly) equals."""
+
+TAG_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("lang", pa.string()),
+        pa.field("lang_score", pa.float32()),
+        pa.field("quality", pa.float32()),
+        pa.field("n_chars", pa.int64()),
+        pa.field("n_words", pa.int64()),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("pii", pa.list_(pa.string())),
+        pa.field("tags", pa.list_(pa.string())),
+        pa.field("split", pa.string(), nullable=False),
+    ]
+)
+
+VECTOR_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("part", pa.int32(), nullable=False),
+        pa.field("start", pa.int64()),
+        pa.field("end", pa.int64()),
+        pa.field("vector", pa.list_(pa.float32()), nullable=False),
+    ]
+)
+"""What embed writes: passages of the text with offsets in code points, and part 0 of an image
+(``start`` and ``end`` null), whose caption's passages start at part 1."""
+
+
+def content_id(content: bytes | str) -> str:
+    """The id of an item: sha256 hex of its bytes, of the UTF-8 bytes of a text."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys and no white space: equal values give equal strings."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One item on its way out of a reader. ``id`` follows from the content; see ITEM_SCHEMA."""
+
+    modality: str
+    uri: str
+    media_type: str
+    text: str | None = None
+    data: bytes | None = None
+    text_origin: str | None = None
+    file_sha256: str | None = None
+    parents: tuple[str, ...] = ()
+    origin: str | None = None
+    label: str | None = None
+    license: str | None = None
+    source_split: str | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Sha256 of what the item is: its original bytes, or its text where it has none."""
+        return content_id(self.data if self.data is not None else self.text or "")
+
+    def row(self, source: str, origin: str, license_: str | None) -> dict[str, Any]:
+        """As a row of ITEM_SCHEMA; ``origin`` and ``license_`` hold where the item states none."""
+        return {
+            "id": self.id,
+            "modality": self.modality,
+            "origin": self.origin or origin,
+            "source": source,
+            "uri": self.uri,
+            "file_sha256": self.file_sha256,
+            "parents": list(self.parents),
+            "media_type": self.media_type,
+            "text": self.text,
+            "text_origin": self.text_origin,
+            "data": self.data,
+            "label": self.label,
+            "license": self.license or license_,
+            "source_split": self.source_split,
+            "meta": canonical_json(self.meta),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A unit that could not be read: where it is, a short reason code, one line of detail."""
+
+    uri: str
+    reason: str
+    detail: str
+
+
+def to_table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows to a table of the schema; a value of the wrong type raises, nothing is cast silently."""
+    rows = list(rows)
+    return pa.table({f.name: pa.array([r[f.name] for r in rows], f.type) for f in schema}, schema=schema)
+
+
+_RESERVED = frozenset("%#!")
+
+
+def encode_uri(path: str | bytes) -> str:
+    """A path as a printable, reversible uri.
+
+    ``%``, ``#``, ``!``, control characters (and line separators) and undecodable bytes are
+    percent-encoded; spaces, quotes and emoji stay as they are.
+    """
+    text = path.decode("utf-8", "surrogateescape") if isinstance(path, bytes) else path
+    return "".join(
+        "".join(f"%{b:02X}" for b in c.encode("utf-8", "surrogateescape"))
+        if c in _RESERVED or unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"}
+        else c
+        for c in text
+    )
+
+
+def decode_uri(uri: str) -> bytes:
+    """The bytes of the path that ``encode_uri`` was given."""
+    parts = re.split(r"%([0-9A-F]{2})", uri)
+    return b"".join(bytes.fromhex(p) if i % 2 else p.encode() for i, p in enumerate(parts))

@@ -1,0 +1,189 @@
+"""Run the pipeline through DVC and say what happened: ``gendata run`` and ``gendata status``."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gendata import files, template
+from gendata.errors import ProjectError, StoreError
+from gendata.project import Project
+from gendata.store import STORES
+from gendata.store.head import Store
+
+_NOISE = (
+    "> ",
+    "Updating lock file",
+    "Generating lock file",
+    "Use `dvc push`",
+    "To track the changes",
+    "git add",
+    "To enable auto",
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run left behind: counts over all sources."""
+
+    enumerated: int
+    read: int
+    rejected: dict[str, int]
+    dropped: dict[str, int]
+    kept: int
+    stores: dict[str, int]
+
+
+def run(project: Project, stages: Sequence[str] = (), *, force: bool = False, say: Callable[[str], None]) -> list[str]:
+    """``dvc repro`` in the project; the names of the stages that ran. Raises ProjectError if one fails.
+
+    ``say`` gets each line worth reading. Stages write their progress to stderr themselves.
+    """
+    project.validate()
+    _prepare(project, say)
+    forced = _unbuilt(project)
+    ran = _repro(project, [*stages, *(["--force"] if force else [])], say)
+    if forced and "store" not in ran and (not stages or "store" in stages):
+        say(f"the databases of the store are missing or broken ({forced}): rebuilding them")
+        ran += _repro(project, ["--single-item", "--force", "store"], say)
+    return ran
+
+
+def _prepare(project: Project, say: Callable[[str], None]) -> None:
+    if not (project.root / "dvc.yaml").is_file():
+        raise ProjectError(f"{project.root}: no dvc.yaml; `gendata init` writes one")
+    template.ensure_dvc(project.root)
+    if (project.root / template.LOCK).is_file() and (changed := template.write_lock(project.root)):
+        say(f"gendata's code changed since the last run: {', '.join(changed)} will run again")
+
+
+def _unbuilt(project: Project) -> str:
+    """Why a store that store.json describes cannot be read, empty if all can."""
+    for name in STORES:
+        record = project.artifacts / "store" / name / "store.json"
+        try:
+            if not record.is_file() or not files.read_json(record)["sources"]:
+                continue
+            store = Store.open(record.parent)
+            for table in store.head.lance:
+                store.table(table)
+        except (ProjectError, StoreError) as error:
+            return str(error)
+    return ""
+
+
+def environment() -> dict[str, str]:
+    """This process's environment for DVC and its stages: this Python first, quiet, offline."""
+    env = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return env | dict(os.environ) | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def _repro(project: Project, args: list[str], say: Callable[[str], None]) -> list[str]:
+    command = [sys.executable, "-m", "dvc", "repro", *args]
+    ran: list[str] = []
+    errors: list[str] = []
+    with subprocess.Popen(
+        command,
+        cwd=project.root,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in map(str.rstrip, process.stdout or ()):
+            if line.startswith("Running stage '"):
+                ran.append(line.split("'")[1])
+                say(f"running {ran[-1]}")
+            elif line.startswith(("ERROR: ", "error: ")):
+                errors.append(line.split(": ", 1)[1])
+            elif (
+                line
+                and not line.startswith(_NOISE)
+                and "didn't change, skipping" not in line
+                and "up to date" not in line
+            ):
+                say(line)
+    if process.returncode:
+        raise ProjectError(errors[0] if errors else f"dvc repro ended with exit code {process.returncode}")
+    return ran
+
+
+def status(project: Project) -> list[tuple[str, str]]:
+    """(stage, why) of all that ``gendata run`` would do; empty if everything is up to date."""
+    project.validate()
+    _prepare(project, lambda line: None)
+    stale = [(f"ingest@{name}", f"source {name} changed") for name in _changed_sources(project)]
+    result = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json"],
+        cwd=project.root,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    if result.returncode:
+        raise ProjectError((result.stderr.strip().splitlines() or ["dvc status failed"])[-1].removeprefix("ERROR: "))
+    for stage, reasons in json.loads(result.stdout).items():
+        if whys := [w for w in _whys(reasons) if w != "always changed"]:
+            stale.append((stage, "; ".join(whys)))
+    if why := _unbuilt(project):
+        stale.append(("store", why))
+    return stale
+
+
+def _whys(reasons: Iterable[Any]) -> list[str]:
+    out = []
+    for reason in reasons:
+        if isinstance(reason, str):
+            out.append(reason)
+            continue
+        for kind, changes in reason.items():
+            for name, change in changes.items():
+                what = change if isinstance(change, str) else ", ".join(f"{k} {v}" for k, v in change.items())
+                out.append(f"{kind.removeprefix('changed ').removesuffix('s')} {name}: {what}")
+    return out
+
+
+def _changed_sources(project: Project) -> list[str]:
+    """Sources whose listing differs from the one that was last ingested."""
+    from gendata.ingest import scan
+
+    sources = project.sources()
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path.cwd()
+        os.chdir(project.root)  # the stage's caches lie in .gendata below the project root
+        try:
+            scan(sources, project.root, Path(folder) / "scan", project.section("ingest"))
+        finally:
+            os.chdir(here)
+        fresh = {name: (Path(folder) / "scan" / f"{name}.parquet").read_bytes() for name in sources}
+    old = {name: project.artifacts / "scan" / f"{name}.parquet" for name in sources}
+    return [name for name in sources if not old[name].is_file() or old[name].read_bytes() != fresh[name]]
+
+
+def summary(project: Project) -> Summary:
+    """Counts from the metrics of the last run. Raises ProjectError if there are none."""
+    metrics = project.artifacts / "metrics"
+    try:
+        ingested = [files.read_json(metrics / "ingest" / f"{name}.json") for name in project.sources()]
+        dedup, stores = files.read_json(metrics / "dedup.json"), files.read_json(metrics / "store.json")
+    except StoreError as error:
+        raise ProjectError(f"the pipeline has not run to its end: {error}") from None
+    rejected: Counter[str] = Counter()
+    for one in ingested:
+        rejected.update(one["rejected_by_reason"])
+    return Summary(
+        enumerated=sum(one["enumerated"] for one in ingested),
+        read=sum(one["read"] for one in ingested),
+        rejected=dict(sorted(rejected.items())),
+        dropped=dedup["dropped_by_reason"],
+        kept=dedup["kept"],
+        stores={name: record["items"] for name, record in stores.items()},
+    )

@@ -1,0 +1,29 @@
+"""The stores: Lance for what is searched and loaded, DuckDB for what is asked about.
+
+``artifacts/store/real`` takes rows of origin real and nothing else, ``other`` what was ingested
+as generated or unknown. Each is rebuilt from the Parquet artifacts and switched by HEAD.json.
+"""
+
+from dataclasses import dataclass
+
+STORES = {"real": ("real",), "other": ("generated", "unknown")}
+"""Which origins each store takes."""
+
+
+@dataclass(frozen=True)
+class StoreParams:
+    """Section ``store`` of params.yaml."""
+
+    vector_index_rows: int = 100_000
+    """Passages or images from which an approximate vector index is built; below, search is exact."""
+    language: str = "English"
+    """Stemming and stop words of the full-text index."""
+
+    def __post_init__(self) -> None:
+        if self.vector_index_rows < 256:
+            raise ValueError("vector_index_rows: must be at least 256, the least that an index can be trained on")
+
+
+def store_of(origin: str) -> str:
+    """The name of the store that takes this origin."""
+    return next(name for name, origins in STORES.items() if origin in origins)

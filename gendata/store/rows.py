@@ -1,0 +1,101 @@
+"""The join of what the stages wrote: content, decisions, tags and vectors, compared row by row."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gendata import files
+from gendata.errors import StoreError
+from gendata.items import DECISION_SCHEMA, TAG_SCHEMA
+
+_DECIDED = ("group", "copies", "conflict_id")
+_TAGGED = tuple(n for n in TAG_SCHEMA.names if n != "id")
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Where the stages wrote, and the sources that count (a removed one may still lie there)."""
+
+    ingested: Path
+    decisions: Path
+    tags: Path
+    vectors: Path
+    sources: tuple[str, ...]
+
+    def shards(self) -> Iterator[tuple[str, int, Path]]:
+        """(source, index, ingest shard) in store order: by source name, then shard."""
+        for source in sorted(self.sources):
+            for index, path in enumerate(files.shards(self.ingested / source / "items")):
+                yield source, index, path
+
+
+def kept_rows(artifacts: Artifacts, origins: tuple[str, ...], columns: tuple[str, ...]) -> Iterator[pa.Table]:
+    """Kept items of these origins with their decision and tags, a row group at a time.
+
+    ``columns`` of ITEM_SCHEMA come first, then group, copies, conflict_id and the tags.
+    """
+    for source, index, path in artifacts.shards():
+        tags = files.read_table(files.shard_path(artifacts.tags / source, index))
+        at = 0
+        decided = files.shard_path(artifacts.decisions / source, index)
+        for batch, part in files.aligned_batches(path, decided, ("origin", *columns)):
+            kept, part = batch.filter(part["kept"].combine_chunks()), part.filter(part["kept"])
+            tagged = tags.slice(at, kept.num_rows)
+            at += kept.num_rows
+            if not tagged["id"].combine_chunks().equals(kept["id"]):
+                raise StoreError(f"tags of {source} shard {index} are from another run; run `gendata run` again")
+            table = pa.Table.from_batches([kept]).select(list(columns))
+            for name in _DECIDED:
+                table = table.append_column(DECISION_SCHEMA.field(name), part[name])
+            for name in _TAGGED:
+                table = table.append_column(TAG_SCHEMA.field(name), tagged[name])
+            mask = pc.is_in(kept["origin"], value_set=pa.array(origins))
+            if (table := table.filter(mask)).num_rows:
+                yield table.combine_chunks()
+        if at != tags.num_rows:
+            raise StoreError(f"tags of {source} shard {index} are from another run; run `gendata run` again")
+
+
+_PASSAGE_COLUMNS = ("id", "modality", "origin", "source", "text")
+
+
+def passages(artifacts: Artifacts, origins: tuple[str, ...]) -> Iterator[dict[str, list[Any]]]:
+    """Text vectors with their piece of text, as columns, a shard at a time."""
+    for kept, vectors in _with_vectors(artifacts, origins, _PASSAGE_COLUMNS):
+        out: dict[str, list[Any]] = {n: [] for n in (*_PASSAGE_COLUMNS, "part", "start", "end", "vector")}
+        for row in vectors.filter(pc.is_valid(vectors["start"])).to_pylist():
+            item = kept[row["id"]]
+            out["text"].append(item["text"][row["start"] : row["end"]])
+            for name in ("id", "modality", "origin", "source"):
+                out[name].append(item[name])
+            for name in ("part", "start", "end", "vector"):
+                out[name].append(row[name])
+        if out["id"]:
+            yield out
+
+
+def images(artifacts: Artifacts, origins: tuple[str, ...]) -> Iterator[dict[str, list[Any]]]:
+    """Image vectors, as columns, a shard at a time."""
+    for kept, vectors in _with_vectors(artifacts, origins, ("id", "origin", "source")):
+        rows = vectors.filter(pc.is_null(vectors["start"])).to_pylist()
+        if rows:
+            out: dict[str, list[Any]] = {n: [kept[r["id"]][n] for r in rows] for n in ("id", "origin", "source")}
+            yield out | {"vector": [r["vector"] for r in rows]}
+
+
+def _with_vectors(
+    artifacts: Artifacts, origins: tuple[str, ...], columns: tuple[str, ...]
+) -> Iterator[tuple[dict[str, dict[str, Any]], pa.Table]]:
+    """The kept items of a shard by id, and their vectors in order."""
+    for source, index, path in artifacts.shards():
+        vectors = files.read_table(files.shard_path(artifacts.vectors / source, index))
+        decided = files.shard_path(artifacts.decisions / source, index)
+        kept = {row["id"]: row for b in files.kept_batches(path, decided, columns) for row in b.to_pylist()}
+        if unknown := set(pc.unique(vectors["id"]).to_pylist()) - kept.keys():
+            raise StoreError(f"vectors of {source} shard {index} name {min(unknown)}, which is not kept there")
+        ids = pa.array([i for i, row in kept.items() if row["origin"] in origins], pa.string())
+        yield kept, vectors.filter(pc.is_in(vectors["id"], value_set=ids))

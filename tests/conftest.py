@@ -1,0 +1,53 @@
+"""Shared by all tests: no network, the evaluation data, a small project to run things in."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from sandbox import Sandbox
+
+from gendata import template
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("LANCE_LOG", "error")
+
+# seeded, so that `make test` means the same twice; `make soak` sets HYPOTHESIS_PROFILE=soak
+settings.register_profile("default", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("soak", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+REPO = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Connecting anywhere but to a local socket fails the test."""
+    real = socket.socket.connect
+
+    def connect(self, address):
+        if self.family in {socket.AF_INET, socket.AF_INET6} and address[0] not in {"127.0.0.1", "::1", "localhost"}:
+            raise AssertionError(f"network access to {address}")
+        return real(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture
+def eval_data():
+    """The folder of real evaluation data, or skip."""
+    folder = Path(os.environ.get("GENDATA_EVAL_DATA", REPO.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no evaluation data at {folder} (set GENDATA_EVAL_DATA)")
+    return folder
+
+
+@pytest.fixture
+def sandbox(tmp_path):
+    """An empty project: no sources yet."""
+    root = tmp_path / "project"
+    template.create(root)
+    box = Sandbox(root)
+    box.sources()
+    return box

@@ -1,0 +1,50 @@
+"""map_shards: in order, over processes, errors as they were."""
+
+import os
+import time
+
+import pytest
+
+from gendata import engine
+
+
+def square(x, pause=0.0):
+    time.sleep(pause)
+    return x * x
+
+
+def process(_):
+    time.sleep(0.2)
+    return os.getpid()
+
+
+def fail_on_three(x):
+    if x == 3:
+        raise ValueError("three")
+    return x
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order(workers):
+    jobs = [(3, 0.2), (2, 0.0), (1, 0.0)]
+    assert engine.map_shards(square, jobs, label="t", workers=workers) == [9, 4, 1]
+
+
+def test_work_is_spread_over_processes():
+    assert os.getpid() not in engine.map_shards(process, [(i,) for i in range(4)], label="t", workers=2)
+    assert engine.map_shards(process, [(0,)], label="t", workers=2) == [os.getpid()]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_error_of_a_job_is_raised_as_it_was(workers):
+    with pytest.raises(ValueError, match="three"):
+        engine.map_shards(fail_on_three, [(i,) for i in range(6)], label="t", workers=workers)
+
+
+def test_progress_is_silent_when_quick_and_speaks_when_slow(capsys):
+    with engine.Progress("quick", 10) as progress:
+        progress.add(10)
+    assert capsys.readouterr().err == ""
+    with engine.Progress("slow", 10, "files", after=0) as progress:
+        progress.add(5)
+    assert "slow: 5/10 files" in capsys.readouterr().err

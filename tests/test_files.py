@@ -1,0 +1,137 @@
+"""Shards and JSON on disk: byte-stable, atomic, boundaries that do not shift."""
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gendata import files
+from gendata.errors import StoreError
+from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, Item, to_table
+
+
+def rows(texts):
+    return [
+        Item(modality="text", uri=f"{i}", media_type="text/plain", text=t).row("s", "real", None)
+        for i, t in enumerate(texts)
+    ]
+
+
+def write(folder, texts):
+    writer = files.ShardWriter(folder, ITEM_SCHEMA)
+    for row in rows(texts):
+        writer.write(row)
+    writer.close()
+    return files.shards(folder)
+
+
+def ids(path):
+    return [i for batch in files.iter_batches(path, ["id"]) for i in batch["id"].to_pylist()]
+
+
+def test_the_same_rows_give_the_same_bytes_and_come_back(tmp_path):
+    texts = [f"text {i}" for i in range(5000)]
+    one, two = write(tmp_path / "a", texts), write(tmp_path / "b", texts)
+    assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
+    assert [i for p in one for i in ids(p)] == [r["id"] for r in rows(texts)]
+    assert all(b.num_rows <= files.GROUP_ROWS for p in one for b in files.iter_batches(p))
+
+
+def test_rows_added_early_leave_later_shards_as_they_are(tmp_path):
+    texts = [f"text {i}" for i in range(20_000)]
+    before = [tuple(ids(p)) for p in write(tmp_path / "a", texts)]
+    after = [tuple(ids(p)) for p in write(tmp_path / "b", ["new", "also new", *texts])]
+    assert len(before) > 4
+    assert len(set(before) & set(after)) >= len(before) - 3
+
+
+def test_equal_content_cannot_make_a_shard_per_row(tmp_path):
+    cutting = next(t for t in map(str, range(10**6)) if int(hashlib.sha256(t.encode()).hexdigest()[:8], 16) % 2048 == 0)
+    assert len(write(tmp_path / "a", [cutting] * 10_000)) <= 10
+
+
+def test_large_blobs_close_row_groups_and_shards_early(tmp_path):
+    writer = files.ShardWriter(tmp_path / "a", ITEM_SCHEMA)
+    for i in range(40):
+        item = Item(modality="image", uri=f"{i}", media_type="image/png", data=bytes([i]) * (8 << 20))
+        writer.write(item.row("s", "real", None))
+    writer.close()
+    assert len(files.shards(tmp_path / "a")) == 3
+    assert max(b.num_rows for p in files.shards(tmp_path / "a") for b in files.iter_batches(p)) == 2
+
+
+def test_output_is_absent_or_whole(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = Path("artifacts/stage")
+    with contextlib.suppress(KeyboardInterrupt), files.output(out) as work:
+        (work / "half").write_text("x")
+        raise KeyboardInterrupt
+    assert not out.exists()
+    with files.output(out) as work:
+        assert not list(work.iterdir())  # what was left behind is gone
+        (work / "whole").write_text("x")
+    with files.output(out) as work:
+        (work / "new").write_text("y")
+    assert [p.name for p in out.iterdir()] == ["new"]
+
+
+def test_a_missing_shard_is_found(tmp_path):
+    write(tmp_path / "a", [f"text {i}" for i in range(20_000)])
+    (tmp_path / "a" / "00001.parquet").unlink()
+    with pytest.raises(StoreError, match="not numbered"):
+        files.shards(tmp_path / "a")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"no parquet at all"])
+def test_a_broken_parquet_file_is_one_line(tmp_path, content):
+    (tmp_path / "x.parquet").write_bytes(content)
+    with pytest.raises(StoreError, match=r"x\.parquet: not a readable Parquet file"):
+        files.read_table(tmp_path / "x.parquet")
+
+
+def decisions(path, ids_, kept):
+    table = [
+        {"id": i, "source": "s", "uri": str(n), "kept": k, "reason": None, "kept_id": i, "score": None}
+        | {"group": i, "copies": 1, "conflict_id": None}
+        for n, (i, k) in enumerate(zip(ids_, kept, strict=True))
+    ]
+    files.write_table(path, table, DECISION_SCHEMA)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.booleans(), min_size=1, max_size=60))
+def test_kept_rows_are_those_decided(tmp_path_factory, kept):
+    folder = tmp_path_factory.mktemp("kept")
+    (path,) = write(folder / "a", [f"text {i}" for i in range(len(kept))])
+    decisions(folder / "d.parquet", ids(path), kept)
+    found = [i for batch in files.kept_batches(path, folder / "d.parquet", ["id"]) for i in batch["id"].to_pylist()]
+    assert found == [i for i, k in zip(ids(path), kept, strict=True) if k]
+
+
+def test_decisions_of_other_rows_are_refused(tmp_path):
+    (path,) = write(tmp_path / "a", ["one", "two"])
+    for wrong in (["x" * 64, ids(path)[1]], ids(path)[:1], [*ids(path), "y" * 64]):
+        decisions(tmp_path / "d.parquet", wrong, [True] * len(wrong))
+        with pytest.raises(StoreError, match="gendata run"):
+            list(files.kept_batches(path, tmp_path / "d.parquet"))
+
+
+def test_json_round_trip_and_its_errors(tmp_path):
+    files.write_json(tmp_path / "a" / "x.json", {"b": 1, "a": "é"})
+    assert files.read_json(tmp_path / "a" / "x.json") == {"a": "é", "b": 1}
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["x.json"]
+    (tmp_path / "broken.json").write_text("{")
+    for name in ("broken.json", "absent.json"):
+        with pytest.raises(StoreError, match=name):
+            files.read_json(tmp_path / name)
+
+
+def test_table_rejects_missing_columns():
+    with pytest.raises(KeyError):
+        to_table([{"id": "x"}], ITEM_SCHEMA)
+    assert to_table([], ITEM_SCHEMA).schema == ITEM_SCHEMA
+    assert isinstance(ITEM_SCHEMA, pa.Schema)

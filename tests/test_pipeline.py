@@ -1,0 +1,195 @@
+"""The pipeline end to end, through the command line and DVC, on corpora made here."""
+
+import json
+import os
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+from sandbox import Sandbox, draw, write_corpus
+
+FOLDER = {"kind": "folder", "path": "corpus", "origin": "real", "license": "CC0-1.0"}
+
+
+@pytest.fixture
+def project(sandbox):
+    write_corpus(sandbox.root / "corpus")
+    sandbox.sources(corpus=FOLDER)
+    return sandbox
+
+
+def _store(project, name="real"):
+    return json.loads((project.root / f"artifacts/store/{name}/store.json").read_text())
+
+
+def test_ten_texts_and_ten_images_are_added_searched_and_removed(project):
+    first = project.gendata("run")
+    assert "read     32" in first.stdout
+    assert "nothing to do" in project.gendata("run").stderr
+    assert not project.json("status") if project.gendata("status").stdout else True
+    before = _store(project)
+
+    write_corpus(project.root / "more", texts=10, images=10, start=100)
+    shutil.copy(project.root / "corpus" / "note-001.txt", project.root / "more" / "again.txt")
+    added = project.gendata("add", "more", "--origin", "generated")
+    assert "note-100.txt" in added.stdout
+    assert "# " in (project.root / "params.yaml").read_text()  # comments stay
+    assert any(row["stage"].startswith("ingest@more") for row in project.json("status"))
+
+    second = project.gendata("run")
+    assert "running ingest@more" in second.stderr
+    assert "running ingest@corpus" not in second.stderr
+    # the copy of note-001 came as generated: equal content merges downward, and it is said
+    assert _store(project)["items"] == before["items"] - 1
+    assert _store(project, "other")["items"] == 21
+    conflict = project.json("sql", "SELECT source, reason FROM rejected WHERE reason = 'origin-conflict'")
+    assert conflict == [{"source": "corpus", "reason": "origin-conflict"}]
+
+    origins = {row["origin"] for row in project.json("search", "bees and ships", "-n", "50")}
+    assert origins == {"real", "generated"}
+    only = project.json("search", "bees and ships", "-n", "50", "--origin", "real")
+    assert {row["origin"] for row in only} == {"real"}
+
+    project.sources(corpus=FOLDER)
+    project.gendata("run")
+    assert _store(project) == before
+    assert _store(project, "other")["items"] == 0
+    assert {row["source"] for row in project.json("sql", "SELECT DISTINCT source FROM items")} == {"corpus"}
+    assert project.json("doctor") == []
+
+
+def test_every_search_mode_and_image_search(project):
+    project.gendata("run")
+    for mode in ("hybrid", "semantic", "keyword"):
+        hits = project.json("search", "a drawing of bread on a table", "--mode", mode, "-n", "3")
+        assert hits, mode
+        assert {"id", "modality", "origin", "source", "uri", "score", "text", "start", "end"} <= set(hits[0])
+    captions = project.gendata("search", "drawing of rivers", "--modality", "image", "--format", "jsonl", "-n", "1")
+    assert json.loads(captions.stdout)["text"].startswith("a drawing of rivers")
+    assert "no words" in captions.stderr  # what the image encoder does not know is said
+
+    picture = project.root / "corpus" / "picture-003.png"
+    hit = project.json("search", "--image", picture, "-n", "1")[0]
+    assert hit["uri"] == "picture-003.png"
+    shown = project.json("show", picture)[0]
+    assert shown["id"] == hit["id"]
+    project.gendata("show", hit["id"][:12], "--save", "saved.png")
+    assert (project.root / "saved.png").read_bytes() == picture.read_bytes()
+    project.gendata("search", "bread", "--html", "page.html", "--format", "ids")
+    page = (project.root / "page.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    assert "<script" not in page
+
+
+def test_one_percent_new_items_are_all_that_is_embedded(project):
+    project.gendata("run")
+    (project.root / "corpus" / "note-999.txt").write_text("Only this one note is new, and it is about kites.\n")
+    again = project.gendata("run")
+    assert "embedded 1 new" in again.stderr
+    assert project.json("search", "kites", "-n", "1")[0]["uri"] == "note-999.txt"
+
+
+def test_a_corrected_label_changes_the_store(sandbox):
+    rows = [{"text": f"row {i} speaks of {'abcdefgh'[i]} and more words", "label": "x", "n": i} for i in range(8)]
+    table = sandbox.root / "rows.jsonl"
+    table.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    sandbox.gendata("add", "rows.jsonl", "--origin", "real")
+    sandbox.gendata("run")
+    before = _store(sandbox)
+    rows[3]["label"] = "y"
+    table.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    sandbox.gendata("run")
+    after = _store(sandbox)
+    assert after["items"] == before["items"] == 8
+    assert after["digest"] != before["digest"]
+    assert after["digest_vectors"] == before["digest_vectors"]
+    assert sandbox.json("sql", "SELECT meta->>'$.n' AS n FROM items WHERE label = 'y'") == [{"n": "3"}]
+
+
+def test_two_projects_give_the_same_bytes(project, tmp_path):
+    project.gendata("run")
+    other = Sandbox(tmp_path / "elsewhere" / "other")
+    shutil.copytree(
+        project.root, other.root, ignore=shutil.ignore_patterns("artifacts", ".gendata", "dvc.lock", "tmp", "cache")
+    )
+    for path in sorted(other.root.rglob("note-*.txt"), reverse=True):  # another directory order, other times
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content)
+    other.gendata("run")
+    assert other.digest() == project.digest()
+    assert len(project.digest()) > 10
+
+
+def test_bad_input_is_rejected_with_a_reason_and_the_run_ends_well(project, tmp_path):
+    corpus = os.fsencode(project.root / "corpus")
+    bad = {
+        b"corrupt.png": draw(77)[:200],
+        b"empty.txt": b"",
+        b"text.jpg": b"this is no picture",
+        b"latin.txt": b"caf\xe9 au lait",
+        b"bomb.png": _bomb(),
+        b"twin-a.txt": b"the same words in two files",
+        b"twin-b.txt": b"the same words in two files",
+        b"a name with 'quotes' \"and\" spaces.txt": b"quotes in a file name",
+        b"new\nline.txt": b"a newline in a file name",
+        "emoji-\N{SNAKE}.txt".encode(): b"a snake in a file name",
+        b"undecodable-\xff\xfe.txt": b"bytes that are no text in a file name",
+    }
+    for name, content in bad.items():
+        with open(corpus + b"/" + name, "wb") as file:
+            file.write(content)
+    (tmp_path / "outside.txt").write_text("not part of the source")
+    os.symlink(tmp_path / "outside.txt", corpus + b"/outside.txt")
+    os.symlink(b"nowhere", corpus + b"/broken.txt")
+    os.mkfifo(corpus + b"/pipe.txt")
+
+    out = project.gendata("run").stdout
+    reasons = {
+        r["uri"]: r["reason"] for r in project.json("sql", "SELECT uri, reason FROM rejected WHERE stage = 'ingest'")
+    }
+    assert reasons == {
+        "corrupt.png": "corrupt-image",
+        "empty.txt": "empty",
+        "text.jpg": "not-an-image",
+        "latin.txt": "invalid-utf8",
+        "bomb.png": "too-many-pixels",
+        "outside.txt": "symlink-outside",
+        "broken.txt": "symlink-broken",
+        "pipe.txt": "not-a-file",
+    }
+    assert "rejected 8" in out
+    assert "dropped  1 (1 exact)" in out
+    uris = {r["uri"] for r in project.json("sql", "SELECT uri FROM items WHERE source = 'corpus'")}
+    assert {"new%0Aline.txt", "undecodable-%FF%FE.txt", "emoji-\N{SNAKE}.txt"} <= uris
+    assert "nothing to do" in project.gendata("run").stderr
+    assert project.json("doctor") == []
+
+
+def _bomb():
+    """A PNG whose header claims 46,000 x 46,000 pixels: 2 GB when decoded."""
+    import struct
+    import zlib
+
+    header = b"IHDR" + struct.pack(">IIBBBBB", 46_000, 46_000, 8, 0, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(b"\0" * 100)
+    chunks = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (header, data, b"IEND")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_the_same_bytes_under_two_origins_meet_in_the_lower_one(project):
+    shutil.copytree(project.root / "corpus", project.root / "copies")
+    project.sources(corpus=FOLDER, copies={**FOLDER, "path": "copies", "origin": "unknown"})
+    project.gendata("run")
+    assert _store(project)["items"] == 0
+    assert _store(project, "other")["items"] == 32
+    assert all(r["reason"] == "origin-conflict" for r in project.json("sql", "SELECT reason FROM rejected"))
+
+
+def test_parquet_has_no_absolute_paths_or_times(project):
+    project.gendata("run")
+    for path in project.root.glob("artifacts/**/*.parquet"):
+        if "lance" not in path.parts:
+            content = path.read_bytes()
+            assert str(project.root).encode() not in content, path
+            assert pq.ParquetFile(path).schema_arrow.metadata in (None, {}) or b"created" not in content
