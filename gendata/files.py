@@ -126,8 +126,8 @@ def iter_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
                 for batch in file.read_row_group(group, columns=list(columns) if columns else None).to_batches():
                     if batch.num_rows:
                         yield batch
-    except (pa.ArrowInvalid, FileNotFoundError) as error:
-        raise StoreError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{path}: not a readable Parquet file: {str(error).partition(chr(10))[0]}") from error
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -135,8 +135,8 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             return file.read(columns=list(columns) if columns else None)
-    except (pa.ArrowInvalid, FileNotFoundError) as error:
-        raise StoreError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{path}: not a readable Parquet file: {str(error).partition(chr(10))[0]}") from error
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import difflib
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gendata.ingest import SourceParams
     from gendata.search import SearchResult
     from gendata.search.lookup import Lookup
+    from gendata.search.sql import Rows
 
 SECTIONS = {
     "ingest": "gendata.ingest:IngestParams",
@@ -70,11 +72,15 @@ class Project:
         """The sources of params.yaml, validated."""
         from gendata.ingest import load_sources
 
-        return load_sources(params.read(self.params_file), self.root)
+        return load_sources(params.read(self.params_file).get("sources") or {}, self.root)
 
     def validate(self) -> None:
         """Check every section of params.yaml. Raises ParamsError with section, key and what is allowed."""
-        for name in params.read(self.params_file):
+        sections = params.read(self.params_file)
+        for name in ("sources", *SECTIONS):  # DVC wants every section that a stage names
+            if name not in sections:
+                raise ParamsError(f"params.yaml: section {name} is missing; `{name}: {{}}` gives the defaults")
+        for name in sections:
             close = difflib.get_close_matches(str(name), [*SECTIONS, "sources"], cutoff=0.75)
             if close and name not in {*SECTIONS, "sources"}:
                 raise ParamsError(f"params.yaml: unknown section {name!r}; did you mean {close[0]}?")
@@ -107,11 +113,20 @@ class Project:
             **options,
         )
 
-    def sql(self, query: str, *, tables: Mapping[str, "pa.Table"] | None = None) -> "pa.Table":
+    def sql(self, query: str, *, tables: "Mapping[str, Rows] | None" = None) -> "pa.Table":
         """The result of one SELECT over items, passages, rejected and sources, run in a sandbox."""
-        from gendata.search.sql import run_sql
+        with self.open_sql(query, tables=tables) as reader:
+            return reader.read_all()
 
-        return run_sql(query, self.stores, tables=tables)
+    def open_sql(
+        self, query: str, *, tables: "Mapping[str, Rows] | None" = None
+    ) -> "AbstractContextManager[pa.RecordBatchReader]":
+        """Like ``sql``, as a stream of record batches for results larger than memory."""
+        from gendata.search import sql
+
+        chosen = self.section("search")
+        limits = sql.Limits(chosen.sql_timeout, chosen.sql_memory_mb << 20)
+        return sql.open_sql(query, self.stores, tables=tables, limits=limits)
 
     @cached_property
     def lookup(self) -> "Lookup":

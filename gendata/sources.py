@@ -21,7 +21,7 @@ def entry(
 
     if "://" in path:
         raise ParamsError(f"{path}: only local paths can be added so far")
-    kind = infer_source(Path(path))
+    kind = infer_source(path)
     value: dict[str, Any] = {"kind": kind}
     if kind in {"folder", "table"}:
         target = Path(path).expanduser().resolve()
@@ -60,7 +60,7 @@ def _checked(project: Project, name: str, value: dict[str, Any]) -> Any:
     old = sections.get("sources") or {}
     if name in old:
         raise GendataError(f"params.yaml has a source {name!r} already; choose another with --name")
-    return load_sources({"sources": {name: value}}, project.root)[name]
+    return load_sources({name: value}, project.root)[name]
 
 
 def write(project: Project, name: str, value: dict[str, Any]) -> None:

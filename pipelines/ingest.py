@@ -9,7 +9,7 @@ from pipelines import PARAMS, main
 
 def run(name: str, listing: Path, out: Path, metrics: Path) -> None:
     """Ingest the source ``name`` as ``listing`` lists it."""
-    source = load_sources(params.read(PARAMS), Path.cwd())[name]
+    source = load_sources(params.read(PARAMS).get("sources") or {}, Path.cwd())[name]
     limits = params.load(PARAMS, "ingest", IngestParams)
     files.write_json(metrics, ingest(name, source, Path.cwd(), listing, out, limits))
 

@@ -12,7 +12,7 @@ from pipelines import PARAMS, main
 
 def run(out: Path) -> None:
     """List every source into ``out``."""
-    sources = load_sources(params.read(PARAMS), Path.cwd())
+    sources = load_sources(params.read(PARAMS).get("sources") or {}, Path.cwd())
     scan(sources, Path.cwd(), out, params.load(PARAMS, "ingest", IngestParams))
 
 

@@ -12,7 +12,11 @@ from gendata.project import SECTIONS
 
 REPO = Path(__file__).parent.parent
 STAGES = YAML(typ="safe").load((REPO / "dvc.yaml").read_text())["stages"]
-REGISTRIES = {"ingest": ("gendata.ingest", "READERS"), "tag": ("gendata.tag", "TAGGERS")}
+REGISTRIES = {
+    "scan": ("gendata.ingest", "READERS"),
+    "ingest": ("gendata.ingest", "READERS"),
+    "tag": ("gendata.tag", "TAGGERS"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def sql(query: str | None, file: Path | None, attach: tuple[str, ...], out: Path
     gendata sql "SELECT id, meta->>'$.module' AS module FROM items WHERE source = 'pydocs' LIMIT 5"
     gendata sql "SELECT * FROM items JOIN mine USING (id)" --attach mine=scores.csv
     """
-    from gendata.search import sql as engine
+    from gendata.search.attach import read_attachment, write_result
 
     if (query is None) == (file is None):
         raise click.UsageError("give a query, or a file of one with -f")
@@ -39,9 +39,9 @@ def sql(query: str | None, file: Path | None, attach: tuple[str, ...], out: Path
     pairs = dict(a.split("=", 1) for a in attach if "=" in a)
     if len(pairs) != len(attach):
         raise click.UsageError("--attach takes NAME=FILE, each name once")
-    result = project().sql(text, tables={name: engine.read_attachment(Path(path)) for name, path in pairs.items()})
-    if out is None:
-        emit(result.to_pylist(), format_)
-    else:
-        engine.write_result(result, out)
-        note(f"{result.num_rows} rows written to {out}")
+    here = project()
+    with here.open_sql(text, tables={name: read_attachment(Path(path)) for name, path in pairs.items()}) as rows:
+        if out is None:
+            emit((row for batch in rows for row in batch.to_pylist()), format_)
+        else:
+            note(f"{write_result(rows, out)} rows written to {out}")

@@ -1,0 +1,144 @@
+"""What dedup hands on: the decision of every row, and the summary."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gendata import files, items
+from gendata.dedup.exact import Rows
+from gendata.dedup.keep import Ints, Verdicts
+
+REASONS = ("exact", "origin-conflict", "near-text", "near-image")
+_EXACT, _CONFLICT, _TEXT, _IMAGE = range(4)
+
+EXAMPLES = 20
+
+
+def reasons(rows: Rows, verdicts: Verdicts) -> npt.NDArray[np.int8]:
+    """Why each row is dropped, as an index into REASONS; -1 for a row that stays."""
+    near = (verdicts.stays_as != np.arange(len(verdicts.stays_as)))[rows.item]
+    image = pc.equal(rows.table["modality"], "image").to_numpy()[rows.stays][rows.item]
+    reason = np.select([rows.crossing(), near & image, near], [_CONFLICT, _IMAGE, _TEXT], _EXACT).astype(np.int8)
+    staying = rows.stays[verdicts.stays_as == np.arange(len(verdicts.stays_as))]
+    reason[staying] = -1
+    return reason
+
+
+def write(rows: Rows, verdicts: Verdicts, folder: Path) -> None:
+    """Write DECISION_SCHEMA, shard by shard as ingested, below ``folder/<source>``."""
+    for source in rows.sources:
+        (folder / source).mkdir(parents=True)
+    table = _table(rows, verdicts)
+    for shard in rows.shards:
+        part = table.slice(shard.start, shard.stop - shard.start)
+        files.write_table(folder / shard.source / shard.path.name, _dicts(part), items.DECISION_SCHEMA)
+
+
+def _dicts(table: pa.Table) -> Iterator[Mapping[str, Any]]:
+    for batch in table.to_batches(files.GROUP_ROWS):
+        yield from batch.to_pylist()
+
+
+def _table(rows: Rows, verdicts: Verdicts) -> pa.Table:
+    """The decisions on all rows, in the order read."""
+    reason = reasons(rows, verdicts)
+    item, kept = rows.item, reason < 0
+    stands_for = np.bincount(verdicts.stays_as[item], minlength=len(rows.stays))
+    score = np.where(np.isnan(verdicts.score[item]), 1.0, verdicts.score[item])
+    ids = rows.table["id"].take(pa.array(rows.stays))  # by item
+    columns = {
+        "id": rows.table["id"],
+        "source": rows.table["source"],
+        "uri": rows.table["uri"],
+        "kept": pa.array(kept),
+        "reason": pa.array(REASONS).take(pa.array(reason, mask=kept)),
+        "kept_id": ids.take(pa.array(verdicts.stays_as[item])),
+        "score": pa.array(score, mask=kept),
+        "group": ids.take(pa.array(verdicts.groups()[item])),
+        "copies": pa.array(np.where(kept, stands_for[item], 0)),
+        "conflict_id": ids.take(_conflict_items(rows, verdicts)),
+    }
+    return pa.table(columns)
+
+
+def _conflict_items(rows: Rows, verdicts: Verdicts) -> pa.Array:
+    """Per row the item that ``conflict_id`` names, or null. Equal content comes before similar content."""
+    crossing = rows.crossing()
+    conflict = np.full(len(rows.item), -1, np.int64)
+    conflict[rows.stays] = verdicts.conflict
+    conflict[crossing] = rows.item[crossing]
+    contested = np.unique(rows.item[crossing])
+    conflict[rows.stays[contested]] = contested
+    return pa.array(conflict, mask=conflict < 0)
+
+
+def summary(rows: Rows, verdicts: Verdicts) -> dict[str, Any]:
+    """Counts of rows, conflicts and groups with examples; no paths, the same whatever the order of input."""
+    reason = reasons(rows, verdicts)
+    kept = reason < 0
+    own = verdicts.stays_as == np.arange(len(verdicts.stays_as))
+    sizes = np.bincount(verdicts.groups()[own])
+    return {
+        "read": len(reason),
+        "kept": int(kept.sum()),
+        "dropped": int((~kept).sum()),
+        "dropped_by_reason": {name: int((reason == i).sum()) for i, name in enumerate(REASONS)},
+        "by_source": _by_source(rows, kept),
+        "groups": int(np.count_nonzero(sizes)),
+        "groups_of_several": int(np.count_nonzero(sizes > 1)),
+        "conflicts": _conflicts(rows, verdicts),
+        "label_conflicts": _label_conflicts(rows),
+    }
+
+
+def _by_source(rows: Rows, kept: npt.NDArray[np.bool_]) -> dict[str, dict[str, int]]:
+    counts = {name: {"read": 0, "kept": 0} for name in sorted(rows.sources)}
+    for shard in rows.shards:
+        counts[shard.source]["read"] += shard.stop - shard.start
+        counts[shard.source]["kept"] += int(kept[shard.start : shard.stop].sum())
+    return counts
+
+
+def _conflicts(rows: Rows, verdicts: Verdicts) -> dict[str, Any]:
+    """Pairs of different origins: how many, between which sources (the lower origin's first), examples."""
+    exact = rows.order[rows.crossing()[rows.order]]  # by id, then by policy
+    near = np.flatnonzero(verdicts.conflict >= 0)
+    low = np.concatenate((rows.stays[rows.item[exact]], rows.stays[verdicts.conflict[near]]))
+    high = np.concatenate((exact, rows.stays[near]))
+    pairs = Counter(zip(rows.values("source", low), rows.values("source", high), strict=True))
+    some = np.concatenate((np.arange(len(exact))[:EXAMPLES], np.arange(len(exact), len(high))[:EXAMPLES]))
+    some = some[np.argsort(rows.item[high[some]], kind="stable")][:EXAMPLES]
+    return {
+        "exact": len(exact),
+        "near": len(near),
+        "by_sources": {f"{a} / {b}": count for (a, b), count in sorted(pairs.items())},
+        "examples": [
+            {"lower": a, "higher": b} for a, b in zip(_named(rows, low[some]), _named(rows, high[some]), strict=True)
+        ],
+    }
+
+
+def _named(rows: Rows, some: Ints) -> list[dict[str, str]]:
+    columns = ("id", "source", "uri", "origin")
+    values = zip(*(rows.values(column, some) for column in columns), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in values]
+
+
+def _label_conflicts(rows: Rows) -> dict[str, Any]:
+    """Items whose rows state different labels; a row without a label contradicts nothing."""
+    codes = pc.fill_null(pc.dictionary_encode(rows.table["label"].combine_chunks()).indices, -1).to_numpy()
+    pairs = np.unique(np.stack((rows.item, codes), axis=1)[codes >= 0], axis=0)
+    numbers, counts = np.unique(pairs[:, 0], return_counts=True)
+    contested = numbers[counts > 1]
+    examples = []
+    for item in contested[:EXAMPLES].tolist():
+        mine = rows.order[rows.item[rows.order] == item]
+        labels = sorted({label for label in rows.values("label", mine) if label is not None})
+        examples.append({"id": rows.values("id", mine[:1])[0], "labels": labels[:EXAMPLES]})
+    return {"items": len(contested), "examples": examples}

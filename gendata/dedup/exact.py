@@ -1,0 +1,152 @@
+"""Exact deduplication: rows of equal id are one item. Works on metadata columns alone, without content."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gendata import files, items
+from gendata.dedup.keep import Ints, visiting_order
+from gendata.errors import ParamsError, StoreError
+
+_COLUMNS = ("id", "modality", "origin", "uri", "label", "license")
+_SCHEMA = pa.schema([(name, pa.large_string()) for name in (*_COLUMNS, "source")])  # no 2 GB limit per column
+
+
+class Shard(NamedTuple):
+    """One shard as ingested: its rows are ``start`` to ``stop`` of all rows."""
+
+    source: str
+    path: Path
+    start: int
+    stop: int
+
+
+class NearJob(NamedTuple):
+    """What a worker sketches: positions of rows in one shard, ascending, and their items."""
+
+    path: Path
+    positions: Ints
+    items: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """All rows in the order read, and the items they form, numbered by ascending id.
+
+    ``item`` is the item of each row, ``stays`` the row that stays of each item (by the keep policy),
+    ``order`` all rows by id and then by that policy. ``ranks`` are the policy's columns per row: origin,
+    source priority, label unknown, license unknown.
+    """
+
+    table: pa.Table
+    shards: tuple[Shard, ...]
+    sources: Mapping[str, bool]
+    ranks: tuple[npt.NDArray[np.int8] | Ints, ...]
+    item: Ints
+    stays: Ints
+    order: Ints
+
+    def origins(self) -> npt.NDArray[np.int8]:
+        """Rank of the origin per row."""
+        return self.ranks[0].astype(np.int8, copy=False)
+
+    def item_origins(self) -> npt.NDArray[np.int8]:
+        """Rank of the origin per item: the lowest of its rows."""
+        return self.origins()[self.stays]
+
+    def crossing(self) -> npt.NDArray[np.bool_]:
+        """The rows whose origin is not that of the row that stays for their id."""
+        return np.not_equal(self.origins(), self.item_origins()[self.item])
+
+    def values(self, column: str, rows: Ints) -> list[Any]:
+        """A column's values at some rows, as Python objects."""
+        values: list[Any] = self.table[column].take(pa.array(rows)).to_pylist()
+        return values
+
+    def near_jobs(self, modality: str) -> list[NearJob]:
+        """The items to search for near-duplicates of one modality, by the shard that holds their content."""
+        chosen = np.zeros(len(self.item), bool)
+        chosen[self.stays] = True
+        chosen &= pc.equal(self.table["modality"], modality).to_numpy()
+        jobs = []
+        for shard in self.shards:
+            if self.sources[shard.source]:
+                positions = np.flatnonzero(chosen[shard.start : shard.stop])
+                if positions.size:
+                    jobs.append(NearJob(shard.path, positions, self.item[positions + shard.start]))
+        return jobs
+
+    def visits(self, numbers: Ints, sizes: Ints) -> Ints:
+        """The keep policy's order over some items, as positions in ``numbers``."""
+        rows = self.stays[numbers]
+        return visiting_order(numbers, sizes, *(rank[rows] for rank in self.ranks))
+
+
+def read(ingested: Path, sources: Mapping[str, bool], prefer: tuple[str, ...]) -> Rows:
+    """Read the metadata of all rows and find the items.
+
+    Memory is proportional to the metadata (ids, uris, labels). Raises ParamsError, StoreError.
+    """
+    for name in prefer:
+        if name not in sources:
+            raise ParamsError(f"dedup.prefer: unknown source {name!r}; there is {', '.join(sources) or 'none'}")
+    shards: list[Shard] = []
+    table = pa.Table.from_batches(_batches(ingested, sources, shards), _SCHEMA).combine_chunks()
+    ranks = _ranks(table, prefer)
+    keys = {f"rank{i}": pa.array(rank) for i, rank in enumerate(ranks)}
+    keyed = pa.table({"id": table["id"], **keys, "source": table["source"], "uri": table["uri"]})
+    by_id = pc.sort_indices(keyed, sort_keys=[(name, "ascending") for name in keyed.column_names])
+    order = by_id.to_numpy().astype(np.int64)
+    ids = table["id"].take(by_id).combine_chunks()
+    first = np.ones(len(order), bool)
+    if len(order) > 1:
+        first[1:] = pc.not_equal(ids.slice(1), ids.slice(0, len(order) - 1)).to_numpy(zero_copy_only=False)
+    item = np.empty(len(order), np.int64)
+    item[order] = np.cumsum(first) - 1
+    return Rows(
+        table=table, shards=tuple(shards), sources=sources, ranks=ranks, item=item, stays=order[first], order=order
+    )
+
+
+def _batches(ingested: Path, sources: Mapping[str, bool], shards: list[Shard]) -> Iterator[pa.RecordBatch]:
+    """The metadata of every row with its source's name; fills ``shards`` on the way."""
+    count = 0
+    for source in sources:
+        for path in files.shards(ingested / source / "items"):
+            start = count
+            for batch in files.iter_batches(path, _COLUMNS):
+                count += batch.num_rows
+                columns = [batch[name].cast(pa.large_string()) for name in _COLUMNS]
+                columns.append(pa.repeat(pa.scalar(source, pa.large_string()), batch.num_rows))
+                yield pa.record_batch(columns, _SCHEMA)
+            shards.append(Shard(source, path, start, count))
+
+
+def _ranks(table: pa.Table, prefer: tuple[str, ...]) -> tuple[npt.NDArray[np.int8] | Ints, ...]:
+    """Origin, source priority, label unknown, license unknown: per row, lower goes first."""
+    priority = pc.fill_null(pc.index_in(table["source"], pa.array(prefer, pa.large_string())), len(prefer))
+    origin = pc.index_in(table["origin"], pa.array(items.ORIGINS, pa.large_string()))
+    if origin.null_count:
+        raise StoreError(f"artifacts: an origin is none of {', '.join(items.ORIGINS)}; run `gendata run ingest` again")
+    return (
+        origin.to_numpy().astype(np.int8),
+        priority.to_numpy().astype(np.int64),
+        pc.is_null(table["label"]).to_numpy().astype(np.int8),
+        pc.is_null(table["license"]).to_numpy().astype(np.int8),
+    )
+
+
+def column_values(path: Path, column: str, positions: Ints) -> Iterator[Any]:
+    """The values of one column of a shard at ascending positions, a row group in memory at a time."""
+    start = 0
+    for batch in files.iter_batches(path, [column]):
+        low, high = np.searchsorted(positions, (start, start + batch.num_rows))
+        for position in positions[low:high].tolist():
+            yield batch[column][position - start].as_py()
+        start += batch.num_rows

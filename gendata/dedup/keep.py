@@ -1,0 +1,80 @@
+"""Who stays: the order in which items are visited, and the verdicts that follow from their matches."""
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+
+def visiting_order(items: Ints, sizes: Ints, *ranks: npt.NDArray[np.signedinteger]) -> Ints:
+    """The order of the keep policy over some items, as positions in ``items``.
+
+    Args:
+        items: item numbers; the items are numbered by ascending id.
+        sizes: code points of a text, pixels of an image: the larger goes first.
+        ranks: per item what comes before the size, most important first; the lower goes first.
+    """
+    return np.lexsort((items, -sizes, *reversed(ranks)))
+
+
+class Verdicts:
+    """What becomes of each item: it stays until ``judge`` finds a match of its own origin that stays.
+
+    Attributes:
+        stays_as: the item that stays for it (int64), itself if it stays.
+        score: similarity to that item (float64), NaN if it stays.
+        conflict: the item of a lower origin that it matches (int64), -1 if none.
+    """
+
+    def __init__(self, origins: npt.NDArray[np.int8]) -> None:
+        """``origins``: rank of the origin per item (items.ORIGINS)."""
+        self._origins = origins
+        self.stays_as: Ints = np.arange(len(origins))
+        self.score = np.full(len(origins), np.nan)
+        self.conflict: Ints = np.full(len(origins), -1)
+        self._parent: Ints = np.arange(len(origins))
+
+    def judge(self, item: int, others: Ints, scores: npt.NDArray[np.float64], matching: npt.NDArray[np.bool_]) -> bool:
+        """Decide on one item. Items come in visiting order, so that ``others`` are decided already.
+
+        Args:
+            item: the item.
+            others: items that stay and are similar enough to share its group, in visiting order.
+            scores: their similarities to the item.
+            matching: which of them are similar enough to be the same.
+
+        Returns:
+            Whether the item stays.
+        """
+        for other in others.tolist():
+            self._join(item, other)
+        own = self._origins[others] == self._origins[item]
+        best, rival = _best(scores, matching & own), _best(scores, matching & ~own)
+        if rival >= 0:
+            self.conflict[item] = others[rival]
+        if best >= 0:
+            self.stays_as[item], self.score[item] = others[best], scores[best]
+        return best < 0
+
+    def _join(self, a: int, b: int) -> None:
+        a, b = self._root(a), self._root(b)
+        self._parent[max(a, b)] = min(a, b)
+
+    def _root(self, item: int) -> int:
+        parent = self._parent
+        while parent[item] != item:
+            parent[item] = parent[parent[item]]  # path halving
+            item = int(parent[item])
+        return item
+
+    def groups(self) -> Ints:
+        """The smallest item of each item's component: its group."""
+        roots, above = self._parent, self._parent[self._parent]
+        while not np.array_equal(roots, above):
+            roots, above = above, above[above]
+        return roots
+
+
+def _best(scores: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_]) -> int:
+    """Position of the highest allowed score, the first of equals; -1 if none is allowed."""
+    return int(np.argmax(np.where(allowed, scores, -np.inf))) if allowed.any() else -1

@@ -1,0 +1,35 @@
+"""Sketches too large for memory: arrays from worker processes, joined into one mapped file."""
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Spool:
+    """One flat file of one dtype. Workers save ``.npy`` parts; ``append`` moves them in, in order."""
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
+        self._path, self._dtype = path, np.dtype(dtype)
+        self._file = path.open("wb")
+
+    def append(self, part: Path) -> None:
+        """Add the elements of a part, which is removed."""
+        np.load(part, mmap_mode=None).astype(self._dtype, copy=False).tofile(self._file)
+        part.unlink()
+
+    def mapped(self) -> npt.NDArray[np.generic]:
+        """All elements (one axis), read from disk as they are touched."""
+        self._file.close()
+        if self._path.stat().st_size == 0:
+            return np.empty(0, self._dtype)  # an empty file cannot be mapped
+        return np.memmap(self._path, self._dtype, mode="r")
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()

@@ -1,0 +1,98 @@
+"""Stage embed: the passages of texts and the images as unit vectors, for search by meaning and by likeness."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gendata.embed.encoder import Encoder, TextEncoder
+
+__all__ = ["EmbedParams", "Encoder", "ImageEncoderParams", "TextEncoder", "TextEncoderParams", "embed"]
+
+IMAGE_MODELS = {"gradient-layout": "gendata.embed.image"}
+"""Image encoders and where they live. Encoders that share a space with text come later."""
+
+MIN_PASSAGE_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class TextEncoderParams:
+    """How texts become vectors.
+
+    Attributes:
+        model: ``all-MiniLM-L6-v2``, which needs no network, or a folder or Hugging Face name of a
+            sentence-transformers model with safetensors weights.
+        passage_tokens: A text is cut into passages of at most this many tokens (the model's own
+            limit if that is lower: 254 for the default).
+    """
+
+    model: str = "all-MiniLM-L6-v2"
+    passage_tokens: int = 254
+
+    def __post_init__(self) -> None:
+        if not self.model.strip():
+            raise ValueError("model must name a model")
+        if self.passage_tokens < MIN_PASSAGE_TOKENS:
+            raise ValueError(f"passage_tokens must be at least {MIN_PASSAGE_TOKENS}, not {self.passage_tokens}")
+
+
+@dataclass(frozen=True)
+class ImageEncoderParams:
+    """How images become vectors: ``gradient-layout`` sees outlines and colour layout and knows no words."""
+
+    model: str = "gradient-layout"
+
+    def __post_init__(self) -> None:
+        if self.model not in IMAGE_MODELS:
+            raise ValueError(f"model must be one of {', '.join(IMAGE_MODELS)}, not {self.model!r}")
+
+
+@dataclass(frozen=True)
+class EmbedParams:
+    """All of stage embed.
+
+    Attributes:
+        text: The text encoder.
+        image: The image encoder.
+        device: ``auto`` (an accelerator if there is one), ``cpu``, ``mps``, ``cuda`` or ``cuda:1``.
+        dtype: Precision of the text model's matrix products. ``auto`` is bfloat16 for the default
+            model where the hardware multiplies it natively, float32 otherwise.
+    """
+
+    text: TextEncoderParams = field(default_factory=TextEncoderParams)
+    image: ImageEncoderParams = field(default_factory=ImageEncoderParams)
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
+            raise ValueError(f"device must be auto, cpu, mps, cuda or cuda:N, not {self.device!r}")
+
+
+def embed(ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams) -> dict[str, Any]:
+    """Vectors of every kept item: ``out/<source>/<shard>.parquet`` (VECTOR_SCHEMA), rejected.parquet beside.
+
+    A text gives its passages as parts 0 and on. An image is part 0, with ``start`` and ``end`` null,
+    and the passages of its caption follow from part 1. An image that cannot be decoded is a reject
+    of stage ``embed``; its caption is embedded all the same. What was embedded before comes from
+    ``.gendata/cache/embed``, with the same bytes.
+
+    Args:
+        ingested: ``<source>/items/<shard>.parquet``, ITEM_SCHEMA.
+        decisions: ``<source>/<shard>.parquet``, DECISION_SCHEMA, row for row with ``ingested``.
+        sources: The sources to read; others are left alone.
+        out: Is replaced as a whole when all is done.
+        params: Encoders, device, precision.
+
+    Returns:
+        Counts of items, passages, images and unreadable images, and what each encoder in use is.
+        How many items came from the cache is said on stderr only, since the summary has to be
+        the same for the same data.
+
+    Raises:
+        StoreError: Items and decisions do not match.
+        GendataError: A model cannot be loaded.
+    """
+    from gendata.embed.stage import run
+
+    return run(ingested, decisions, sources, out, params)

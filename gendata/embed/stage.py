@@ -1,0 +1,190 @@
+"""The work of stage embed: blocks of kept rows in, rows of VECTOR_SCHEMA out."""
+
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gendata import files
+from gendata.embed import EmbedParams
+from gendata.embed.cached import CachedImages, CachedTexts, Tick
+from gendata.embed.image import UnreadableImageError, load_image_encoder
+from gendata.engine import Progress
+from gendata.errors import StoreError
+from gendata.items import REJECT_SCHEMA, VECTOR_SCHEMA, content_id
+
+BLOCK_ROWS, BLOCK_BYTES = 4096, 32 << 20
+"""Rows that are in memory at a time, whichever comes first: enough to fill the encoders' batches."""
+
+COLUMNS = ("id", "source", "uri", "modality", "text", "data")
+
+Row = dict[str, Any]
+
+
+class Work(NamedTuple):
+    """A block of kept rows, and what is to be encoded for it, by digest of the content."""
+
+    rows: list[Row]
+    texts: dict[str, str]
+    images: dict[str, bytes]
+
+
+class Embedder:
+    """Encoders, loaded when the first content for them comes up, and the counts of a run."""
+
+    def __init__(self, params: EmbedParams) -> None:
+        self.counts: Counter[str] = Counter()
+        self.fresh = self.cached = 0
+        self._params = params
+        self._texts: CachedTexts | None = None
+        self._images: CachedImages | None = None
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Embedder":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def texts(self) -> CachedTexts:
+        """The text encoder with its cache."""
+        if self._texts is None:
+            from gendata.embed.text import load_text_encoder  # torch: not for images alone
+
+            encoder = load_text_encoder(self._params.text, self._params.device, self._params.dtype)
+            self._texts = self._stack.enter_context(CachedTexts(encoder, self._params.text.passage_tokens))
+        return self._texts
+
+    def images(self) -> CachedImages:
+        """The image encoder with its cache."""
+        if self._images is None:
+            self._images = self._stack.enter_context(CachedImages(load_image_encoder(self._params.image)))
+        return self._images
+
+    def embed(self, rows: list[Row], tick: Tick) -> tuple[list[Row], list[Row]]:
+        """Rows of VECTOR_SCHEMA and of REJECT_SCHEMA for a block of kept rows."""
+        work = gather(rows)
+        images, new_images = self.images().vectors(work.images) if work.images else ({}, set())
+        texts, new_texts = self.texts().parts(work.texts, tick) if work.texts else ({}, set())
+        vectors, rejects = [], []
+        for row in rows:
+            image = images.get(row["image_key"])
+            if isinstance(image, UnreadableImageError):
+                rejects.append(_reject(row, str(image)))
+            elif image is not None:
+                vectors.append({"id": row["id"], "part": 0, "start": None, "end": None, "vector": image})
+                self.counts["images"] += 1
+            if row["text_key"]:
+                first = 1 if row["modality"] == "image" else 0
+                vectors += _passages(row["id"], first, texts[row["text_key"]])
+                self.counts["passages"] += texts[row["text_key"]].total
+            if row["text_key"] in new_texts or row["image_key"] in new_images:
+                self.fresh += 1
+            elif row["text_key"] or row["image_key"]:
+                self.cached += 1
+        self.counts["items"] += len(rows)
+        self.counts["unreadable"] += len(rejects)
+        return vectors, rejects
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, and the encoders in use: the same for the same data on the same machine."""
+        found: dict[str, Any] = {k: self.counts[k] for k in ("items", "passages", "images", "unreadable")}
+        for kind, used in (("text", self._texts), ("image", self._images)):
+            if used is not None:
+                e = used.encoder
+                found[kind] = {"model": e.name, "dim": e.dim, "dtype": e.dtype, "device": e.device}
+        return found
+
+
+def run(ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams) -> dict[str, Any]:
+    """See ``gendata.embed.embed``."""
+    pairs = {s: _pairs(ingested / s / "items", decisions / s) for s in sources}
+    total = sum(sum(files.read_table(d, ["kept"])["kept"].to_pylist()) for p in pairs.values() for _, d in p)
+    with Embedder(params) as embedder, files.output(out) as work, Progress("embed", total) as progress:
+        for source, shards in pairs.items():
+            rejects: list[Row] = []
+            for items, decided in shards:
+                path = work / source / items.name
+                path.parent.mkdir(exist_ok=True)
+                files.write_table(path, _shard(items, decided, embedder, progress, rejects), VECTOR_SCHEMA)
+            files.write_table(work / source / "rejected.parquet", rejects, REJECT_SCHEMA)
+    sys.stderr.write(f"embedded {embedder.fresh:,} new items, {embedder.cached:,} from cache\n")
+    return embedder.summary()
+
+
+def _pairs(items: Path, decisions: Path) -> list[tuple[Path, Path]]:
+    left, right = files.shards(items), files.shards(decisions)
+    if [p.name for p in left] != [p.name for p in right]:
+        raise StoreError(f"{decisions}: {len(right)} shards for {len(left)} in {items}; run `gendata run dedup` again")
+    return list(zip(left, right, strict=True))
+
+
+def _shard(
+    items: Path, decided: Path, embedder: Embedder, progress: Progress, rejects: list[Row]
+) -> Iterator[dict[str, Any]]:
+    for block in _blocks(kept_rows(items, decided)):
+        before = progress.done
+        vectors, failed = embedder.embed(block, progress.add)
+        progress.add(before + len(block) - progress.done)
+        rejects += failed
+        yield from vectors
+
+
+def kept_rows(items: Path, decided: Path) -> Iterator[Row]:
+    """The kept rows of a shard. Raises StoreError where items and decisions do not match."""
+    table = files.read_table(decided, ["id", "kept"]).combine_chunks()
+    start = 0
+    for batch in files.iter_batches(items, COLUMNS):
+        part = table.slice(start, batch.num_rows)
+        start += batch.num_rows
+        if part["id"].to_pylist() != batch["id"].to_pylist():
+            raise StoreError(f"{decided}: ids differ from those of {items}; run `gendata run dedup` again")
+        yield from batch.filter(part["kept"].combine_chunks()).to_pylist()
+    if start != table.num_rows:
+        raise StoreError(f"{decided}: {table.num_rows} rows for {start} of {items}; run `gendata run dedup` again")
+
+
+def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    block: list[Row] = []
+    size = 0
+    for row in rows:
+        block.append(row)
+        size += files.row_bytes(row)
+        if len(block) >= BLOCK_ROWS or size >= BLOCK_BYTES:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def gather(rows: list[Row]) -> Work:
+    """What is to be encoded; sets ``text_key`` and ``image_key`` (or None) in each row."""
+    work = Work(rows, {}, {})
+    for row in rows:
+        text, data = row["text"], row["data"]
+        row["text_key"] = content_id(text) if text and not text.isspace() else None
+        row["image_key"] = content_id(data) if row["modality"] == "image" and data is not None else None
+        if row["text_key"]:
+            work.texts[row["text_key"]] = text
+        if row["image_key"]:
+            work.images[row["image_key"]] = data
+    return work
+
+
+def _passages(id_: str, first: int, parts: Any) -> list[Row]:
+    return [
+        {"id": id_, "part": first + i, "start": start, "end": end, "vector": vector}
+        for i, ((start, end), vector) in enumerate(zip(parts.spans.tolist(), parts.vectors, strict=True))
+    ]
+
+
+def _reject(row: Row, detail: str) -> Row:
+    return {
+        "source": row["source"],
+        "uri": row["uri"],
+        "stage": "embed",
+        "reason": "unreadable-image",
+        "detail": detail,
+    }

@@ -1,0 +1,132 @@
+"""Kind ``folder``: texts (.txt, .md) and images (.png, .jpg, .jpeg, .webp) under one folder.
+
+Names that begin with a dot are skipped; any other type is a reject. A text is kept exactly as it
+is. Beside an image, ``stem.caption`` or else ``stem.txt`` is its caption (white space at both ends
+cut off) and no item of its own; where both are there, the .txt is an ordinary text. A caption that
+cannot be read counts as one more unit, rejected as ``caption-invalid``, and the image is kept
+without it. The caption of an image that is itself rejected is dropped with it.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from gendata.errors import ParamsError
+from gendata.ingest import images
+from gendata.ingest.globs import matcher
+from gendata.ingest.paths import read_inside, split_suffix, walk
+from gendata.ingest.pool import ordered
+from gendata.ingest.reader import CAPTION, UNIT, Entry, UnitError
+from gendata.ingest.settings import IngestParams, SourceParams
+from gendata.ingest.sources import source_path
+from gendata.items import Item, Reject, content_id, decode_uri, encode_uri
+
+KEYS = frozenset({"path", "include", "exclude"})
+
+_TEXTS = {".txt": "text/plain", ".md": "text/markdown"}
+_CAPTIONS = (b".caption", b".txt")  # the first that is there is the caption
+
+
+def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
+    """Every file under the folder; see the module for what is a unit."""
+    base = source_path(name, source, root)
+    if not base.is_dir():
+        raise ParamsError(f"params.yaml: sources.{name}.path: {source.path} is not a folder")
+    excluded, included = matcher(source.exclude), matcher(source.include)
+    found = {p: problem for p, problem in walk(os.fsencode(base), excluded) if not excluded(p)}
+    units = [p for p in found if not source.include or included(p) or _is_folder(found[p])]
+    captions = set(_captions({p for p in units if split_suffix(p)[1] in images.EXTENSIONS}, found).values())
+    for path in sorted({*units, *captions}):
+        problem = found[path]
+        role = CAPTION if path in captions else UNIT
+        if problem is None and role == UNIT and split_suffix(path)[1] not in {*_TEXTS, *images.EXTENSIONS}:
+            problem = "unsupported-type"
+        yield Entry(encode_uri(path), role, problem=problem, base=os.fsencode(base))
+
+
+def _is_folder(problem: str | None) -> bool:
+    return problem in {"symlink-directory", "unreadable"}
+
+
+def _captions(pictures: set[bytes], found: Mapping[bytes, object]) -> dict[bytes, bytes]:
+    """The caption file of each image that has one."""
+    beside = {p: [split_suffix(p)[0] + e for e in _CAPTIONS] for p in pictures}
+    return {p: next(c for c in beside[p] if c in found) for p in pictures if any(c in found for c in beside[p])}
+
+
+def read(
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+) -> Iterator[Item | Reject]:
+    """The units in the order of ``entries``; files are read and decoded on ``params.workers`` threads."""
+    base = os.fsencode(source_path(name, source, root))
+    paths = {decode_uri(e.uri): e for e in entries}
+    pictures = {p for p, e in paths.items() if split_suffix(p)[1] in images.EXTENSIONS and e.role == UNIT}
+    captions = _captions(pictures, {p: e for p, e in paths.items() if e.role == CAPTION})
+
+    def one(path: bytes) -> Item | Reject | None:
+        entry = paths[path]
+        try:
+            if entry.role == CAPTION:
+                _caption(base, path, entry, params)
+                return None
+            data = _content(base, path, entry, params)
+            if (suffix := split_suffix(path)[1]) in _TEXTS:
+                return _text_item(entry, data, _TEXTS[suffix], params)
+            probe = images.probe(data, entry.uri, params.max_pixels)
+            caption = _try_caption(base, captions.get(path), paths, params)
+        except UnitError as error:
+            return error.at(entry.uri)
+        return Item(
+            modality="image",
+            uri=entry.uri,
+            media_type=probe.media_type,
+            data=data,
+            file_sha256=content_id(data),
+            text=caption,
+            text_origin=None if caption is None else "caption-file",
+            meta=probe.meta,
+        )
+
+    return (outcome for outcome in ordered(one, paths, params.workers) if outcome is not None)
+
+
+def _content(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> bytes:
+    """The bytes of the entry, if they are still those that the scan saw."""
+    if entry.problem is not None:
+        raise UnitError(entry.problem)
+    data = read_inside(base, path, params.max_file_bytes)
+    if entry.sha256 is not None and content_id(data) != entry.sha256:
+        raise UnitError("changed")
+    return data
+
+
+def _text(data: bytes, params: IngestParams) -> str:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise UnitError("invalid-utf8", f"byte {error.start}: {error.reason}") from None
+    if not text.strip():
+        raise UnitError("empty", f"{len(data)} bytes, no text")
+    if len(text) > params.max_text_chars:
+        raise UnitError("too-large", f"{len(text)} characters; ingest.max_text_chars is {params.max_text_chars}")
+    return text
+
+
+def _text_item(entry: Entry, data: bytes, media_type: str, params: IngestParams) -> Item:
+    text = _text(data, params)
+    return Item(modality="text", uri=entry.uri, media_type=media_type, text=text, file_sha256=content_id(data))
+
+
+def _caption(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> str:
+    try:
+        return _text(_content(base, path, entry, params), params).strip()
+    except UnitError as error:
+        raise UnitError("caption-invalid", f"{error.reason}: {error.detail}") from None
+
+
+def _try_caption(base: bytes, path: bytes | None, paths: Mapping[bytes, Entry], params: IngestParams) -> str | None:
+    """The caption, None where there is none or it is broken (then its own entry is the reject)."""
+    try:
+        return None if path is None else _caption(base, path, paths[path], params)
+    except UnitError:
+        return None

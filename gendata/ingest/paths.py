@@ -1,0 +1,123 @@
+"""Walking and opening files of a source safely. Paths are bytes: names need not be valid UTF-8.
+
+Links are followed to regular files inside of the source only; fifos, sockets and devices are never
+opened; whatever was checked by the scan is checked again when a file is opened.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from io import BufferedReader
+from pathlib import Path
+
+from gendata.errors import ParamsError
+from gendata.ingest.reader import UnitError
+
+
+def walk(base: bytes, skip: Callable[[bytes], bool]) -> Iterator[tuple[bytes, str | None]]:
+    """Relative path and problem (None: a regular file) of all that lies under ``base``.
+
+    Names that begin with a dot are left out, and so is a folder whose path ``skip`` accepts.
+    A folder that cannot be listed, or that a link points to, counts as one entry. Raises ParamsError
+    if that is ``base`` itself.
+    """
+    pending = [b""]
+    while pending:  # a stack, not recursion: trees may be deeper than Python's stack
+        folder = pending.pop()
+        try:
+            with os.scandir(base + b"/" + folder) as found:
+                entries = sorted(found, key=lambda e: e.name)
+        except OSError as error:
+            if not folder:
+                raise ParamsError(f"{as_path(base)}: the folder cannot be listed: {error.strerror}") from None
+            yield folder, "unreadable"
+            continue
+        for entry in entries:
+            path = folder + b"/" + entry.name if folder else entry.name
+            if entry.name.startswith(b"."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if not skip(path):
+                    pending.append(path)
+            else:
+                yield path, _problem(base, path, entry)
+
+
+def _problem(base: bytes, path: bytes, entry: "os.DirEntry[bytes]") -> str | None:
+    try:
+        if entry.is_symlink():
+            resolve(base, path)
+        elif not entry.is_file(follow_symlinks=False):
+            return "not-a-file"
+    except UnitError as error:
+        return error.reason
+    return None
+
+
+def resolve(base: bytes, path: bytes) -> bytes:
+    """The real path of a regular file under ``base``; UnitError if it is anything else."""
+    full = base + b"/" + path
+    try:
+        real = os.path.realpath(full, strict=True)
+        mode = as_path(real).stat().st_mode
+    except (OSError, ValueError) as error:
+        raise _unit_error(error, full) from None
+    if stat.S_ISDIR(mode):
+        raise UnitError("symlink-directory" if as_path(full).is_symlink() else "not-a-file")
+    if not real.startswith(os.path.realpath(base).rstrip(b"/") + b"/"):
+        raise UnitError("symlink-outside")
+    if not stat.S_ISREG(mode):
+        raise UnitError("not-a-file")
+    return real
+
+
+def _unit_error(error: OSError | ValueError, path: bytes) -> UnitError:
+    """Why ``path`` cannot be resolved or opened. A ValueError is a NUL in it: no such file can be."""
+    if isinstance(error, OSError):
+        if error.errno == errno.ENAMETOOLONG:
+            return UnitError("vanished")
+        if error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+            return UnitError("unreadable")
+    return UnitError("symlink-broken" if as_path(path).is_symlink() else "vanished")
+
+
+def open_inside(base: bytes, path: bytes) -> BufferedReader:
+    """Open a regular file under ``base`` for reading; UnitError if it is anything else, or gone."""
+    real = resolve(base, path)
+    try:
+        # what was a file a moment ago may be a fifo or a link now: do not wait for it, do not follow it
+        fd = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unit_error(error, real) from None
+    file = os.fdopen(fd, "rb")
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        file.close()
+        raise UnitError("not-a-file")
+    return file
+
+
+def read_inside(base: bytes, path: bytes, limit: int) -> bytes:
+    """The bytes of a regular file under ``base``; UnitError ``too-large`` beyond ``limit``, unread."""
+    with open_inside(base, path) as file:
+        try:
+            data = b"" if os.fstat(file.fileno()).st_size > limit else file.read(limit + 1)
+            too_large = os.fstat(file.fileno()).st_size > limit or len(data) > limit
+        except OSError:
+            raise UnitError("unreadable") from None
+    if too_large:
+        raise UnitError("too-large")
+    return data
+
+
+def as_path(path: bytes) -> Path:
+    """As pathlib has it: bytes that are not UTF-8 become surrogates and come back as they were."""
+    return Path(os.fsdecode(path))
+
+
+def split_suffix(path: bytes) -> tuple[bytes, str]:
+    """The path without its suffix, and the suffix in lower case: ``(b"a/b", ".png")``."""
+    stem, dot, suffix = path.rpartition(b".")
+    if not dot or b"/" in suffix:
+        return path, ""
+    return stem, os.fsdecode(dot + suffix).lower()

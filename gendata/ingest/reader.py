@@ -1,0 +1,90 @@
+"""The seam between the stage and the kinds of sources: what a reader is given and gives.
+
+A reader is a module (see ``sources.READERS``). ``listing`` says cheaply what there is, so that DVC sees a
+change; ``read`` opens exactly what is listed. Malformed input is a Reject, never an exception.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gendata.ingest.settings import IngestParams, SourceParams
+from gendata.items import Item, Reject, decode_uri
+
+UNIT, CAPTION, LINKED = "unit", "caption", "linked"
+"""Roles of an entry: read as one or more items; the text beside an image; an image that a table
+may point to. The last two are listed so that an edit is noticed, and are no units themselves."""
+
+PROBLEMS = {
+    "symlink-outside": "the link points outside of the source",
+    "symlink-broken": "the link points to nothing",
+    "symlink-directory": "links to folders are not followed",
+    "not-a-file": "a fifo, socket or device is never opened",
+    "unreadable": "no permission, or the disk fails to read it",
+    "unsupported-type": "no reader for this file type",
+    "vanished": "it was there when the source was scanned",
+    "changed": "its content is not what was scanned; run again",
+    "too-large": "more bytes than ingest.max_file_bytes",
+}
+"""Why a file cannot be opened as a unit, in words: the detail of such a reject."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a listing: ``uri`` is a path relative to ``base``, an absolute folder.
+
+    ``size`` and ``sha256`` are null until the scan has hashed the file, and stay null where there
+    is a ``problem``. ``base`` is null where there is no file to hash, and once the listing is written.
+    """
+
+    uri: str
+    role: str = UNIT
+    size: int | None = None
+    sha256: str | None = None
+    problem: str | None = None
+    base: bytes | None = None
+
+    @property
+    def path(self) -> Path:
+        """The absolute path, where there is a base."""
+        return Path(os.fsdecode((self.base or b"") + b"/" + decode_uri(self.uri)))
+
+
+class Reader(Protocol):
+    """One kind of source: a module with these names."""
+
+    KEYS: frozenset[str]
+    """The keys of SourceParams that this kind uses beyond those of every kind; ``path`` is then required."""
+
+    def listing(self, name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
+        """What the source consists of, in any order, without reading contents. Raises ParamsError."""
+
+    def read(
+        self, name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+    ) -> Iterator[Item | Reject]:
+        """Every unit of the entries, in their order, as an Item or a Reject."""
+
+
+class UnitError(Exception):
+    """A unit cannot be read: a reason code and a detail. Readers turn it into a Reject."""
+
+    def __init__(self, reason: str, detail: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = PROBLEMS[reason] if detail is None else detail
+
+    def at(self, uri: str) -> Reject:
+        """As the Reject of a unit."""
+        return Reject(uri, self.reason, one_line(self.detail))
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """A message as one printable line: no control characters, surrogates or memory addresses."""
+    text = re.sub(r"( object)? at 0x[0-9a-fA-F]+", "", text[: 4 * limit])
+    text = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp", "Cs"} else c for c in text)
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"

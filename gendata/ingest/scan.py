@@ -1,0 +1,145 @@
+"""Stage scan: a listing per source, cheap enough to run always; DVC re-runs ingest where it differs.
+
+DVC itself crashes on undecodable names, broken links and fifos, so it watches the listings. They
+hold names, sizes and content hashes, no times. Hashes are remembered in ``.gendata/cache/scan`` by
+path, size, mtime, ctime and inode; without the cache the listing is the same, only slower.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from gendata import files
+from gendata.engine import Progress
+from gendata.ingest.paths import open_inside
+from gendata.ingest.pool import ordered
+from gendata.ingest.reader import UNIT, Entry, UnitError
+from gendata.ingest.settings import IngestParams, SourceParams
+from gendata.ingest.sources import reader_of
+from gendata.items import decode_uri, encode_uri
+
+LISTING_SCHEMA = pa.schema(
+    [
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("role", pa.string(), nullable=False),
+        pa.field("size", pa.int64()),
+        pa.field("sha256", pa.string()),
+        pa.field("problem", pa.string()),
+    ]
+)
+"""Sorted by uri. ``role`` is unit, caption or linked (see reader); ``problem`` the reject reason of an
+entry that cannot be opened as a unit, which then has no size and no hash: its content is not watched."""
+
+SETTLED_NS = 2_000_000_000
+"""A file that changed more recently is not remembered: its next edit could leave size and times as they are."""
+
+Stamp = list[int]
+Known = dict[str, tuple[Stamp, str]]
+
+
+def scan(sources: Mapping[str, SourceParams], root: Path, out: Path, params: IngestParams) -> dict[str, Any]:
+    """Write ``out/<source>.parquet`` for every source; units, problems and bytes of each.
+
+    Raises:
+        ParamsError: the path of a source is missing.
+    """
+    summary: dict[str, Any] = {}
+    with files.output(out) as work:
+        for name in sorted(sources):
+            entries = scan_source(name, sources[name], root, params)
+            files.write_table(work / f"{name}.parquet", (_row(e) for e in entries), LISTING_SCHEMA)
+            summary[name] = {
+                "units": sum(e.role == UNIT for e in entries),
+                "problems": sum(e.problem is not None for e in entries),
+                "bytes": sum(e.size or 0 for e in entries),
+            }
+    return summary
+
+
+def scan_source(name: str, source: SourceParams, root: Path, params: IngestParams) -> list[Entry]:
+    """The hashed listing of one source, sorted by uri."""
+    cache = root / files.WORK / "cache" / "scan" / f"{name}.json"
+    known, fresh = _load_cache(cache), Known()
+    found = reader_of(source.kind).listing(name, source, root)
+    entries: list[Entry] = []
+    with Progress(f"scan {name}", unit="files") as progress:
+        for entry, stamp in ordered(partial(_hashed, known=known), found, params.workers):
+            progress.add()
+            if entry is None:
+                continue
+            entries.append(entry)
+            if stamp is not None and entry.sha256 is not None:
+                fresh[_key(entry)] = (stamp, entry.sha256)
+    if fresh != known:
+        _save_cache(cache, fresh)
+    return sorted(entries, key=lambda e: e.uri)
+
+
+def read_listing(path: Path) -> list[Entry]:
+    """The entries of a listing as written by ``scan``. Raises StoreError."""
+    return [Entry(**row) for batch in files.iter_batches(path) for row in batch.to_pylist()]
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    return {column: getattr(entry, column) for column in LISTING_SCHEMA.names}
+
+
+def _hashed(entry: Entry, known: Known) -> tuple[Entry | None, Stamp | None]:
+    """The entry with size and hash, and the stamp to remember it by; None if the file has gone."""
+    if entry.base is None or entry.problem is not None:
+        return entry, None
+    try:
+        stamp = _stamp(entry.path.stat())  # of the target where it is a link
+        stored = known.get(_key(entry))
+        if stored is not None and stored[0] == stamp:
+            return dataclasses.replace(entry, size=stamp[0], sha256=stored[1]), stamp
+        with open_inside(entry.base, decode_uri(entry.uri)) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            after = os.fstat(file.fileno())
+    except FileNotFoundError:
+        return None, None
+    except OSError:
+        return dataclasses.replace(entry, problem="unreadable"), None
+    except UnitError as error:
+        return (None if error.reason == "vanished" else dataclasses.replace(entry, problem=error.reason)), None
+    settled = time.time_ns() - max(after.st_mtime_ns, after.st_ctime_ns) > SETTLED_NS and _stamp(after) == stamp
+    return dataclasses.replace(entry, size=after.st_size, sha256=digest), stamp if settled else None
+
+
+def _stamp(stat: os.stat_result) -> Stamp:
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
+def _key(entry: Entry) -> str:
+    return encode_uri(os.fsencode(entry.path))
+
+
+def _load_cache(path: Path) -> Known:
+    """What is remembered, nothing if the file is absent or not exactly what was written."""
+    try:
+        digest, _, body = path.read_bytes().partition(b"\n")
+    except OSError:
+        return {}
+    if _checksum(body) != digest:
+        return {}
+    return {key: (stamp, sha256) for key, (stamp, sha256) in json.loads(body).items()}
+
+
+def _save_cache(path: Path, known: Known) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    body = json.dumps(known, separators=(",", ":")).encode()
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(_checksum(body) + b"\n" + body)
+    part.replace(path)
+
+
+def _checksum(body: bytes) -> bytes:
+    return hashlib.sha256(b"scan cache, format 1\n" + body).hexdigest().encode()

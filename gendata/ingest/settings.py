@@ -1,0 +1,50 @@
+"""What params.yaml may say: one source (``sources.<name>``), and the limits of reading (``ingest``)."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gendata.ingest import globs
+
+FIELDS = ("text", "image", "label", "license", "split", "origin")
+"""What ``map`` can name a column for."""
+
+
+@dataclass(frozen=True)
+class SourceParams:
+    """One source. ``path``, ``include``, ``exclude`` and ``map`` only where its kind uses them."""
+
+    kind: str  # a key of READERS
+    origin: Literal["real", "generated", "unknown"] | None = None  # required, unless a table maps it
+    path: str | None = None  # relative to the project root, absolute, or with ~
+    license: str | None = None  # for items that state none
+    label: str | None = None  # for items that state none
+    dedup: bool = True  # false: keep every copy (the stage dedup reads this)
+    include: tuple[str, ...] = ()  # globs of what to take; empty: everything
+    exclude: tuple[str, ...] = ()  # globs of what to leave out
+    map: dict[str, str] = field(default_factory=dict)  # one of FIELDS -> name of a column
+
+    def __post_init__(self) -> None:
+        for key in self.map:
+            if key not in FIELDS:
+                raise ValueError(f"map: unknown key {key!r}; allowed: {', '.join(FIELDS)}")
+        globs.matcher(self.include + self.exclude)  # a glob that cannot be understood is found here
+
+
+@dataclass(frozen=True)
+class IngestParams:
+    """Limits of what is read; what is beyond them is a reject."""
+
+    max_pixels: int = 89_478_485  # of one image, checked before it is decoded: 1/4 GB as RGB, Pillow's own limit
+    max_file_bytes: int = 256 << 20  # of one text, image or caption: these are read whole
+    max_text_chars: int = 10_000_000  # of one text, in code points: about ten long novels
+    max_record_bytes: int = 64 << 20  # of one line of a table (jsonl, csv)
+    workers: int = 0  # threads that hash and decode; 0: one per core. The result does not depend on it
+
+    def __post_init__(self) -> None:
+        for name in ("max_pixels", "max_file_bytes", "max_text_chars", "max_record_bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.max_pixels > 178_956_970:
+            raise ValueError(f"max_pixels must be at most 178956970, where Pillow stops, not {self.max_pixels}")
+        if self.workers < 0:
+            raise ValueError(f"workers must be 0 (one per core) or more, not {self.workers}")

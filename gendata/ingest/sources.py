@@ -1,0 +1,86 @@
+"""The section ``sources`` of params.yaml, checked before anything is read, and the kinds there are."""
+
+import importlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from gendata import files, params
+from gendata.errors import ParamsError
+from gendata.ingest.reader import Reader
+from gendata.ingest.settings import SourceParams
+
+READERS: dict[str, str] = {
+    "folder": "gendata.ingest.folder",
+    "mnist5k": "gendata.ingest.mnist5k",
+    "pydocs": "gendata.ingest.pydocs",
+    "table": "gendata.ingest.table",
+}
+"""Kind of source to the module that reads it, imported on use: a change to one re-runs its sources only."""
+
+DERIVED = ("artifacts", str(files.WORK))
+"""Folders of the project that the pipeline writes: no source may lie there."""
+
+
+def reader_of(kind: str) -> Reader:
+    """The module that reads this kind of source."""
+    return cast(Reader, importlib.import_module(READERS[kind]))
+
+
+def load_sources(sections: Mapping[str, Any], root: Path) -> dict[str, SourceParams]:
+    """The section ``sources``: name to SourceParams, sorted by name.
+
+    Raises:
+        ParamsError: names the source, the key and what is allowed.
+    """
+    if not isinstance(sections, Mapping):
+        raise ParamsError(f"params.yaml: sources: must be a mapping of names, not {sections!r}")
+    return {str(name): _load(name, sections[name], root) for name in sorted(sections, key=str)}
+
+
+def _load(name: object, section: object, root: Path) -> SourceParams:
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise ParamsError(f"params.yaml: sources: the name {name!r} must match [a-z0-9][a-z0-9_-]*")
+    where = f"params.yaml: sources.{name}"
+    source = params.build(SourceParams, section, where)
+    if source.kind not in READERS:
+        raise ParamsError(f"{where}.kind: must be one of {', '.join(READERS)}, not {source.kind!r}")
+    used = reader_of(source.kind).KEYS
+    for key in ("path", "include", "exclude", "map"):
+        if getattr(source, key) and key not in used:
+            raise ParamsError(f"{where}: {key} is not used by the kind {source.kind}; remove it")
+    if "path" in used and not source.path:
+        raise ParamsError(f"{where}: path is missing; the kind {source.kind} reads a file or a folder")
+    if source.origin is None and "origin" not in source.map:
+        raise ParamsError(f"{where}: origin is missing; it must be one of real, generated, unknown")
+    if source.path and in_derived(_expand(name, source, root), root, above=True):
+        raise ParamsError(f"{where}.path: {source.path} overlaps artifacts or .gendata, which the pipeline writes")
+    return source
+
+
+def in_derived(path: Path | bytes, root: Path, *, above: bool = False) -> bool:
+    """Whether ``path``, links resolved, lies in a derived folder; with ``above`` also whether it holds one."""
+    real = Path(os.path.realpath(os.fsdecode(path)))
+    derived = [Path(os.path.realpath(root / d)) for d in DERIVED]
+    return any(real.is_relative_to(d) or (above and d.is_relative_to(real)) for d in derived)
+
+
+def source_path(name: str, source: SourceParams, root: Path) -> Path:
+    """The resolved path of a source. Raises ParamsError naming both if there is nothing."""
+    path = _expand(name, source, root)
+    try:
+        return path.resolve(strict=True)
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links, before Python 3.13
+        raise ParamsError(f"params.yaml: sources.{name}.path: {source.path} not found (looked at {path})") from None
+
+
+def _expand(name: str, source: SourceParams, root: Path) -> Path:
+    given = source.path or ""
+    try:
+        if "\0" not in given:
+            return root / Path(given).expanduser()
+    except RuntimeError:  # ~ of a user that there is not
+        pass
+    raise ParamsError(f"params.yaml: sources.{name}.path: {given!r} is not a path")

@@ -1,0 +1,195 @@
+"""Kind ``table``: the rows of .jsonl, .csv and .parquet files; one file, or a folder of them.
+
+``map`` says which column is the text, image, label, license, split or origin; without a map the
+columns of these very names are taken. All other columns go to ``meta``. A row with an image is an
+image item and its text the caption. An image is a path relative to the folder of its table, which
+it must not leave; in Parquet also the bytes themselves, or {bytes, path} as Hugging Face writes.
+The origin of a row is never more trusted than that of the source, where that is given.
+
+``include`` and ``exclude`` choose among the files of a folder. The uri of a row is
+``data.jsonl#17``, counted as in ``records``. If the table has a column of images, the image files
+under its folder are listed too (role linked), so that an edit is noticed.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gendata.errors import ParamsError
+from gendata.ingest import images
+from gendata.ingest.cells import as_label, as_meta, as_origin, as_split, as_string, as_text
+from gendata.ingest.globs import matcher
+from gendata.ingest.paths import open_inside, read_inside, resolve, split_suffix, walk
+from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
+from gendata.ingest.records import SUFFIXES, columns, records
+from gendata.ingest.settings import FIELDS, IngestParams, SourceParams
+from gendata.ingest.sources import in_derived, source_path
+from gendata.items import Item, Reject, content_id, decode_uri, encode_uri
+
+KEYS = frozenset({"path", "include", "exclude", "map"})
+
+
+def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
+    """The table files, and the image files that they may point to."""
+    base, only = _place(name, source, root)
+    excluded, included = matcher(source.exclude), matcher(source.include)
+    tables = []
+    if only is not None:
+        tables.append(Entry(encode_uri(only), base=base))
+    else:
+        for path, problem in walk(base, excluded):
+            if not excluded(path) and (not source.include or included(path)) and not _is_image(path):
+                supported = "unsupported-type" if split_suffix(path)[1] not in SUFFIXES else None
+                tables.append(Entry(encode_uri(path), problem=problem or supported, base=base))
+    yield from tables
+    if "image" in (source.map or _columns(base, tables, IngestParams())):
+        for path, problem in walk(base, lambda p: in_derived(base + b"/" + p, root)):
+            if problem is None and _is_image(path):
+                yield Entry(encode_uri(path), LINKED, base=base)
+
+
+def _place(name: str, source: SourceParams, root: Path) -> tuple[bytes, bytes | None]:
+    """The folder that uris are relative to, and the one file where the source is a file."""
+    path = source_path(name, source, root)
+    if path.is_dir():
+        return os.fsencode(path), None
+    if not path.is_file() or path.suffix.lower() not in SUFFIXES:
+        raise ParamsError(
+            f"params.yaml: sources.{name}.path: {source.path} is neither a folder nor a {', '.join(SUFFIXES)} file"
+        )
+    return os.fsencode(path.parent), os.fsencode(path.name)
+
+
+def _is_image(path: bytes) -> bool:
+    return split_suffix(path)[1] in images.EXTENSIONS
+
+
+def _columns(base: bytes, tables: Sequence[Entry], params: IngestParams) -> list[str]:
+    """The columns of all readable tables."""
+    found: dict[str, None] = {}
+    for entry in tables:
+        path = decode_uri(entry.uri)
+        if entry.problem is None:
+            try:
+                with open_inside(base, path) as file:
+                    found |= dict.fromkeys(columns(file, split_suffix(path)[1], params))
+            except (UnitError, OSError):
+                continue  # it is a reject when it is read
+    return list(found)
+
+
+def read(
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+) -> Iterator[Item | Reject]:
+    """Every row of every table, file by file. Raises ParamsError if no table has a mapped column."""
+    base, _ = _place(name, source, root)
+    tables = [e for e in entries if e.role == UNIT]
+    mapping = _mapping(name, source, _columns(base, tables, params))
+    for entry in tables:
+        try:
+            if entry.problem is not None:
+                raise UnitError(entry.problem)
+            with open_inside(base, decode_uri(entry.uri)) as file:
+                yield from _Table(entry, base, root, mapping, source, params).outcomes(file)
+        except UnitError as error:
+            yield error.at(entry.uri)
+        except OSError:
+            yield UnitError("unreadable").at(entry.uri)
+
+
+def _mapping(name: str, source: SourceParams, there: Sequence[str]) -> Mapping[str, str]:
+    """Field to column. Raises ParamsError naming the columns that there are; without any, all is let through."""
+    mapping = source.map or {f: f for f in FIELDS if f in there}
+    where, listed = f"params.yaml: sources.{name}", ", ".join(there)
+    for field, column in mapping.items():
+        if there and column not in there:
+            raise ParamsError(f"{where}.map.{field}: no column {column!r}; there are: {listed}")
+    if there and not {"text", "image"} & set(mapping):
+        raise ParamsError(f"{where}: map names no column for text or image; there are: {listed}")
+    return mapping
+
+
+class _Table:
+    """One table file while it is read: what its rows share."""
+
+    def __init__(
+        self, entry: Entry, base: bytes, root: Path, mapping: Mapping[str, str], source: SourceParams,
+        params: IngestParams,
+    ) -> None:  # fmt: skip
+        path = decode_uri(entry.uri)
+        self._entry, self._root, self._mapping, self._source, self._params = entry, root, mapping, source, params
+        self._suffix = split_suffix(path)[1]
+        self._folder = (base + b"/" + path).rpartition(b"/")[0]
+
+    def outcomes(self, file: BinaryIO) -> Iterator[Item | Reject]:
+        """An Item or a Reject for each record."""
+        for position, record in records(file, self._suffix, self._params):
+            uri = f"{self._entry.uri}#{position}"
+            try:
+                if isinstance(record, UnitError):
+                    raise record
+                item = self._item(uri, record)
+            except UnitError as error:
+                yield error.at(uri)
+            else:
+                yield item
+
+    def _item(self, uri: str, record: dict[str, Any]) -> Item:
+        cell = {field: record.get(column) for field, column in self._mapping.items()}
+        rest = {column: value for column, value in record.items() if column not in self._mapping.values()}
+        text = as_text(cell.get("text"), self._params.max_text_chars)
+        data, path = self._image(cell.get("image"))
+        if text is None and data is None:
+            raise UnitError("empty", "neither text nor image")
+        split = as_split(cell.get("split"))
+        if split is None and cell.get("split") is not None:
+            rest[self._mapping["split"]] = cell["split"]  # not a name that is known: kept as it is
+        probe = images.probe(data, path, self._params.max_pixels) if data is not None else None
+        return Item(
+            modality="image" if probe else "text",
+            uri=uri,
+            media_type=probe.media_type if probe else "text/plain",
+            text=text,
+            text_origin="column" if probe and text is not None else None,
+            data=data,
+            file_sha256=content_id(data) if data is not None and path else self._entry.sha256,
+            origin=as_origin(cell.get("origin"), required=self._source.origin is None),
+            label=as_label(cell.get("label")),
+            license=as_string("license", cell.get("license")),
+            source_split=split,
+            meta=(probe.meta if probe else {}) | as_meta(rest),
+        )
+
+    def _image(self, cell: Any) -> tuple[bytes | None, str]:
+        """The bytes of the image in a cell, and the path that it was read from, if it was."""
+        if isinstance(cell, dict) and cell.keys() <= {"bytes", "path"}:
+            cell = cell.get("bytes") or cell.get("path")
+        if cell is None or cell == "":
+            return None, ""
+        if isinstance(cell, bytes):
+            if len(cell) > self._params.max_file_bytes:
+                raise UnitError("too-large")
+            return cell, ""
+        if not isinstance(cell, str):
+            raise UnitError("invalid-row", f"image is neither a path nor bytes but {type(cell).__name__}")
+        return self._image_file(cell), cell
+
+    def _image_file(self, path: str) -> bytes:
+        if path.startswith("/"):
+            raise UnitError("path-outside", f"{path}: not relative to the folder of the table")
+        try:
+            if in_derived(resolve(self._folder, path.encode()), self._root):
+                raise UnitError("path-outside", "in a folder that the pipeline writes")
+            return read_inside(self._folder, path.encode(), self._params.max_file_bytes)
+        except UnitError as error:
+            reason, detail = _IMAGE_REASONS.get(error.reason, (error.reason, error.detail))
+            raise UnitError(reason, f"{path}: {detail}") from None
+
+
+_IMAGE_REASONS = {
+    "symlink-outside": ("path-outside", "not under the folder of the table"),
+    "symlink-broken": ("missing-file", "no such file"),
+    "vanished": ("missing-file", "no such file"),
+}
+"""How a path in a row differs from one that was scanned."""

@@ -1,0 +1,179 @@
+"""Which rankings of which stores a query uses, and what the caller should know about it."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gendata.errors import QueryError
+from gendata.search import Query, keyword, vector
+from gendata.search.ranking import Filter, Key, Ranker, both, quote, scores_of, top
+from gendata.store.head import Store
+
+Vector: TypeAlias = NDArray[np.float32]
+
+ItemKey: TypeAlias = tuple[str, str]
+"""(store, id)."""
+
+PassageKey: TypeAlias = tuple[str, str, int]
+"""(store, id, part)."""
+
+CAPTIONS_ONLY = (
+    "images are found by their captions alone: the image encoder knows outline and colour layout, no words; "
+    "search with an image to find images that look alike"
+)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One ranking of one table: ``rank`` for the best rows, ``exact`` for the scores of given rows."""
+
+    total: int
+    where: Filter
+    rank: Ranker
+    exact: Ranker
+
+
+@dataclass
+class Channels:
+    """The rankings of a query, by store."""
+
+    keyword: dict[str, Channel] = field(default_factory=dict)
+    semantic: dict[str, Channel] = field(default_factory=dict)
+    visual: dict[str, Channel] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+
+
+def collect(channels: Mapping[str, Channel], depth: int) -> dict[PassageKey, float]:
+    """The best ``depth`` rows of each store."""
+    return {
+        (store, *key): score
+        for store, channel in channels.items()
+        for key, score in top(channel.rank, channel.where, depth).items()
+    }
+
+
+def fill(channels: Mapping[str, Channel], scores: dict[PassageKey, float], keys: Iterable[PassageKey]) -> None:
+    """Add to ``scores`` those of ``keys`` that other rankings found."""
+    missing: dict[str, list[Key]] = {}
+    for store, id_, part in keys:
+        if (store, id_, part) not in scores and store in channels:
+            missing.setdefault(store, []).append((id_, part))
+    for store, wanted in missing.items():
+        channel = channels[store]
+        for key, score in scores_of(channel.exact, wanted, channel.total).items():
+            scores[(store, *key)] = score
+
+
+def open_channels(
+    stores: Mapping[str, Store],
+    query: Query,
+    vectors: Mapping[str, "Future[Vector]"],
+    ids: "Mapping[str, pa.Array] | None",
+) -> Channels:
+    """Open the rankings that the query's mode asks for, and degrade with a message where one is missing.
+
+    Args:
+        stores: by name.
+        query: checked.
+        vectors: of the query, under "text" and "image", while they are still being made.
+        ids: by store, the items that satisfy ``query.where``.
+
+    Raises:
+        QueryError: the mode has no ranking to fall back on.
+    """
+    channels = Channels()
+    text = clean(query.text or "")
+    if text:
+        tables = _tables(stores, "passages")
+        wheres = _filters(query, tables, ids)
+        if query.mode != "semantic":
+            _open_keyword(channels, text, tables, wheres)
+        if query.mode != "keyword":
+            _open_vectors(channels, "semantic", tables, wheres, vectors.get("text"))
+        _check_text(channels, query, bool(tables))
+    if query.image is not None:
+        tables = _tables(stores, "images")
+        _open_vectors(channels, "visual", tables, _filters(query, tables, ids), vectors["image"])
+        if not tables:
+            channels.messages.append("no store holds images that can be compared")
+    elif query.modality == "image":
+        channels.messages.append(CAPTIONS_ONLY)
+    return channels
+
+
+def clean(text: str) -> str:
+    """Without lone surrogates, which the index and the tokeniser cannot take."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _tables(stores: Mapping[str, Store], name: str) -> dict[str, Any]:
+    found = {store: opened.table(name) for store, opened in stores.items()}
+    return {store: table for store, table in found.items() if table is not None}
+
+
+def _filters(query: Query, tables: Mapping[str, Any], ids: "Mapping[str, pa.Array] | None") -> dict[str, Filter]:
+    modality = "image" if query.image is not None else query.modality
+    wanted = {"modality": modality, "source": query.source, "origin": None if query.origin == "any" else query.origin}
+    return {
+        store: Filter(
+            both(*(f"{c} = {quote(v)}" for c, v in wanted.items() if v is not None and c in table.schema.names)),
+            ids.get(store) if ids is not None else None,
+        )
+        for store, table in tables.items()
+    }
+
+
+def _open_keyword(channels: Channels, text: str, tables: Mapping[str, Any], wheres: Mapping[str, Filter]) -> None:
+    indexed = {store: table for store, table in tables.items() if keyword.has_index(table)}
+    for store in tables.keys() - indexed.keys():
+        channels.messages.append(f"store {store} has no full-text index: its texts are not searched by words")
+    for store, scale in keyword.scales(indexed, text).items():
+        rank = keyword.ranker(indexed[store], text, scale)
+        channels.keyword[store] = Channel(indexed[store].count_rows(), wheres[store], rank, rank)
+
+
+def _open_vectors(
+    channels: Channels,
+    kind: str,
+    tables: Mapping[str, Any],
+    wheres: Mapping[str, Filter],
+    made: "Future[Vector] | None",
+) -> None:
+    if made is None or not tables:
+        return
+    encoded = made.result()
+    opened: dict[str, Channel] = getattr(channels, kind)
+    for store, table in tables.items():
+        if vector.width(table) != len(encoded):
+            channels.messages.append(
+                f"store {store} holds vectors of another encoder ({vector.width(table)} dimensions, the query has "
+                f"{len(encoded)}): run `gendata run`"
+            )
+            continue
+        exact = vector.ranker(table, encoded, exact=True)
+        indexed = any(i.columns == ["vector"] for i in table.list_indices()) and wheres[store].ids is None
+        rank = vector.ranker(table, encoded, exact=False) if indexed else exact
+        opened[store] = Channel(table.count_rows(), wheres[store], rank, exact)
+
+
+def _check_text(channels: Channels, query: Query, has_passages: bool) -> None:
+    if not has_passages:
+        channels.messages.append("no store holds text that can be searched")
+        return
+    if query.mode == "semantic" and not channels.semantic:
+        raise QueryError("semantic search needs the text encoder and its vectors: " + _why(channels))
+    if query.mode == "keyword" and not channels.keyword:
+        raise QueryError("keyword search needs a full-text index: " + _why(channels))
+    if query.mode == "hybrid" and not channels.semantic:
+        channels.messages.append("no text encoder or no vectors of its kind: ranked by words alone")
+    if query.mode == "hybrid" and not channels.keyword:
+        channels.messages.append("no full-text index: ranked by meaning alone")
+
+
+def _why(channels: Channels) -> str:
+    return "; ".join(channels.messages) or "run `gendata run`"

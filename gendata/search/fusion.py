@@ -1,0 +1,37 @@
+"""Blending of rankings: a weighted sum of min-max normalised scores."""
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
+
+K = TypeVar("K", bound=Hashable)
+G = TypeVar("G", bound=Hashable)
+
+
+def normalise(scores: Mapping[K, float]) -> dict[K, float]:
+    """Scores to [0, 1]: the lowest to 0, the highest to 1. Where all are equal: 1 if positive, else 0."""
+    if not scores:
+        return {}
+    low, high = min(scores.values()), max(scores.values())
+    if high == low:
+        return dict.fromkeys(scores, 1.0 if high > 0 else 0.0)
+    return {key: (score - low) / (high - low) for key, score in scores.items()}
+
+
+def blend(first: Mapping[K, float], second: Mapping[K, float], weight: float) -> dict[K, float]:
+    """``weight`` x first + (1 - ``weight``) x second, each normalised over the keys of both.
+
+    A key that a ranking lacks has the raw score 0 there: no word in common, or no likeness at all.
+    """
+    keys = sorted(first.keys() | second.keys(), key=repr)
+    a = normalise({key: first.get(key, 0.0) for key in keys})
+    b = normalise({key: second.get(key, 0.0) for key in keys})
+    return {key: weight * a[key] + (1 - weight) * b[key] for key in keys}
+
+
+def best_by(scores: Mapping[K, float], group: Iterable[tuple[K, G]]) -> dict[G, K]:
+    """For each group the key with the highest score; of equal ones the lowest key, as given in order."""
+    best: dict[G, K] = {}
+    for key, name in group:
+        if name not in best or scores[key] > scores[best[name]]:
+            best[name] = key
+    return best

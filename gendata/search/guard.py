@@ -1,0 +1,134 @@
+"""What a statement may do before it runs: one SELECT, no data-modifying CTE, only harmless functions.
+
+DuckDB's settings (no external access, locked configuration, read-only catalogs) are the wall; this
+is the gate before it. Two facts of DuckDB 2.0 make the gate necessary: ``WITH x AS (COPY t TO ..)``
+and other data-modifying CTEs count as statements of type SELECT, and table functions such as
+``arrow_scan`` take raw pointers. So query nodes and table functions are allow-listed; of the
+scalar functions, none of which can read a file or the network, the few that touch state, wait,
+show settings or read raw memory are blocked, so that ordinary SQL keeps working.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+
+from gendata.errors import QueryError
+
+QUERY_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE", "STATEMENT_NODE"})
+
+TABLE_FUNCTIONS = frozenset(
+    {"generate_series", "histogram", "histogram_values", "json_each", "json_tree", "range", "regexp_split_to_table"}
+    | {"repeat", "repeat_row", "unnest"}
+)
+
+BLOCKED = re.compile(
+    r"getenv|current_setting|getvariable|write_log|nextval|currval|setval|setseed|sleep_ms|pg_sleep|current_query"
+    r"|finalize|combine|combine_aggr|to_aggregate_state|stats|query|query_table|glob|which_secret|json_execute.*"
+    r"|__internal.*|duckdb_.*|pragma_.*|read_.*|.*_scan"
+)
+"""Functions that may not be called, and system views that may not be read."""
+
+_SETTINGS_VIEWS = frozenset({"pg_settings"})
+
+_WHERE_KEYS = frozenset({"type", "cte_map", "select_list", "from_table", "where_clause", "aggregate_handling"})
+
+
+def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    """Check that ``sql`` is one harmless SELECT; the names of the tables that it mentions, in lower case.
+
+    Raises:
+        QueryError: it does not parse, is not exactly one SELECT, or calls what is not allowed.
+    """
+    tables = set()
+    for node in _walk(_parse(connection, sql)):
+        kind = str(node.get("type", ""))
+        if kind.endswith("_NODE") and kind not in QUERY_NODES:
+            raise QueryError(f"only SELECT is allowed, not {kind.removesuffix('_NODE').split('_')[0]} inside it")
+        if node.get("export_state"):
+            raise QueryError("EXPORT_STATE is not allowed here")
+        if kind == "TABLE_FUNCTION":
+            _check_table_function(node)
+        elif "function_name" in node:
+            _check_function(_last_name(node, "function_name"))
+        elif kind == "BASE_TABLE":
+            tables.add(_check_table(_last_name(node, "table_name")))
+    return tables
+
+
+def check_where(connection: duckdb.DuckDBPyConnection, where: str) -> str:
+    """Check that ``where`` is one boolean expression over ``items``; the condition, ready to embed.
+
+    ``SELECT id FROM items WHERE <where>`` must parse to exactly that: any clause or statement that
+    the text adds (ORDER BY, UNION, a second statement) shows in the tree.
+
+    Raises:
+        QueryError: it is not an expression, or ``check_select`` refuses it.
+    """
+    if not where.strip():
+        raise QueryError("the condition is empty")
+    sql = f"SELECT id FROM items WHERE {where}\n"
+    check_select(connection, sql)
+    node = _parse(connection, sql)
+    if not node.keys() <= _WHERE_KEYS or node["type"] != "SELECT_NODE" or node.get("cte_map"):
+        raise QueryError("a condition must be one expression, as after WHERE")
+    return f"{where}\n"  # the line feed ends a trailing comment
+
+
+def _parse(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
+    """The query node of the one statement in ``sql``, without empty and default values."""
+    statements = connection.extract_statements(sql)
+    if not statements:
+        raise QueryError("there is no SQL statement")
+    if len(statements) > 1:
+        raise QueryError(f"give one statement, not {len(statements)}")
+    if statements[0].type is not duckdb.StatementType.SELECT:
+        kind = statements[0].type.name
+        hint = ": name the values of PIVOT, as in PIVOT t ON c IN ('a', 'b')" if kind == "MULTI" else ""
+        raise QueryError(f"only SELECT is allowed, not {kind}{hint}")
+    rows = connection.execute(
+        "SELECT json_serialize_sql(?::VARCHAR, skip_null := true, skip_empty := true, skip_default := true)", [sql]
+    ).fetchall()
+    try:
+        tree = json.loads(rows[0][0])
+    except RecursionError:
+        raise QueryError("the statement is nested too deeply") from None
+    if tree["error"]:
+        raise QueryError(f"the statement cannot be checked: {tree.get('error_message', 'no parse tree')}")
+    node: dict[str, Any] = tree["statements"][0]["node"]
+    return node
+
+
+def _walk(root: object) -> Iterator[dict[str, Any]]:
+    stack = [root]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            yield value
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(value)
+
+
+def _last_name(node: dict[str, Any], key: str) -> str:
+    path = node.get("qualified_name", {}).get("path") or [node.get(key, "")]
+    return str(path[-1]).lower()
+
+
+def _check_table_function(node: dict[str, Any]) -> None:
+    name = _last_name(node["function"], "function_name") if "function_name" in node.get("function", {}) else "?"
+    if name not in TABLE_FUNCTIONS:
+        raise QueryError(f"table function {name} is not allowed; files come in with --attach name=FILE")
+
+
+def _check_function(name: str) -> None:
+    if BLOCKED.fullmatch(name):
+        raise QueryError(f"function {name} is not allowed here")
+
+
+def _check_table(name: str) -> str:
+    if name in _SETTINGS_VIEWS or name.startswith(("duckdb_", "pragma_")):
+        raise QueryError(f"table {name} is not allowed here")
+    return name

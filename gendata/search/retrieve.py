@@ -1,0 +1,122 @@
+"""From a query to hits: rank passages in every store, blend, group to items, look up what they are."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import get_args
+
+from gendata.errors import ProjectError, QueryError
+from gendata.items import MODALITIES, ORIGINS
+from gendata.search import Encoders, Mode, Query, SearchParams, SearchResult
+from gendata.search.channels import Channels, ItemKey, PassageKey, clean, collect, fill, open_channels
+from gendata.search.fusion import best_by, blend
+from gendata.search.hits import Found, look_up
+from gendata.search.sql import Limits, select_ids
+from gendata.store.head import Store
+
+LIKENESS = 0.5
+"""Share of the likeness to the query's image where the query has a text too."""
+
+
+def retrieve(stores: Mapping[str, Store], query: Query, encoders: Encoders, params: SearchParams) -> SearchResult:
+    """See ``gendata.search.search``."""
+    check(query)
+    if not stores:
+        raise ProjectError("no store is built: run `gendata run`")
+    limits = Limits(params.sql_timeout, params.sql_memory_mb << 20)
+    text = clean(query.text or "")
+    # the encoders import torch while this thread evaluates the condition and imports LanceDB
+    with ThreadPoolExecutor(2) as pool:
+        vectors = {}
+        if text and query.mode != "keyword" and encoders.text:
+            vectors["text"] = pool.submit(encoders.text, text)
+        if query.image is not None:
+            if encoders.image is None:
+                raise QueryError("search by image needs the image encoder")
+            vectors["image"] = pool.submit(encoders.image, query.image)
+        ids = select_ids(query.where, stores, limits=limits) if query.where is not None else None
+        channels = open_channels(stores, query, vectors, ids)
+    best = _best(channels, query, params)
+    return SearchResult(look_up(stores, best), tuple(channels.messages))
+
+
+def check(query: Query) -> None:
+    """Raise QueryError where the query cannot be answered, naming what is allowed."""
+    if not (query.text or "").strip() and query.image is None:
+        raise QueryError("the query is empty: give a text or an image")
+    if query.n < 1:
+        raise QueryError(f"n must be at least 1, not {query.n}")
+    allowed = {
+        "mode": (query.mode, get_args(Mode)),
+        "modality": (query.modality, (None, *MODALITIES)),
+        "origin": (query.origin, ("any", *ORIGINS)),
+    }
+    for name, (value, values) in allowed.items():
+        if value not in values:
+            raise QueryError(f"{name} {value!r} is not one of {', '.join(v for v in values if v)}")
+    if query.image is not None and query.modality not in {None, "image"}:
+        raise QueryError(f"an image finds images, not items of modality {query.modality}")
+
+
+@dataclass
+class _Ranked:
+    """Scores of passages and of images, and whether the stores hold no more."""
+
+    keyword: dict[PassageKey, float]
+    semantic: dict[PassageKey, float]
+    visual: dict[PassageKey, float]
+    exhausted: bool
+
+
+def _best(channels: Channels, query: Query, params: SearchParams) -> list[Found]:
+    """The ``n`` best items; deeper rankings are taken until ``n`` different items are found."""
+    depth = max(params.depth, query.n)
+    while True:
+        ranked = _rank(channels, depth)
+        found = _items(ranked, channels, params)
+        if len(found) >= query.n or ranked.exhausted:
+            if channels.keyword and not ranked.keyword and query.mode != "semantic":
+                channels.messages.append("no passage that passes the filters has a word of the query")
+            return found[: query.n]
+        depth *= 4
+
+
+def _rank(channels: Channels, depth: int) -> _Ranked:
+    scores = [collect(c, depth) for c in (channels.keyword, channels.semantic, channels.visual)]
+    keyword, semantic, visual = scores
+    counts: dict[tuple[int, str], int] = {}
+    for index, rows in enumerate(scores):
+        for store, _, _ in rows:
+            counts[index, store] = counts.get((index, store), 0) + 1
+    fill(channels.keyword, keyword, list(semantic))
+    fill(channels.semantic, semantic, list(keyword))
+    return _Ranked(keyword, semantic, visual, all(count < depth for count in counts.values()))
+
+
+def _items(ranked: _Ranked, channels: Channels, params: SearchParams) -> list[Found]:
+    if channels.keyword and channels.semantic:
+        passages = blend(ranked.keyword, ranked.semantic, params.keyword_weight)
+    else:
+        passages = ranked.keyword or ranked.semantic
+    passage_of: dict[ItemKey, PassageKey] = best_by(passages, ((key, key[:2]) for key in sorted(passages)))
+    scores: dict[ItemKey, float] = {item: passages[key] for item, key in passage_of.items()}
+    visual = ranked.visual
+    if channels.visual:
+        if passages:
+            fill(channels.visual, visual, [(*item, 0) for item in passage_of])
+        likeness = {key[:2]: score for key, score in visual.items()}
+        scores = blend(likeness, scores, LIKENESS) if scores else likeness
+    return [
+        Found(
+            store=item[0],
+            id=item[1],
+            score=score,
+            part=passage_of[item][2] if item in passage_of else None,
+            keyword_score=ranked.keyword.get(passage_of[item], 0.0)
+            if item in passage_of and channels.keyword
+            else None,
+            semantic_score=ranked.semantic.get(passage_of[item]) if item in passage_of else None,
+            visual_score=visual.get((*item, 0)),
+        )
+        for item, score in sorted(scores.items(), key=lambda pair: (-pair[1], pair[0][1], pair[0][0]))
+    ]

@@ -1,0 +1,34 @@
+"""Ranking by meaning or likeness: cosine to the query's vector.
+
+Exact, except where a table is large enough to have a vector index; under a set of ids it is
+always exact, since an index searched through a narrow filter loses neighbours.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gendata.search.ranking import Ranker
+
+
+def width(table: Any) -> int:
+    """The number of dimensions of the table's vectors."""
+    return int(table.schema.field("vector").type.list_size)
+
+
+def ranker(table: Any, vector: NDArray[np.float32], *, exact: bool) -> Ranker:
+    """Rank rows by cosine to ``vector`` (d,), descending; ``exact`` does without a vector index."""
+    columns = ["id", "part"] if "part" in table.schema.names else ["id"]
+
+    def rank(where: str | None, limit: int) -> pa.Table:
+        query = table.search(vector, vector_column_name="vector", query_type="vector").distance_type("cosine")
+        query = query.select([*columns, "_distance"]).limit(limit)
+        query = query.bypass_vector_index() if exact else query.refine_factor(1)  # 1: exact scores of what is found
+        rows = (query.where(where, prefilter=True) if where else query).to_arrow()
+        part = rows.column("part") if "part" in columns else pa.array(np.zeros(rows.num_rows, np.int32))
+        scores = pa.array(1.0 - rows.column("_distance").to_numpy().astype("float64"), pa.float64())
+        return pa.table({"id": rows.column("id"), "part": part, "score": scores})
+
+    return rank

@@ -1,0 +1,379 @@
+import io
+import subprocess
+import sys
+import time
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from gendata.errors import ProjectError, QueryError
+from gendata.search import sandbox
+from gendata.search.attach import read_attachment, write_result
+from gendata.search.guard import check_where
+from gendata.search.sql import Limits, open_sql, run_sql, select_ids
+
+
+def value(result):
+    return result.column(0)[0].as_py()
+
+
+def run_here(sql, stores):
+    """What the child does, without the child: quick."""
+    catalogs = {name: str(store.catalog) for name, store in stores.items()}
+    request = {"sql": sql, "catalogs": catalogs, "passages": {}, "tables": {}, "memory": 512 << 20, "threads": 1}
+    secret_table = pa.table({"a": [1]})  # a local of a caller must not be seen
+    assert secret_table.num_rows == 1
+    out = io.BytesIO()
+    try:
+        sandbox.run(request, out)
+    except (QueryError, duckdb.Error) as error:
+        raise QueryError(sandbox.reason(error)) from None
+    return out.getvalue()
+
+
+def rows_here(sql, stores):
+    return pa.ipc.open_stream(run_here(sql, stores)).read_all().num_rows
+
+
+def test_items_are_real_and_other(shelf):
+    rows = run_sql("SELECT origin, count(*) AS n FROM items GROUP BY origin ORDER BY origin", shelf.stores).to_pylist()
+    assert rows == [{"origin": "generated", "n": 80}, {"origin": "real", "n": 185}, {"origin": "unknown", "n": 20}]
+
+
+def test_outputs_are_apart(shelf):
+    assert value(run_sql("SELECT count(*) FROM outputs", shelf.stores)) == 0
+    stores = {"real": shelf.stores["real"], "outputs": shelf.stores["other"]}
+    counts = run_sql("SELECT (SELECT count(*) FROM items) AS i, (SELECT count(*) FROM outputs) AS o", stores)
+    assert counts.to_pylist() == [{"i": 185, "o": 100}]
+    assert value(run_sql("SELECT count(*) FROM items", {"outputs": shelf.stores["other"]})) == 0
+
+
+def test_passages_come_from_lance_without_the_vector(shelf):
+    expected = sum(len(row.passages) for rows in shelf.rows.values() for row in rows)
+    assert value(run_sql("SELECT count(*) FROM passages", shelf.stores)) == expected
+    row = run_sql("FROM passages JOIN items USING (id) WHERE label = 'bread'", shelf.stores).to_pylist()[0]
+    assert run_sql("SELECT id FROM passages WHERE text = 'bread' AND part > 0", shelf.stores).num_rows == 1
+    assert (row["text"], row["part"], row["start"], row["end"]) == ("bread", 1, 0, 5)
+    assert "vector" not in row
+
+
+@pytest.mark.parametrize("sql", ["SHOW TABLES", "DESCRIBE items", "SUMMARIZE items", "VALUES (1)", "TABLE items"])
+def test_other_spellings_of_select(shelf, sql):
+    assert rows_here(sql, shelf.stores) > 0
+
+
+def test_show_lists_the_public_tables_alone(shelf):
+    names = run_sql("SHOW TABLES", shelf.stores).column("name").to_pylist()
+    assert sorted(names) == ["items", "outputs", "passages", "rejected", "sources"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT list_sort([3, 1]), regexp_replace('a', 'a', 'b'), strftime(DATE '2020-01-01', '%Y')",
+        "SELECT meta->>'$.a', json_extract(meta, '$.a') FROM items LIMIT 1",
+        "SELECT x FROM range(3) t(x), unnest([1, 2]) u(y)",
+        "WITH RECURSIVE t(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t WHERE i < 5) SELECT sum(i) FROM t",
+        "PIVOT items ON origin IN ('real') USING count(*) GROUP BY source",
+        "SELECT row_number() OVER (ORDER BY id), [x * 2 FOR x IN [1, 2]] FROM items QUALIFY row_number() OVER () < 3",
+        "SELECT * FROM information_schema.tables",
+        "SELECT 1 -- a comment",
+        "SELECT 1;",
+    ],
+)
+def test_ordinary_sql_works(shelf, sql):
+    assert rows_here(sql, shelf.stores) > 0
+
+
+ESCAPES = [
+    "SELECT * FROM '{file}'",
+    "FROM read_csv('{file}')",
+    "FROM read_text('{file}')",
+    "FROM read_blob('{file}')",
+    "FROM read_json_auto('{file}')",
+    "FROM parquet_scan('{file}')",
+    "FROM read_duckdb('{file}')",
+    "FROM system.main.read_text('{file}')",
+    "FROM glob('/*')",
+    "FROM sniff_csv('{file}')",
+    "FROM query('SELECT 1')",
+    "FROM query_table(['items'])",
+    "FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))",
+    "FROM arrow_scan(1, 2, 3)",
+    "FROM python_map_function(1)",
+    "FROM duckdb_settings()",
+    "FROM duckdb_databases",
+    "FROM pg_catalog.pg_settings",
+    "FROM pragma_version()",
+    "FROM which_secret('a', 'b')",
+    "FROM enable_logging()",
+    "SELECT getenv('HOME')",
+    "SELECT current_setting('threads')",
+    "SELECT sleep_ms(100000)",
+    "SELECT (SELECT max(content) FROM read_text('{file}'))",
+    "SELECT * FROM items WHERE id IN (SELECT content FROM read_text('{file}'))",
+    "WITH x AS (COPY items TO '{file}.out') FROM x",
+    "WITH x AS (INSERT INTO store_real.items VALUES (1) RETURNING *) FROM x",
+    "WITH x AS (DELETE FROM store_real.items RETURNING *) FROM x",
+    "WITH x AS (UPDATE store_real.items SET id = '' RETURNING *) FROM x",
+    "COPY items TO '{file}.out'",
+    "COPY (SELECT 1) TO '{file}.out'",
+    "EXPORT DATABASE '{file}.out'",
+    "ATTACH '{file}.out' AS x",
+    "ATTACH ':memory:' AS x",
+    "DETACH store_real",
+    "USE store_real",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "PRAGMA database_list",
+    "SET threads = 1",
+    "RESET threads",
+    "SET VARIABLE a = 1",
+    "CALL duckdb_tables()",
+    "CREATE TABLE x (i INTEGER)",
+    "CREATE OR REPLACE VIEW items AS SELECT 1",
+    "CREATE MACRO f() AS 1",
+    "CREATE SECRET s (TYPE s3)",
+    "DROP VIEW items",
+    "INSERT INTO store_real.items SELECT * FROM items",
+    "DELETE FROM store_real.items",
+    "EXPLAIN SELECT 1",
+    "EXPLAIN ANALYZE SELECT 1",
+    "PREPARE p AS SELECT 1",
+    "EXECUTE p",
+    "BEGIN",
+    "VACUUM",
+    "CHECKPOINT",
+    "SELECT 1; SELECT 2",
+    "SELECT 1; DROP VIEW items",
+    "",
+    "  -- nothing",
+    "SELECT * FROM secret_table",
+    "SELECT ?",
+    "SELECT $name",
+    "not sql",
+]
+
+
+def refuse(shelf, tmp_path, sql, run):
+    file = tmp_path / "secret.csv"
+    file.write_text("secret\nhidden-value\n")
+    with pytest.raises(QueryError) as error:
+        run(sql.replace("{file}", str(file)), shelf.stores)
+    message = str(error.value)
+    assert message
+    assert "\n" not in message
+    assert "hidden-value" not in message
+    assert [p.name for p in tmp_path.iterdir()] == ["secret.csv"]
+
+
+@pytest.mark.parametrize("sql", ESCAPES)
+def test_escapes_are_refused_in_one_line(shelf, tmp_path, sql):
+    refuse(shelf, tmp_path, sql, run_here)
+
+
+@pytest.mark.parametrize("sql", ESCAPES[::8])
+def test_escapes_are_refused_in_the_child(shelf, tmp_path, sql):
+    refuse(shelf, tmp_path, sql, run_sql)
+
+
+@pytest.mark.parametrize("sql", [e for e in ESCAPES if "{file}" in e])
+def test_the_wall_holds_without_the_gate(shelf, tmp_path, monkeypatch, sql):
+    monkeypatch.setattr(sandbox, "check_select", lambda connection, sql: set())
+    refuse(shelf, tmp_path, sql, run_here)
+
+
+def test_stores_are_unchanged_by_all_this(shelf):
+    assert value(run_sql("SELECT count(*) FROM items", shelf.stores)) == 285
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT lable FROM items", '"label"'),
+        ("SELECT * FROM itmes", '"items"'),
+        ("SELECT * FROM items WHERE", "syntax error"),
+        ("SELECT 'a'::INTEGER", "Could not convert"),
+        ("PIVOT items ON origin USING count(*)", "IN ('a', 'b')"),
+    ],
+)
+def test_errors_keep_their_hint(shelf, sql, expected):
+    with pytest.raises(QueryError) as error:
+        run_here(sql, shelf.stores)
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT repeat('x', 2000000000)",
+        "SELECT length(repeat('x', 2000000000))",
+        "SELECT list(i) FROM range(300000000) t(i)",
+        "SELECT string_agg(i::VARCHAR, ',') FROM range(300000000) t(i)",
+    ],
+)
+def test_memory_is_bounded(shelf, sql):
+    start = time.monotonic()
+    with pytest.raises(QueryError, match="memory"):
+        run_sql(sql, shelf.stores, limits=Limits(timeout=30, memory=512 << 20))
+    assert time.monotonic() - start < 20
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH RECURSIVE t(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t) SELECT count(*) FROM t",
+        "SELECT count(*) FROM range(1000000) a(i), range(1000000) b(j) WHERE hash(i + j) = 0",
+        "SELECT i FROM range(1000000000000) t(i) WHERE i < 0",
+    ],
+)
+def test_time_is_bounded(shelf, sql):
+    start = time.monotonic()
+    with pytest.raises(QueryError, match=r"longer than 0\.8 s"):
+        run_sql(sql, shelf.stores, limits=Limits(timeout=0.8))
+    assert time.monotonic() - start < 4
+
+
+def test_rows_stream_and_a_reader_that_stops_ends_the_query(shelf):
+    start = time.monotonic()
+    with open_sql("SELECT i, repeat('x', 100) FROM range(10000000000) t(i)", shelf.stores) as reader:
+        first = reader.read_next_batch()
+    assert first.column(0)[0].as_py() == 0
+    assert time.monotonic() - start < 5
+
+
+def test_the_caller_s_own_time_does_not_count(shelf):
+    with open_sql("SELECT i FROM range(5000000) t(i)", shelf.stores, limits=Limits(timeout=1.2)) as reader:
+        count = reader.read_next_batch().num_rows
+        time.sleep(1.5)
+        count += sum(batch.num_rows for batch in reader)
+    assert count == 5_000_000
+
+
+def test_an_error_after_the_first_rows_is_an_error(shelf):
+    sql = "SELECT CASE WHEN i < 3000000 THEN 1 ELSE error('late') END FROM range(4000000) t(i)"
+    with open_sql(sql, shelf.stores) as reader:
+        assert reader.read_next_batch().num_rows
+        with pytest.raises(QueryError, match="late"):
+            reader.read_all()
+
+
+def test_no_child_outlives_its_parent(shelf):
+    code = (
+        "import os, signal, sys, threading; from pathlib import Path; from gendata.store.head import Store\n"
+        "from gendata.search.sql import run_sql\n"
+        "threading.Timer(0.8, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()\n"
+        "run_sql('WITH RECURSIVE t(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t) SELECT count(*) AS orphan_probe "
+        "FROM t', {'real': Store.open(Path(sys.argv[1]))})\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(shelf.stores["real"].path)])
+    children = []
+    while process.poll() is None:
+        listed = subprocess.run(["ps", "--ppid", str(process.pid), "-o", "pid="], capture_output=True, text=True)
+        children = listed.stdout.split() or children
+        time.sleep(0.1)
+    assert children
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        alive = subprocess.run(["ps", "-p", ",".join(children), "-o", "stat="], capture_output=True, text=True).stdout
+        if not alive.strip() or alive.strip().startswith("Z"):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"the child still runs: {alive}")
+
+
+def test_conditions(shelf):
+    found = select_ids("quality > 0.8 -- good ones", shelf.stores)
+    assert set(found["real"].to_pylist()) == {r.id for r in shelf.rows["real"] if r.quality > 0.8}
+    assert found["other"].to_pylist() == []
+    nested = select_ids("id IN (SELECT id FROM passages WHERE text = 'bread') OR false", shelf.stores)
+    assert [len(ids) for ids in nested.values()] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "1 = 1) UNION ALL SELECT id FROM items WHERE (1 = 1",
+        "true UNION ALL SELECT id FROM items",
+        "true ORDER BY id",
+        "true LIMIT 1",
+        "true GROUP BY id",
+        "true HAVING true",
+        "true QUALIFY true",
+        "true USING SAMPLE 3",
+        "true; SELECT id FROM items",
+        "id IN (SELECT content FROM read_text('/etc/hostname'))",
+        "getenv('HOME') = ''",
+        "",
+        "--",
+        "quality >",
+    ],
+)
+def test_conditions_are_one_expression(where):
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE items (id VARCHAR, quality FLOAT)")
+        with pytest.raises((QueryError, duckdb.ParserException)) as error:
+            check_where(connection, where)
+    assert "\n" not in sandbox.reason(error.value)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
+def test_attached_files_join(shelf, tmp_path, name):
+    row = shelf.rows["real"][0]
+    path = tmp_path / name
+    if name == "a.parquet":
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table({"id": [row.id], "mark": [3]}), path)
+    elif name == "a.jsonl":
+        path.write_text(f'{{"id": "{row.id}", "mark": 3}}\n')
+    else:
+        between = "," if name == "a.csv" else "\t"
+        path.write_text(f"id{between}mark\n{row.id}{between}3\n")
+    sql = "SELECT mark, source FROM items JOIN mine USING (id)"
+    result = run_sql(sql, shelf.stores, tables={"mine": read_attachment(path)})
+    assert result.to_pylist() == [{"mark": 3, "source": "docs"}]
+
+
+@pytest.mark.parametrize("name", ["items", "Passages", "1a", "a b", "lance_real", 'x"; DROP VIEW items'])
+def test_attached_names_are_checked(shelf, name):
+    with pytest.raises(QueryError, match="cannot be the name"):
+        run_sql("SELECT 1", shelf.stores, tables={name: pa.table({"a": [1]})})
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("absent.csv", None), ("empty.csv", b""), ("bad.parquet", b"PAR"), ("bad.jsonl", b"{]"), ("a.xlsx", b"")],
+)
+def test_unreadable_attachments(tmp_path, name, content):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(QueryError) as error:
+        read_attachment(tmp_path / name)
+    assert name in str(error.value)
+
+
+def test_results_are_written_whole_or_not_at_all(shelf, tmp_path):
+    with open_sql("SELECT id, origin FROM items ORDER BY id", shelf.stores) as rows:
+        assert write_result(rows, tmp_path / "out.csv") == 285
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 286
+    sql = "SELECT CASE WHEN i < 300000 THEN 1 ELSE error('late') END AS x FROM range(400000) t(i)"
+    with pytest.raises(QueryError, match="late"), open_sql(sql, shelf.stores) as rows:
+        write_result(rows, tmp_path / "late.parquet")
+    assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_no_store(shelf):
+    with pytest.raises(ProjectError, match="gendata run"):
+        run_sql("SELECT 1", {})
+
+
+def test_lean_imports():
+    code = (
+        "import sys, gendata.search.sql, gendata.search.sandbox; "
+        "print([m for m in ('lancedb', 'lance', 'torch', 'pandas') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
