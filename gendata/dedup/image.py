@@ -63,7 +63,7 @@ _COSINES = np.rint(np.cos(np.pi * np.arange(1, 9)[:, None] * (2 * np.arange(SIDE
 
 @dataclass(frozen=True, slots=True)
 class Grey:
-    """A decoded image: its grey thumbnail (SIDE, SIDE), what the full image was like, whether it has frames."""
+    """A decoded image: grey thumbnail (SIDE, SIDE), pixels and width / height of the original, entropy in bits."""
 
     thumbnail: Pixels
     pixels: int

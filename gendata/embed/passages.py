@@ -28,7 +28,8 @@ CHARS_PER_TOKEN = 16
 """No passage has more characters than this times the limit, whatever its tokens: a long word is one
 unknown token to WordPiece."""
 
-BATCH = 1024
+BATCH = 256
+"""Units counted at a time: a tokenizer takes some hundred bytes per token."""
 
 
 def split(texts: Sequence[str], limit: int, count: Count) -> list[list[Span]]:
@@ -39,7 +40,10 @@ def split(texts: Sequence[str], limit: int, count: Count) -> list[list[Span]]:
     """
     whole = [_trim(text, 0, len(text)) for text in texts]
     short = [i for i, (start, end) in enumerate(whole) if start < end <= start + CHARS_PER_TOKEN * limit]
-    counts = dict(zip(short, count([texts[i][slice(*whole[i])] for i in short]), strict=True))
+    counts: dict[int, int] = {}
+    for at in range(0, len(short), BATCH):
+        some = short[at : at + BATCH]
+        counts.update(zip(some, count([texts[i][slice(*whole[i])] for i in some]), strict=True))
     found: list[list[Span]] = []
     for i, (text, span) in enumerate(zip(texts, whole, strict=True)):
         if counts.get(i, limit + 1) <= limit:

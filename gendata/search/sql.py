@@ -101,7 +101,9 @@ def _child(
 ) -> Iterator[pa.RecordBatchReader]:
     if not stores:
         raise ProjectError("no store is built: run `gendata run`")
-    with tempfile.TemporaryDirectory(prefix="gendata-sql-") as folder, tempfile.TemporaryFile() as log:
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(tempfile.TemporaryFile())
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gendata-sql-")) if tables else ""
         request = question | {
             "catalogs": {name: str(store.catalog.resolve()) for name, store in stores.items()},
             "passages": _passages(stores),

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gendata import params as sections
@@ -15,6 +15,7 @@ PARAMS = DedupParams(
     workers=1, text=TextParams(shingle=2, threshold=0.6, group_threshold=0.3), prefer=("b",), image=ImageParams()
 )
 LOGS = ("logs",)
+HALF = settings(max_examples=settings().max_examples // 2)  # each example writes and syncs files
 
 words = st.lists(st.sampled_from("alpha beta gamma delta epsilon zeta".split()), max_size=12)
 contents = st.one_of(
@@ -51,6 +52,7 @@ def decisions(out):
     return {(row["source"], row["uri"]): row for row in out.rows}
 
 
+@HALF
 @given(drawn=rows)
 def test_every_row_is_accounted_for(box_for_examples, corpus, drawn):
     sources = corpus(drawn)
@@ -79,6 +81,7 @@ def test_every_row_is_accounted_for(box_for_examples, corpus, drawn):
             assert any(r["id"] == row["id"] and r["source"] != "logs" for r in out.rows)
 
 
+@HALF
 @given(drawn=rows, seed=st.integers(0, 99), shard_rows=st.integers(1, 9))
 def test_order_and_shards_do_not_matter(box_for_examples, corpus, drawn, seed, shard_rows):
     sources = corpus(drawn)
@@ -91,6 +94,7 @@ def test_order_and_shards_do_not_matter(box_for_examples, corpus, drawn, seed, s
     assert after.summary == before.summary
 
 
+@HALF
 @given(drawn=rows)
 def test_what_is_kept_is_kept_again(box_for_examples, corpus, drawn):
     sources = corpus(drawn)

@@ -114,6 +114,32 @@ def test_blocks_and_tiles_do_not_matter(box, image, scene, monkeypatch):
     assert cut.summary == whole.summary
 
 
+def test_no_chaining(box, image, scene):
+    """The mixture of two pictures goes with the first of them, and takes the second along no further."""
+    one, two = (scene(i).convert("L") for i in (1, 2))
+    first = image("one", one, known={"label": "x"})
+    middle = image("mixture", Image.blend(one, two, 0.5), known={"license": "MIT"})
+    loose = ImageParams(radius=64, group_radius=64, correlation=0.55, group_correlation=0.5)
+    out = box({"a": [image("two", two), middle, first]}, DedupParams(image=loose))
+    assert [row["uri"] for row in out.kept] == ["two", "one"]
+    assert out.row("mixture")["kept_id"] == out.row("one")["id"]
+
+
+def test_radius_and_group_radius(box, image, scene):
+    one, other = scene(1), scene(1).resize((80, 60)).point(lambda v: min(255, v * 3 // 2))
+    hashes, _ = phash(np.array([decode(encoded(p)).thumbnail for p in (one, other)]))
+    distance = int(np.bitwise_count(hashes[0] ^ hashes[1]))
+    assert distance > 0
+    for radius, group_radius, kept, groups in [
+        (0, distance - 1, 2, 2),
+        (distance - 1, distance, 2, 1),
+        (distance, 64, 1, 1),
+    ]:
+        limits = ImageParams(radius=radius, group_radius=group_radius, correlation=0.5, group_correlation=0.5)
+        out = box({"a": [image("one", one), image("other", other)]}, DedupParams(image=limits))
+        assert (len(out.kept), len({row["group"] for row in out.rows})) == (kept, groups)
+
+
 def test_other_proportions_are_another_picture(box, image, scene):
     assert box({"a": [image("1", scene(3)), image("2", scene(3).resize((160, 90)))]}).summary["kept"] == 2
 

@@ -145,6 +145,16 @@ def test_no_chaining(box, text):
     assert out.row("b")["kept_id"] in {out.row("a")["id"], out.row("c")["id"]}
 
 
+def test_a_part_of_a_text_matches_down_to_the_threshold(box, text):
+    words = [f"w{i}" for i in range(101)]
+    limits = TextParams(shingle=2, threshold=0.6, group_threshold=0.6, recall=0.9999)
+    for length, kept in [(61, 1), (60, 2)]:  # Jaccard 60/100 and 59/100
+        out = box(
+            {"a": [text("all", " ".join(words)), text("part", " ".join(words[:length]))]}, DedupParams(text=limits)
+        )
+        assert len(out.kept) == kept
+
+
 def test_near_copies_cost_one_comparison_each(box, text):
     rng, base = random.Random(0), [f"w{i}" for i in range(200)]
 

@@ -91,7 +91,7 @@ def test_offsets_count_code_points():
 
 @pytest.mark.parametrize("unit", ["x", "\n", "a\n\n", "。", ".", " \"'", "好", "word "])
 def test_time_is_linear_in_the_text(minilm, unit):
-    text = unit * (300_000 // len(unit)) + "end"
+    text = unit * (200_000 // len(unit)) + "end"
     start = time.perf_counter()
     (spans,) = split([text], 254, minilm.count)
     assert time.perf_counter() - start < 15

@@ -17,31 +17,33 @@ ODD = ["", " ", "\x00", "🙂", "x" * 5000, "naïve café", "一二三", "word "
 
 
 @pytest.fixture(scope="module")
-def reference():
+def reference(paragraphs):
+    """Texts, and their vectors by sentence-transformers."""
     import sentence_transformers
 
-    return sentence_transformers.SentenceTransformer(str(minilm_folder()), device="cpu", local_files_only=True)
+    texts = paragraphs[:12] + ODD
+    model = sentence_transformers.SentenceTransformer(str(minilm_folder()), device="cpu", local_files_only=True)
+    return texts, model.encode(texts, show_progress_bar=False)
 
 
 @pytest.mark.parametrize(("dtype", "least"), [("float32", 0.99999), ("bfloat16", 0.997)])
-def test_vectors_equal_those_of_sentence_transformers(reference, paragraphs, dtype, least):
-    texts = paragraphs[:20] + ODD
+def test_vectors_equal_those_of_sentence_transformers(reference, dtype, least):
+    texts, expected = reference
     found = load_text_encoder(TextEncoderParams(), "cpu", dtype).encode(texts)
     assert found.dtype == np.float32
     assert found.shape == (len(texts), 384)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
-    expected = reference.encode(texts, show_progress_bar=False)
     assert (found * expected).sum(1).min() >= least
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_vector_is_bit_equal_whatever_its_neighbours(paragraphs, dtype):
     encoder = load_text_encoder(TextEncoderParams(), "cpu", dtype)
-    texts = sorted(paragraphs, key=len)[:24] + ODD
+    texts = sorted(paragraphs, key=len)[:16] + ODD
     expected = encoder.encode(texts)
     order = random.Random(0).sample(range(len(texts)), len(texts))
     np.testing.assert_array_equal(encoder.encode([texts[i] for i in order]), expected[order])
-    for i in (0, 7, 27, 31):
+    for i in (0, 7, 19, 23):
         np.testing.assert_array_equal(encoder.encode([texts[i]])[0], expected[i])
     np.testing.assert_array_equal(encoder.encode(texts[3:4] * 40), np.repeat(expected[3:4], 40, axis=0))
 

@@ -347,5 +347,7 @@ def test_a_vector_index_is_used_and_its_scores_are_exact(tmp_path, monkeypatch):
     scores = {h.id: h.score for h in find({"real": plain}, "river stone file", mode="semantic", n=400).hits}
     assert [h.score for h in hits] == pytest.approx([scores[h.id] for h in hits], abs=1e-5)
     assert len({h.id for h in hits} & {h.id for h in expected}) >= 16
+    exact.clear()
     filtered = find(store, "river stone file", mode="semantic", n=20, where="true").hits
+    assert exact == [True]
     assert [h.score for h in filtered] == pytest.approx([h.score for h in expected], abs=1e-5)

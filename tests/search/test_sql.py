@@ -1,4 +1,5 @@
 import io
+import signal
 import subprocess
 import sys
 import time
@@ -182,6 +183,32 @@ def test_escapes_are_refused_in_the_child(shelf, tmp_path, sql):
 def test_the_wall_holds_without_the_gate(shelf, tmp_path, monkeypatch, sql):
     monkeypatch.setattr(sandbox, "check_select", lambda connection, sql: set())
     refuse(shelf, tmp_path, sql, run_here)
+
+
+@pytest.mark.parametrize("sql", [e for e in ESCAPES if e.startswith("WITH")])
+def test_the_gate_sees_what_changes_data_inside_a_select(shelf, sql):
+    with pytest.raises(QueryError, match=r"only SELECT is allowed, not (COPY|INSERT|UPDATE|DELETE) inside it"):
+        run_here(sql, shelf.stores)
+
+
+def test_ctrl_c_ends_the_query(shelf):
+    code = (
+        "import sys; from pathlib import Path; from gendata.store.head import Store\n"
+        "from gendata.search.sql import run_sql\n"
+        "run_sql('SELECT count(*) FROM range(1000000000000)', {'real': Store.open(Path(sys.argv[1]))})\n"
+    )
+    command = [sys.executable, "-c", code, str(shelf.stores["real"].path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        children = []
+        while not children:
+            listed = subprocess.run(["ps", "--ppid", str(process.pid), "-o", "pid="], capture_output=True, text=True)
+            children = listed.stdout.split()
+        time.sleep(0.5)
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in process.communicate(timeout=10)[1]
+    assert time.monotonic() - start < 3
+    assert subprocess.run(["ps", "-p", children[0]], capture_output=True).returncode == 1
 
 
 def test_stores_are_unchanged_by_all_this(shelf):
