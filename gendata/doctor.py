@@ -16,6 +16,9 @@ from gendata.store import STORES, StoreParams
 from gendata.store.head import Store, read_head
 from gendata.store.rows import Artifacts
 
+STORAGE = ("store", "table", "rows", "version", "versions", "fragments", "indexes", "unindexed", "bytes")
+"""Columns of ``storage``."""
+
 _BATCH = 1024
 
 
@@ -140,7 +143,8 @@ def _lance(
         yield "Lance holds items of another origin"
     for name in ("passages", "images"):
         yield from _vectors(store, name, set(catalog), record[name])
-    for name, table in ((n, store.table(n)) for n in store.head.lance):
+    for name in store.head.lance:
+        table: Any = store.table(name)
         for index in table.list_indices():
             if index.num_unindexed_rows:
                 yield f"index {index.name} of {name} misses {index.num_unindexed_rows} rows"
@@ -200,11 +204,12 @@ def rebuild(root: Path) -> None:
 
     sections = params.read(root / "params.yaml")
     artifacts = root / "artifacts"
-    parts = (artifacts / stage for stage in ("ingest", "dedup", "tag", "embed"))
     for name in STORES:
         shutil.rmtree(artifacts / "store" / name / "lance", ignore_errors=True)
     chosen = params.load(root / "params.yaml", "store", StoreParams)
-    build(Artifacts(*parts, tuple(sections["sources"])), sections["sources"], artifacts / "store", chosen)
+    ingested, decisions, tags, vectors = (artifacts / stage for stage in ("ingest", "dedup", "tag", "embed"))
+    shards = Artifacts(ingested, decisions, tags, vectors, tuple(sections["sources"]))
+    build(shards, sections["sources"], artifacts / "store", chosen)
 
 
 def storage(stores: Mapping[str, Store]) -> list[dict[str, Any]]:

@@ -216,6 +216,16 @@ def kept_batches(items: Path, decisions: Path, columns: Sequence[str] | None = N
             yield kept
 
 
+def decided_shards(ingested: Path, decisions: Path, source: str) -> list[tuple[Path, Path]]:
+    """(ingest shard, dedup shard) of a source, in order. Raises StoreError where they do not pair up."""
+    if not (ingested / source).is_dir():
+        raise StoreError(f"{ingested / source}: not there; run `gendata run` again")
+    items, decided = shards(ingested / source / "items"), shards(decisions / source)
+    if len(items) != len(decided):
+        raise StoreError(f"{decisions / source}: {len(decided)} shards for {len(items)} of ingest; run `gendata run`")
+    return list(zip(items, decided, strict=True))
+
+
 def aligned_batches(
     items: Path, decisions: Path, columns: Sequence[str] | None = None
 ) -> Iterator[tuple[pa.RecordBatch, pa.Table]]:
@@ -227,7 +237,7 @@ def aligned_batches(
         part = decided.slice(at, batch.num_rows)
         at += batch.num_rows
         if not part["id"].combine_chunks().equals(batch["id"]):
-            raise StoreError(f"{decisions} does not describe the rows of {items}; run `gendata run` again")
+            raise StoreError(f"{decisions}: not about the rows of {items}; run `gendata run` again")
         yield batch, part
     if at != decided.num_rows:
-        raise StoreError(f"{decisions} has {decided.num_rows} rows, {items} has {at}; run `gendata run` again")
+        raise StoreError(f"{decisions}: {decided.num_rows} rows for {at} of {items}; run `gendata run` again")

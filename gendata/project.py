@@ -77,9 +77,6 @@ class Project:
     def validate(self) -> None:
         """Check every section of params.yaml. Raises ParamsError with section, key and what is allowed."""
         sections = params.read(self.params_file)
-        for name in ("sources", *SECTIONS):  # DVC wants every section that a stage names
-            if name not in sections:
-                raise ParamsError(f"params.yaml: section {name} is missing; `{name}: {{}}` gives the defaults")
         for name in sections:
             close = difflib.get_close_matches(str(name), [*SECTIONS, "sources"], cutoff=0.75)
             if close and name not in {*SECTIONS, "sources"}:
@@ -87,6 +84,9 @@ class Project:
         self.sources()
         for name in SECTIONS:
             self.section(name)
+        for name in ("sources", *SECTIONS):  # DVC wants every section that a stage names
+            if name not in sections:
+                raise ParamsError(f"params.yaml: section {name} is missing; `{name}: {{}}` gives the defaults")
 
     @cached_property
     def stores(self) -> dict[str, Store]:

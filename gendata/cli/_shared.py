@@ -1,6 +1,7 @@
 """What commands share: the error policy, the project, and the output formats."""
 
 import csv
+import decimal
 import functools
 import io
 import json
@@ -90,8 +91,8 @@ def to_json(value: object) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, (bytes, bytearray)):
         return f"<{len(value)} bytes>"
-    if hasattr(value, "tolist"):
-        return value.tolist()
+    if isinstance(value, decimal.Decimal) and value == value.to_integral_value():
+        return int(value)  # DuckDB sums integers into wider ones, which Arrow has as decimals
     return str(value)
 
 

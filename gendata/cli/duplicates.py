@@ -6,7 +6,7 @@ import click
 
 from gendata.cli._shared import emit, expected_errors, format_option, note, project, short
 
-COLUMNS = ("copies", "reason", "detail", "kept", "kept_uri", "source", "uri")
+COLUMNS = ("copies", "reason", "kept", "kept_source", "kept_uri", "source", "uri")
 
 
 @click.command()

@@ -1,5 +1,6 @@
 """gendata show."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def show(key: str, chain: bool, save: Path | None, format_: str | None) -> None:
     if chain:
         emit(_chain(item), format_)
         return
-    if format_ == "table" or (format_ is None and click.get_text_stream("stdout").isatty()):
+    if format_ == "table" or (format_ is None and sys.stdout.isatty()):
         for name, value in item.items():
             if value not in (None, [], "", "{}"):
                 click.echo(f"{name:15} {_value(value)}")

@@ -22,6 +22,6 @@ def stats(by: str | None, storage: bool, format_: str | None) -> None:
     if storage:
         from gendata import doctor
 
-        emit(doctor.storage(here.stores), format_)
+        emit(doctor.storage(here.stores), format_, doctor.STORAGE)
         return
     emit(here.stats(tuple(c.strip() for c in by.split(",")) if by else ()), format_)

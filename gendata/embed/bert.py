@@ -1,13 +1,16 @@
 """The forward pass of a small BERT (Devlin et al. 2019) pooled as Sentence-BERT does (Reimers & Gurevych 2019).
 
 Only torch and tokenizers are imported: transformers and sentence-transformers take five seconds.
-Every batch of a length bucket has the same shape, topped up with filler rows, and every CPU worker
-computes on one thread. So the arithmetic done for a text is always the same, and its vector is
-bit-equal whatever its neighbours, their order and the number of workers.
+Texts are packed end to end into batches of a fixed number of token rows, without padding between
+them: what works on single tokens (linear layers, norms) always sees the same shape, and attention
+sees each text by itself. So the arithmetic done for a text is always the same, and its vector is
+bit-equal whatever its neighbours, their order and the number of workers, each on one thread.
 """
 
+import bisect
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,14 +31,8 @@ LAYERS, HEADS, HEAD_DIM, HIDDEN, EPS = 6, 12, 32, 384, 1e-12
 MAX_TOKENS, SPECIAL = 254, 2
 """What all-MiniLM-L6-v2 was made to read, and its ``[CLS]`` and ``[SEP]``."""
 
-BUCKET = 8
-"""Texts are padded to a multiple of this many tokens."""
-
-CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 512, 32768
-"""Tokens of a batch, padding included: 512 keep the activations of a layer in the second-level cache."""
-
-MASKED = -30000.0
-"""Added to the attention scores of padding; unlike -inf, a row of nothing else stays finite."""
+CPU_BATCH, GPU_BATCH = 512, 32768
+"""Token rows of a batch: 512 keep the activations of a layer in the second-level cache of a core."""
 
 VERSION = 1
 """Raised when the arithmetic changes: cached vectors of an older version are then not used."""
@@ -70,14 +67,17 @@ class MiniLM:
         """See Encoder. What is longer than ``max_tokens`` is cut there."""
         ids = [self._cut(e.ids) for e in self._tokenizer.encode_batch_fast(list(contents))]
         vectors = np.empty((len(ids), HIDDEN), np.float32)
-        workers = engine.cores() if self.device == "cpu" else 1
+        rows, workers = (CPU_BATCH, engine.cores()) if self.device == "cpu" else (GPU_BATCH, 1)
         before = torch.get_num_threads()
         try:
             with ThreadPoolExecutor(workers) as pool:
-                for rows, found in pool.map(lambda batch: self._batch(ids, *batch), self._batches(ids)):
-                    vectors[rows] = found
+                batches = pack([len(tokens) for tokens in ids], rows)
+                for members, found in pool.map(
+                    lambda batch: (batch, self._batch([ids[i] for i in batch], rows)), batches
+                ):
+                    vectors[members] = found
                     if tick:
-                        tick(len(rows))
+                        tick(len(members))
         finally:
             torch.set_num_threads(before)  # workers set it to 1, which new threads of the caller would inherit
         return unit(vectors)
@@ -86,31 +86,39 @@ class MiniLM:
     def _cut(ids: list[int]) -> list[int]:
         return ids if len(ids) <= MAX_TOKENS + SPECIAL else [*ids[: MAX_TOKENS + SPECIAL - 1], ids[-1]]
 
-    def _batches(self, ids: list[list[int]]) -> Iterator[tuple[int, int, list[int]]]:
-        """Yields (rows of the batch, tokens per row, indices of its texts)."""
-        buckets: dict[int, list[int]] = {}
-        for i, tokens in enumerate(ids):
-            buckets.setdefault(-(-len(tokens) // BUCKET) * BUCKET, []).append(i)
-        budget = CPU_BATCH_TOKENS if self.device == "cpu" else GPU_BATCH_TOKENS
-        for length, members in sorted(buckets.items()):
-            rows = max(1, budget // length)
-            for start in range(0, len(members), rows):
-                yield rows, length, members[start : start + rows]
-
-    def _batch(self, ids: list[list[int]], rows: int, length: int, members: list[int]) -> "tuple[list[int], Vectors]":
-        tokens = np.zeros((rows, length), np.int64)
-        mask = np.zeros((rows, length), np.bool_)
-        mask[:, 0] = True  # a filler row is one padding token
-        for row, i in enumerate(members):
-            tokens[row, : len(ids[i])] = ids[i]
-            mask[row, : len(ids[i])] = True
+    def _batch(self, texts: list[list[int]], rows: int) -> "Vectors":
+        lengths = [len(tokens) for tokens in texts]
+        ids, positions = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        ids[: sum(lengths)] = np.concatenate(texts)
+        positions[: sum(lengths)] = np.concatenate([np.arange(n) for n in lengths])
         if self.device == "cpu":
             torch.set_num_threads(1)
         with torch.inference_mode():
-            found = forward(
-                self._weights, torch.from_numpy(tokens).to(self._device), torch.from_numpy(mask).to(self._device)
-            )
-        return members, found[: len(members)].cpu().numpy()
+            tokens, places = (torch.from_numpy(array).to(self._device) for array in (ids, positions))
+            found: Vectors = forward(self._weights, tokens, places, lengths).cpu().numpy()
+        return found
+
+
+def pack(lengths: Sequence[int], rows: int) -> list[list[int]]:
+    """Indices of texts for batches of at most ``rows`` tokens, each in descending order of length.
+
+    Best fit decreasing: the longest text left that fits goes in next.
+    """
+    waiting: dict[int, list[int]] = {}
+    for i in reversed(range(len(lengths))):
+        waiting.setdefault(lengths[i], []).append(i)
+    sizes = sorted(waiting)
+    batches: list[list[int]] = []
+    while sizes:
+        batch, room = [], rows
+        while at := bisect.bisect_right(sizes, room):
+            size = sizes[at - 1]
+            batch.append(waiting[size].pop())
+            room -= size
+            if not waiting[size]:
+                del sizes[at - 1]
+        batches.append(batch)
+    return batches
 
 
 def _prepare(state: dict[str, Tensor], dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
@@ -123,39 +131,50 @@ def _prepare(state: dict[str, Tensor], dtype: torch.dtype, device: torch.device)
     return {k: v.to(device, dtype if ".dense." in k else torch.float32) for k, v in state.items()}
 
 
-def forward(w: dict[str, Tensor], ids: Tensor, mask: Tensor) -> Tensor:
-    """Mean-pooled vectors, not yet of unit length.
+def forward(w: dict[str, Tensor], ids: Tensor, positions: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Mean-pooled vectors of the texts in a batch, not yet of unit length.
 
     Args:
         w: What ``_prepare`` gives.
-        ids: (B, L) token ids.
-        mask: (B, L) true where a token is; at least one per row.
+        ids: (rows,) token ids of the texts, end to end; the rest is filler.
+        positions: (rows,) of each token in its text.
+        lengths: Of each text; equal ones stand together.
 
     Returns:
-        (B, 384) float32.
+        (len(lengths), 384) float32.
     """
     dtype = w["encoder.layer.0.output.dense.weight"].dtype
+    groups = [(length, len(list(same))) for length, same in groupby(lengths)]
     x = (
         w["embeddings.word_embeddings.weight"][ids]
-        + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
+        + w["embeddings.position_embeddings.weight"][positions]
         + w["embeddings.token_type_embeddings.weight"][0]
     )
-    x = _norm(w, "embeddings.", x)  # (B, L, 384)
-    bias = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, MASKED)[:, None, None, :]
+    x = _norm(w, "embeddings.", x)  # (rows, 384)
     for i in range(LAYERS):
         layer = f"encoder.layer.{i}."
-        x = _norm(w, f"{layer}attention.output.", x + _attention(w, f"{layer}attention.", x.to(dtype), bias))
-        inner = gelu(_linear(w, f"{layer}intermediate.", x.to(dtype)))  # (B, L, 1536)
+        x = _norm(w, f"{layer}attention.output.", x + _attention(w, f"{layer}attention.", x.to(dtype), groups))
+        inner = gelu(_linear(w, f"{layer}intermediate.", x.to(dtype)))  # (rows, 1536)
         x = _norm(w, f"{layer}output.", x + _linear(w, f"{layer}output.", inner))
-    weight = mask[:, :, None].float()
-    return (x * weight).sum(1) / weight.sum(1)
+    return torch.cat([x[at].view(n, length, HIDDEN).mean(1) for at, n, length in _slices(groups)])
 
 
-def _attention(w: dict[str, Tensor], name: str, x: Tensor, bias: Tensor) -> Tensor:
-    rows, length, _ = x.shape
-    qkv = _linear(w, f"{name}qkv.", x).view(rows, length, 3, HEADS, HEAD_DIM).permute(2, 0, 3, 1, 4)
-    found = scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=bias)  # (B, heads, L, 32)
-    return _linear(w, f"{name}output.", found.transpose(1, 2).reshape(rows, length, HIDDEN))
+def _slices(groups: list[tuple[int, int]]) -> Iterator[tuple[slice, int, int]]:
+    """Yields (rows of a group of texts, number of texts, length of each)."""
+    start = 0
+    for length, n in groups:
+        yield slice(start, start + n * length), n, length
+        start += n * length
+
+
+def _attention(w: dict[str, Tensor], name: str, x: Tensor, groups: list[tuple[int, int]]) -> Tensor:
+    qkv = _linear(w, f"{name}qkv.", x)  # (rows, 1152)
+    mixed = torch.zeros_like(x)
+    for at, n, length in _slices(groups):
+        q, k, v = qkv[at].view(n, length, 3, HEADS, HEAD_DIM).permute(2, 0, 3, 1, 4)
+        found = scaled_dot_product_attention(q, k, v)  # (n, heads, length, 32)
+        mixed[at] = found.transpose(1, 2).reshape(-1, HIDDEN)
+    return _linear(w, f"{name}output.", mixed)
 
 
 def _linear(w: dict[str, Tensor], name: str, x: Tensor) -> Tensor:

@@ -66,8 +66,9 @@ def rejected_batches(artifacts: Artifacts, origins: tuple[str, ...], home: set[s
     A unit that could not be read has no origin of its own: it goes where its source does (``home``).
     """
     for source in sorted(home):
-        for batch in files.iter_batches(artifacts.ingested / source / "rejected.parquet"):
-            yield to_table(({**r, "id": None, "kept_id": None} for r in batch.to_pylist()), REJECTED)
+        for stage in (artifacts.ingested, artifacts.vectors):
+            for batch in files.iter_batches(stage / source / "rejected.parquet"):
+                yield to_table(({**r, "id": None, "kept_id": None} for r in batch.to_pylist()), REJECTED)
     for source, index, path in artifacts.shards():
         decided = files.shard_path(artifacts.decisions / source, index)
         for batch, part in files.aligned_batches(path, decided, ("origin",)):

@@ -38,7 +38,8 @@ def write_tables(store: Path, artifacts: Artifacts, origins: tuple[str, ...], pa
         if first is None:
             continue
         reader = pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
-        table = database.create_table(name, reader, mode="overwrite")
+        there = (store / "lance" / f"{name}.lance").exists()
+        table = database.create_table(name, reader, mode="overwrite" if there else "create")
         _index(table, name, params)
         versions[name] = int(table.version)
     return versions

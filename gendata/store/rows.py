@@ -29,7 +29,7 @@ class Artifacts:
     def shards(self) -> Iterator[tuple[str, int, Path]]:
         """(source, index, ingest shard) in store order: by source name, then shard."""
         for source in sorted(self.sources):
-            for index, path in enumerate(files.shards(self.ingested / source / "items")):
+            for index, (path, _) in enumerate(files.decided_shards(self.ingested, self.decisions, source)):
                 yield source, index, path
 
 

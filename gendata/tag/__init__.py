@@ -4,14 +4,14 @@ A tagger is one module (see ``shard.Tagger``) and one line in TAGGERS; ``split``
 a source states are always there.
 """
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gendata.engine import map_shards
-from gendata.errors import StoreError
-from gendata.files import output, shard_path, shards
+from gendata.files import decided_shards, output
 from gendata.tag.shard import Tagger, tag_shard
 from gendata.tag.split import Splitter
 
@@ -73,24 +73,18 @@ def tag(ingested: Path, decisions: Path, sources: list[str], out: Path, params: 
     Raises:
         StoreError: Ingest and dedup do not hold the same rows in the same order.
     """
-    pairs = [pair for source in sources for pair in _pairs(ingested, decisions, source)]
-    splitter = Splitter.build([(items, decided) for _, items, decided in pairs], params.split, params.seed)
+    pairs = {source: decided_shards(ingested, decisions, source) for source in sources}
+    splitter = Splitter.build(itertools.chain(*pairs.values()), params.split, params.seed)
     modules = tuple(path for name, path in TAGGERS.items() if name in params.taggers)
     with output(out) as work:
         for source in sources:
             (work / source).mkdir()
-        jobs = [(items, decided, work / source / decided.name, modules, splitter) for source, items, decided in pairs]
+        jobs = [
+            (items, decided, work / source / decided.name, modules, splitter)
+            for source in sources
+            for items, decided in pairs[source]
+        ]
         return _summary(map_shards(tag_shard, jobs, label="tag", workers=params.workers))
-
-
-def _pairs(ingested: Path, decisions: Path, source: str) -> list[tuple[str, Path, Path]]:
-    """(source, shard of items, shard of decisions) for every shard of one source."""
-    if not (ingested / source).is_dir():
-        raise StoreError(f"{ingested / source}: not there; run `gendata run` again")
-    items, decided = shards(ingested / source / "items"), shards(decisions / source)
-    if len(items) != len(decided):
-        raise StoreError(f"{decisions / source}: {len(decided)} shards for {len(items)} of ingest; run `gendata run`")
-    return [(source, path, shard_path(decisions / source, i)) for i, path in enumerate(items)]
 
 
 def _summary(parts: list[dict[str, Any]]) -> dict[str, Any]:

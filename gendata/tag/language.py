@@ -7,8 +7,8 @@ The model is in the package, a NumPy archive without pickle.
 - The answer is one of its languages that have an ISO 639-1 code, or ``zxx`` (ISO 639-2: no
   linguistic content), the model's class for numbers, markup and identifiers. Regional languages
   without a two-letter code go to the nearest: Wu and Cantonese to zh, Egyptian Arabic to ar.
-- ``lang_score`` is the model's probability, 0 to 1. The few snippets of source code that were tried
-  got a random language with a score below 0.3: filter by the score where that matters.
+- ``lang_score`` is the model's probability, 0 to 1. Below MIN_SCORE the answer is null: such a
+  guess is more likely wrong than right (captions of four words, source code: a random language).
 - Below MIN_LETTERS letters the answer is null: guesses on short texts are often wrong. Measured on
   20 languages (lingua's test sentences, 200 each), cut at whole words: 10 letters 85 %, 20 letters
   95 %, 30 letters 97 %, whole sentences 99 % right. Five characters of Chinese, Japanese or Korean
@@ -31,6 +31,7 @@ READS = ("text",)
 ADDS = ("lang", "lang_score")
 
 MIN_LETTERS = 20
+MIN_SCORE = 0.5
 CJK_LETTERS = 4
 SAMPLE = 16_384
 
@@ -49,7 +50,7 @@ def identify(text: str | None) -> tuple[str, float] | tuple[None, None]:
     if letters(sample) < MIN_LETTERS:
         return None, None
     lang, score = _identifier().classify(sample)
-    return str(lang), min(float(score), 1.0)
+    return (str(lang), min(float(score), 1.0)) if score >= MIN_SCORE else (None, None)
 
 
 def letters(text: str) -> int:

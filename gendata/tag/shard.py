@@ -10,9 +10,8 @@ from typing import Any, Protocol, cast
 
 import pyarrow as pa
 
-from gendata.files import write_table
+from gendata.files import aligned_batches, write_table
 from gendata.items import TAG_SCHEMA
-from gendata.tag.aligned import aligned
 from gendata.tag.split import Splitter
 
 
@@ -47,8 +46,9 @@ def tag_shard(
 
     def rows() -> Iterator[Mapping[str, Any]]:
         columns = {"modality", "source_split", "meta"}.union(*(tagger.READS for tagger in taggers))
-        for batch in aligned(items, decisions, sorted(columns)):
-            kept = batch.filter(batch["kept"])
+        for batch, decided in aligned_batches(items, decisions, sorted(columns)):
+            batch = batch.append_column("group", decided["group"].combine_chunks())
+            kept = batch.filter(decided["kept"].combine_chunks())
             for modality, row in zip(kept["modality"].to_pylist(), _tagged(kept, taggers, splitter), strict=True):
                 counts["items"][modality] += 1
                 counts["splits"][row["split"]] += 1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from gendata.tag.aligned import aligned
+from gendata.files import aligned_batches
 
 RANK_BELOW = 50
 """A modality with fewer groups than this is split by rank."""
@@ -58,9 +58,10 @@ def small_modalities(shards: Iterable[tuple[Path, Path]]) -> dict[str, set[str]]
     """Modality -> groups of its kept rows without a split of their own, where these are few."""
     seen: dict[str, set[str]] = {}
     for items, decisions in shards:
-        for batch in aligned(items, decisions, ["modality", "source_split"]):
+        for batch, decided in aligned_batches(items, decisions, ["modality", "source_split"]):
+            batch = batch.append_column("group", decided["group"].combine_chunks())
             stated = pc.greater(pc.utf8_length(pc.fill_null(batch["source_split"], "")), 0)
-            open_rows = batch.filter(pc.and_(batch["kept"], pc.invert(stated)))
+            open_rows = batch.filter(pc.and_(decided["kept"].combine_chunks(), pc.invert(stated)))
             for modality in pc.unique(open_rows["modality"]).to_pylist():
                 groups = seen.setdefault(modality, set())
                 if len(groups) < RANK_BELOW:

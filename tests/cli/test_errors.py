@@ -133,7 +133,7 @@ def test_init_joins_an_existing_repository(tmp_path):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    from sandbox import Sandbox, write_corpus
+    from sandbox import Sandbox, draw, write_corpus
 
     from gendata import template
 
@@ -142,7 +142,7 @@ def built(tmp_path_factory):
     box = Sandbox(root)
     write_corpus(root / "corpus", texts=8, images=3)
     (root / "corpus" / "twin.txt").write_text((root / "corpus" / "note-001.txt").read_text())
-    (root / "corpus" / "broken.png").write_bytes(b"\x89PNG")
+    (root / "corpus" / "broken.png").write_bytes(draw(1)[:150])
     box.sources(corpus={"kind": "folder", "path": "corpus", "origin": "real"})
     box.gendata("run")
     return box

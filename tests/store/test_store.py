@@ -6,12 +6,11 @@ import os
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from gendata import doctor, files
 from gendata.errors import ProjectError, StoreError
-from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, TAG_SCHEMA, VECTOR_SCHEMA, Item
+from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, REJECT_SCHEMA, TAG_SCHEMA, VECTOR_SCHEMA, Item
 from gendata.search.lookup import Lookup
 from gendata.store import StoreParams
 from gendata.store.build import build
@@ -42,9 +41,7 @@ def write_source(root, name, origin, texts, images=0, label=None):
     rows = [i.row(name, origin, "CC0-1.0") for i in items]
     files.write_table(root / "ingest" / name / "items" / "00000.parquet", rows, ITEM_SCHEMA)
     reject = {"source": name, "uri": "bad.txt", "stage": "ingest", "reason": "empty", "detail": "0 bytes"}
-    files.write_table(
-        root / "ingest" / name / "rejected.parquet", [reject], pa.schema([(n, pa.string()) for n in reject])
-    )
+    files.write_table(root / "ingest" / name / "rejected.parquet", [reject], REJECT_SCHEMA)
     decisions, tags, vectors = [], [], []
     for n, row in enumerate(rows):
         kept = row["modality"] == "image" or n % 2 == 0
@@ -60,6 +57,7 @@ def write_source(root, name, origin, texts, images=0, label=None):
             vectors.append({"id": row["id"], "part": 0, "start": None, "end": None, "vector": unit(n, 4)})
         text = row["text"]
         vectors.append({"id": row["id"], "part": 1, "start": 0, "end": len(text), "vector": unit(n)})
+    files.write_table(root / "embed" / name / "rejected.parquet", [], REJECT_SCHEMA)
     files.write_table(root / "dedup" / name / "00000.parquet", decisions, DECISION_SCHEMA)
     files.write_table(root / "tag" / name / "00000.parquet", tags, TAG_SCHEMA)
     files.write_table(root / "embed" / name / "00000.parquet", vectors, VECTOR_SCHEMA)

@@ -30,9 +30,14 @@ def test_too_few_letters_give_null_rather_than_a_guess(text):
 
 
 def test_the_limit_is_in_letters():
-    text = "a" * (MIN_LETTERS - 1) + " 1234 !?"
+    text = "where is the old red hou 1234 !?"
+    assert letters(text) == MIN_LETTERS - 1
     assert identify(text) == (None, None)
-    assert identify(text + "a")[0] is not None
+    assert identify(f"{text} s")[0] == "en"
+
+
+def test_an_unlikely_guess_is_not_told():
+    assert identify("a handwritten digit eight") == (None, None)  # German at 19 %
     assert letters("漢字かな한글 ab1") == 6 * 4 + 2
 
 
