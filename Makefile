@@ -13,7 +13,7 @@ demo: $(VENV)/.installed
 	$(BIN)/gendata run
 
 test: lint
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
 
 # the long versions of the durability and fuzz tests
 soak: $(VENV)/.installed

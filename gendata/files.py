@@ -146,7 +146,11 @@ def output(out: Path) -> Iterator[Path]:
     ``out`` never holds a part of a result: it is absent or whole, also after a kill.
     """
     name = "-".join(out.parts[-3:]).replace(os.sep, "")
-    work = WORK / "work" / name
+    with lock(WORK / "locks" / name):  # a stage whose parent was killed may still be at it
+        yield from _output(out, WORK / "work" / name)
+
+
+def _output(out: Path, work: Path) -> Iterator[Path]:
     work.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()

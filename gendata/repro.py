@@ -1,9 +1,6 @@
 """Run the pipeline through DVC and say what happened: ``gendata run`` and ``gendata status``."""
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -11,21 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gendata import files, template
+from gendata import dvc, files, template
 from gendata.errors import ProjectError, StoreError
 from gendata.project import Project
 from gendata.store import STORES
 from gendata.store.head import Store
-
-_NOISE = (
-    "> ",
-    "Updating lock file",
-    "Generating lock file",
-    "Use `dvc push`",
-    "To track the changes",
-    "git add",
-    "To enable auto",
-)
 
 
 @dataclass(frozen=True)
@@ -48,10 +35,10 @@ def run(project: Project, stages: Sequence[str] = (), *, force: bool = False, sa
     project.validate()
     _prepare(project, say)
     forced = _unbuilt(project)
-    ran = _repro(project, [*stages, *(["--force"] if force else [])], say)
+    ran = dvc.repro(project.root, [*stages, *(["--force"] if force else [])], say)
     if forced and "store" not in ran and (not stages or "store" in stages):
         say(f"the databases of the store are missing or broken ({forced}): rebuilding them")
-        ran += _repro(project, ["--single-item", "--force", "store"], say)
+        ran += dvc.repro(project.root, ["--single-item", "--force", "store"], say)
     return ran
 
 
@@ -78,59 +65,12 @@ def _unbuilt(project: Project) -> str:
     return ""
 
 
-def environment() -> dict[str, str]:
-    """This process's environment for DVC and its stages: this Python first, quiet, offline."""
-    env = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return env | dict(os.environ) | {"PATH": path, "PYTHONUNBUFFERED": "1"}
-
-
-def _repro(project: Project, args: list[str], say: Callable[[str], None]) -> list[str]:
-    command = [sys.executable, "-m", "dvc", "repro", *args]
-    ran: list[str] = []
-    errors: list[str] = []
-    with subprocess.Popen(
-        command,
-        cwd=project.root,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        for line in map(str.rstrip, process.stdout or ()):
-            if line.startswith("Running stage '"):
-                ran.append(line.split("'")[1])
-                say(f"running {ran[-1]}")
-            elif line.startswith(("ERROR: ", "error: ")):
-                errors.append(line.split(": ", 1)[1])
-            elif (
-                line
-                and not line.startswith(_NOISE)
-                and "didn't change, skipping" not in line
-                and "up to date" not in line
-            ):
-                say(line)
-    if process.returncode:
-        raise ProjectError(errors[0] if errors else f"dvc repro ended with exit code {process.returncode}")
-    return ran
-
-
 def status(project: Project) -> list[tuple[str, str]]:
     """(stage, why) of all that ``gendata run`` would do; empty if everything is up to date."""
     project.validate()
     _prepare(project, lambda line: None)
     stale = [(f"ingest@{name}", f"source {name} changed") for name in _changed_sources(project)]
-    result = subprocess.run(
-        [sys.executable, "-m", "dvc", "status", "--json"],
-        cwd=project.root,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
-    if result.returncode:
-        raise ProjectError((result.stderr.strip().splitlines() or ["dvc status failed"])[-1].removeprefix("ERROR: "))
-    for stage, reasons in json.loads(result.stdout).items():
+    for stage, reasons in dvc.status(project.root).items():
         if whys := [w for w in _whys(reasons) if w != "always changed"]:
             stale.append((stage, "; ".join(whys)))
     if why := _unbuilt(project):

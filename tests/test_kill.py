@@ -78,6 +78,17 @@ def test_a_hundred_kills(project):
     _kills(project, 100, seed=2)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.97])
+def test_a_dvc_lock_that_was_cut_short_is_written_anew(project, share):
+    project.gendata("run")
+    expected, lock = project.digest(), project.root / "dvc.lock"
+    whole = lock.read_bytes()
+    lock.write_bytes(whole[: int(len(whole) * share)])
+    project.gendata("run")
+    assert project.digest() == expected
+    assert lock.read_bytes() == whole
+
+
 def test_databases_that_are_missing_are_rebuilt(project):
     project.gendata("run")
     expected = project.digest()

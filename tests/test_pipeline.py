@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from sandbox import Sandbox, draw, write_corpus
 
+from gendata import template
+
 FOLDER = {"kind": "folder", "path": "corpus", "origin": "real", "license": "CC0-1.0"}
 
 
@@ -58,8 +60,19 @@ def test_ten_texts_and_ten_images_are_added_searched_and_removed(project):
     assert project.json("doctor") == []
 
 
-def test_every_search_mode_and_image_search(project):
-    project.gendata("run")
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    root = tmp_path_factory.mktemp("built") / "project"
+    template.create(root)
+    box = Sandbox(root)
+    write_corpus(root / "corpus")
+    box.sources(corpus=FOLDER)
+    box.gendata("run")
+    return box
+
+
+def test_every_search_mode_and_image_search(built):
+    project = built
     for mode in ("hybrid", "semantic", "keyword"):
         hits = project.json("search", "a drawing of bread on a table", "--mode", mode, "-n", "3")
         assert hits, mode
@@ -106,8 +119,8 @@ def test_a_corrected_label_changes_the_store(sandbox):
     assert sandbox.json("sql", "SELECT meta->>'$.n' AS n FROM items WHERE label = 'y'") == [{"n": "3"}]
 
 
-def test_two_projects_give_the_same_bytes(project, tmp_path):
-    project.gendata("run")
+def test_two_projects_give_the_same_bytes(built, tmp_path):
+    project = built
     other = Sandbox(tmp_path / "elsewhere" / "other")
     shutil.copytree(
         project.root, other.root, ignore=shutil.ignore_patterns("artifacts", ".gendata", "dvc.lock", "tmp", "cache")
@@ -186,8 +199,8 @@ def test_the_same_bytes_under_two_origins_meet_in_the_lower_one(project):
     assert all(r["reason"] == "origin-conflict" for r in project.json("sql", "SELECT reason FROM rejected"))
 
 
-def test_parquet_has_no_absolute_paths_or_times(project):
-    project.gendata("run")
+def test_parquet_has_no_absolute_paths_or_times(built):
+    project = built
     for path in project.root.glob("artifacts/**/*.parquet"):
         if "lance" not in path.parts:
             content = path.read_bytes()

@@ -36,6 +36,8 @@ def run(stages: tuple[str, ...], force: bool) -> None:
 
 def report(summary: "Summary") -> str:
     """The counts of a run and what to try next."""
+    if not summary.enumerated:
+        return "nothing to read yet; add data with `gendata add PATH --origin real`"
     stores = ", ".join(f"{n} in artifacts/store/{name}" for name, n in summary.stores.items() if n)
     rejected, dropped = sum(summary.rejected.values()), sum(summary.dropped.values())
     return f"""\

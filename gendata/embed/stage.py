@@ -12,7 +12,6 @@ from gendata.embed import EmbedParams
 from gendata.embed.cached import CachedImages, CachedTexts, Tick
 from gendata.embed.image import UnreadableImageError, load_image_encoder
 from gendata.engine import Progress
-from gendata.errors import StoreError
 from gendata.items import REJECT_SCHEMA, VECTOR_SCHEMA, content_id
 
 BLOCK_ROWS, BLOCK_BYTES = 4096, 32 << 20
@@ -100,7 +99,7 @@ class Embedder:
 
 def run(ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams) -> dict[str, Any]:
     """See ``gendata.embed.embed``."""
-    pairs = {s: _pairs(ingested / s / "items", decisions / s) for s in sources}
+    pairs = {s: files.decided_shards(ingested, decisions, s) for s in sources}
     total = sum(sum(files.read_table(d, ["kept"])["kept"].to_pylist()) for p in pairs.values() for _, d in p)
     with Embedder(params) as embedder, files.output(out) as work, Progress("embed", total) as progress:
         for source, shards in pairs.items():
@@ -114,36 +113,15 @@ def run(ingested: Path, decisions: Path, sources: list[str], out: Path, params: 
     return embedder.summary()
 
 
-def _pairs(items: Path, decisions: Path) -> list[tuple[Path, Path]]:
-    left, right = files.shards(items), files.shards(decisions)
-    if [p.name for p in left] != [p.name for p in right]:
-        raise StoreError(f"{decisions}: {len(right)} shards for {len(left)} in {items}; run `gendata run dedup` again")
-    return list(zip(left, right, strict=True))
-
-
 def _shard(
     items: Path, decided: Path, embedder: Embedder, progress: Progress, rejects: list[Row]
 ) -> Iterator[dict[str, Any]]:
-    for block in _blocks(kept_rows(items, decided)):
+    for block in _blocks(row for b in files.kept_batches(items, decided, COLUMNS) for row in b.to_pylist()):
         before = progress.done
         vectors, failed = embedder.embed(block, progress.add)
         progress.add(before + len(block) - progress.done)
         rejects += failed
         yield from vectors
-
-
-def kept_rows(items: Path, decided: Path) -> Iterator[Row]:
-    """The kept rows of a shard. Raises StoreError where items and decisions do not match."""
-    table = files.read_table(decided, ["id", "kept"]).combine_chunks()
-    start = 0
-    for batch in files.iter_batches(items, COLUMNS):
-        part = table.slice(start, batch.num_rows)
-        start += batch.num_rows
-        if part["id"].to_pylist() != batch["id"].to_pylist():
-            raise StoreError(f"{decided}: ids differ from those of {items}; run `gendata run dedup` again")
-        yield from batch.filter(part["kept"].combine_chunks()).to_pylist()
-    if start != table.num_rows:
-        raise StoreError(f"{decided}: {table.num_rows} rows for {start} of {items}; run `gendata run dedup` again")
 
 
 def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:

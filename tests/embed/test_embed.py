@@ -94,7 +94,7 @@ def test_an_undecodable_image_is_a_reject_and_keeps_its_caption(corpus):
 
 
 def test_nothing_to_embed_is_no_error_and_loads_no_model(corpus):
-    corpus.write("a")
+    (corpus.ingested / "a" / "items").mkdir(parents=True)  # a source without items
     corpus.write("b", [(text_item("dropped"), False)])
     assert go(corpus, ["a", "b"]) == {"items": 0, "passages": 0, "images": 0, "unreadable": 0}
     assert rows(corpus, "b") == []

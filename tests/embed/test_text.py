@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gendata.embed import EmbedParams, TextEncoderParams, text
 from gendata.embed.query import encode_query
@@ -55,6 +57,19 @@ def test_the_number_of_workers_and_threads_changes_nothing(minilm, paragraphs, m
         monkeypatch.setattr("gendata.engine.cores", lambda n=workers: n)
         np.testing.assert_array_equal(minilm.encode(paragraphs[:10]), expected)
     assert torch.get_num_threads() == threads
+
+
+@given(st.lists(st.integers(2, 256), max_size=200))
+def test_batches_hold_every_text_once_and_are_well_filled(lengths):
+    from gendata.embed.bert import pack
+
+    batches = pack(lengths, 512)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    filled = [sum(lengths[i] for i in batch) for batch in batches]
+    assert all(n <= 512 for n in filled)
+    assert all(n > 256 for n in filled[:-1])
+    for batch in batches:
+        assert [lengths[i] for i in batch] == sorted((lengths[i] for i in batch), reverse=True)
 
 
 def test_no_texts_give_no_vectors(minilm):

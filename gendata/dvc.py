@@ -1,0 +1,124 @@
+"""DVC as a child process: quiet, offline, and back on its feet after a kill."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gendata.errors import ProjectError
+
+WAIT_SECONDS = 600.0
+"""How long to wait for another run in the same project, before giving up with DVC's message."""
+
+_BUSY = ("is being blocked by", "is busy", "Unable to acquire lock")
+
+_BROKEN_LOCK = re.compile(r"dvc\.lock.*(validation failed|corrupted|invalid)")
+
+_NOISE = (
+    "> ",
+    "WARNING: 'artifacts/",  # a stage without rows has an empty folder
+    "Updating lock file",
+    "Generating lock file",
+    "Use `dvc push`",
+    "To track the changes",
+    "git add",
+    "To enable auto",
+    "Data and pipelines are up to date",
+)
+
+
+def environment() -> dict[str, str]:
+    """This process's environment for DVC and its stages: this Python first, quiet, offline."""
+    env = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return env | dict(os.environ) | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def repro(root: Path, args: list[str], say: Callable[[str], None]) -> list[str]:
+    """``dvc repro`` with these arguments; the names of the stages that ran.
+
+    ``say`` gets each line worth reading. Waits while another run is at work in the project.
+    Raises ProjectError with the stage's own error if one fails.
+    """
+    end, told = time.monotonic() + WAIT_SECONDS, False
+    while True:
+        _forget_the_dead(root / ".dvc" / "tmp" / "rwlock")
+        ran, error = _repro(root, args, say)
+        if error is None:
+            return ran
+        if _BROKEN_LOCK.search(error):
+            (root / "dvc.lock").unlink()
+            say("dvc.lock was cut short by a kill: written anew, every stage is looked at again")
+            continue
+        if not any(text in error for text in _BUSY) or time.monotonic() > end:
+            raise ProjectError(error)
+        if not told:
+            say("another run is at work in this project: waiting for it")
+            told = True
+        time.sleep(1)
+
+
+def _repro(root: Path, args: list[str], say: Callable[[str], None]) -> tuple[list[str], str | None]:
+    ran: list[str] = []
+    errors: list[str] = []
+    with subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", *args],
+        cwd=root,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in map(str.rstrip, process.stdout or ()):
+            if line.startswith("Running stage '"):
+                ran.append(line.split("'")[1])
+                say(f"running {ran[-1]}")
+            elif line.startswith(("ERROR: ", "error: ")):
+                errors.append(line.split(": ", 1)[1])
+            elif _BROKEN_LOCK.search(line):
+                errors.append(line)
+            elif line and not line.startswith(_NOISE) and "didn't change, skipping" not in line:
+                say(line)
+    if process.returncode == 0:
+        return ran, None
+    return ran, errors[0] if errors else f"dvc repro ended with exit code {process.returncode}"
+
+
+def status(root: Path) -> dict[str, Any]:
+    """``dvc status`` as DVC gives it: stage to a list of reasons. Raises ProjectError."""
+    command = [sys.executable, "-m", "dvc", "status", "--json"]
+    result = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise ProjectError((result.stderr.strip().splitlines() or ["dvc status failed"])[-1].removeprefix("ERROR: "))
+    return dict(json.loads(result.stdout))
+
+
+def _forget_the_dead(path: Path) -> None:
+    """Remove DVC's file of readers and writers if none of them lives.
+
+    DVC itself takes a zombie for alive, and stops at a file that was killed half-written.
+    """
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except ValueError:
+        held = {}
+    holders = [*held.get("write", {}).values(), *(info for infos in held.get("read", {}).values() for info in infos)]
+    if not any(_lives(int(info["pid"])) for info in holders):
+        path.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
