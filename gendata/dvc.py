@@ -27,6 +27,7 @@ _NOISE = (
     "Use `dvc push`",
     "To track the changes",
     "git add",
+    "dvc config core.autostage",
     "To enable auto",
     "Data and pipelines are up to date",
 )
@@ -83,7 +84,7 @@ def _repro(root: Path, args: list[str], say: Callable[[str], None]) -> tuple[lis
                 errors.append(line.split(": ", 1)[1])
             elif _BROKEN_LOCK.search(line):
                 errors.append(line)
-            elif line and not line.startswith(_NOISE) and "didn't change, skipping" not in line:
+            elif line and not line.lstrip().startswith(_NOISE) and "didn't change, skipping" not in line:
                 say(line)
     if process.returncode == 0:
         return ran, None

@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
+_ESTIMABLE = 0.02
+"""Share done from which the time left is worth telling."""
+
 
 class Progress:
     """A count on stderr for work that takes longer than ``after`` seconds: silent before that.
@@ -37,7 +40,8 @@ class Progress:
     def _print(self, now: float) -> None:
         elapsed = max(now - self._start, 1e-9)
         of = f"/{self.total}" if self.total else ""
-        left = f", {(self.total - self.done) * elapsed / self.done:.0f} s left" if self.total and self.done else ""
+        share = self.done / self.total if self.total else 0.0
+        left = f", {elapsed / share - elapsed:.0f} s left" if share > _ESTIMABLE else ""
         line = f"{self.label}: {self.done}{of} {self.unit}, {self.done / elapsed:.0f}/s{left}"
         sys.stderr.write(f"\r\x1b[K{line}" if self._tty else f"{line}\n")
         sys.stderr.flush()
