@@ -29,7 +29,10 @@ def test_every_option_has_a_help_text():
 
 def test_the_readme_names_only_commands_options_and_files_that_exist():
     readme = (REPO / "README.md").read_text()
-    for command, rest in re.findall(r"^(?:\$ )?gendata (\w+)([^\n]*)", readme, re.MULTILINE):
+    code = "\n".join(re.findall(r"^```\w*\n(.*?)^```", readme, re.MULTILINE | re.DOTALL))
+    commands = re.findall(r"^(?:\$ )?gendata (\w+)([^\n]*)", code, re.MULTILINE)
+    assert len(commands) > 10
+    for command, rest in commands:
         assert command in cli.commands, command
         known = {o for p in cli.commands[command].params for o in p.opts}
         used = re.findall(r"(?<=\s)--[a-z-]+", rest)
