@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from gendata import files, params
 from gendata.errors import GendataError, ProjectError, StoreError
 from gendata.items import content_id
 from gendata.store import STORES, StoreParams
-from gendata.store.head import Store, read_head
+from gendata.store.build import build, describe
+from gendata.store.head import Store
+from gendata.store.record import Record, VectorDigest
 from gendata.store.rows import Artifacts
 
 STORAGE = ("store", "table", "rows", "version", "versions", "fragments", "indexes", "unindexed", "bytes")
@@ -38,21 +41,23 @@ class Finding:
 
 def examine(root: Path, sources: list[str], repair: Callable[[str], None] | None = None) -> list[Finding]:
     """All findings in a project; ``repair`` asks for mending and is told what was done."""
-    artifacts = root / "artifacts"
-    findings = [
-        *_leftovers(root),
-        *_shards(artifacts, sources),
-        *(f for name in STORES for f in _store(artifacts / "store" / name, STORES[name])),
-    ]
-    return [_mended(f, root, repair) for f in findings] if repair else findings
+    findings = [*_leftovers(root), *_shards(root / "artifacts", sources), *_stores(root)]
+    if repair is None:
+        return findings
+    swept = [_swept(f, root, repair) if f.remedy == "remove" else f for f in findings]
+    return _rebuilt(swept, root, repair)
 
 
 def _leftovers(root: Path) -> Iterator[Finding]:
-    """Half-done output of killed runs: hidden parts that nothing else removes."""
-    places = [*(root / ".gendata" / "work").glob("*"), *(root / "artifacts" / "store").glob("*/.catalog.part*")]
-    places += (root / "artifacts" / "store").glob("*/lance/*.lance/data/.tmp*")
-    for path in sorted(places):
-        yield Finding(str(path.relative_to(root)), "left behind by a run that was killed", "remove")
+    """Half-done output of killed runs, that nothing else removes; what a live run holds is left alone."""
+    work = root / ".gendata" / "work"
+    for path in sorted(work.glob("*")):
+        if not files.is_locked(root / ".gendata" / "locks" / path.name.removesuffix("-sketches")):
+            yield Finding(str(path.relative_to(root)), "left behind by a run that was killed", "remove")
+    for store in sorted((root / "artifacts" / "store").glob("*/")):
+        if not files.is_locked(store / ".lock"):
+            for path in sorted([*store.glob(".catalog.part*"), *store.glob("lance/*.lance/data/.tmp*")]):
+                yield Finding(str(path.relative_to(root)), "left behind by a run that was killed", "remove")
 
 
 def _shards(artifacts: Path, sources: list[str]) -> Iterator[Finding]:
@@ -97,52 +102,82 @@ def _shards(artifacts: Path, sources: list[str]) -> Iterator[Finding]:
         )
 
 
-def _store(path: Path, origins: tuple[str, ...]) -> Iterator[Finding]:
-    """Counts and ids across store.json, catalog and Lance; blobs, vectors, indexes, origins."""
-    where = f"artifacts/store/{path.name}"
-    try:
-        record = files.read_json(path / "store.json")
-        if not record["sources"] and read_head(path) is None:
-            return
-        store = Store.open(path)
-        catalog = _catalog(store)
-        wrong = [o for o in set(catalog.values()) if o not in origins]
-        if wrong:
-            yield Finding(where, f"holds items of origin {', '.join(sorted(wrong))}", "rebuild")
-        if len(catalog) != record["items"]:
-            yield Finding(where, f"store.json says {record['items']} items, the catalog has {len(catalog)}", "rebuild")
-        yield from (Finding(where, problem, "rebuild") for problem in _lance(store, catalog, record, origins))
-    except (GendataError, OSError, KeyError) as error:
-        yield Finding(where, str(error).replace(str(path), where), "rebuild")
+def _stores(root: Path) -> Iterator[Finding]:
+    """Each store against the shards, and its parts against each other."""
+    sources = params.read(root / "params.yaml")["sources"]
+    for name in STORES:
+        where, path = f"artifacts/store/{name}", root / "artifacts" / "store" / name
+        try:
+            record = files.read_json(path / "store.json")
+            expected = describe(name, shards_of(root), sources)
+        except (StoreError, KeyError) as error:
+            yield Finding(where, str(error).replace(f"{root}/", ""), "gendata run")
+            continue
+        if record != expected:
+            yield Finding(where, "store.json is not what the shards give", "rebuild")
+        if record["sources"] or record["items"] or record["rejected"]:
+            try:
+                yield from (Finding(where, problem, "rebuild") for problem in _store(Store.open(path), record))
+            except (GendataError, OSError) as error:
+                yield Finding(where, str(error).replace(f"{root}/", ""), "rebuild")
 
 
-def _catalog(store: Store) -> dict[str, str]:
-    """Id to origin of every item in the catalog."""
+def _store(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
+    """Catalog and Lance against store.json and each other; blobs, vectors, indexes, origins."""
+    catalog, digest = _catalog(store)
+    if digest != (record["digest"], record["digest_rejected"]):
+        yield "the catalog is not what store.json describes"
+    origins = STORES[store.path.name]
+    if wrong := {o for o in catalog.values() if o not in origins}:
+        yield f"holds items of origin {', '.join(sorted(wrong))}"
+    yield from _lance(store, catalog, record, origins)
+
+
+def _catalog(store: Store) -> tuple[dict[str, str], tuple[str, str]]:
+    """Id to origin of every item in the catalog, and the digests of its items and rejects."""
     import duckdb
 
+    found: dict[str, str] = {}
+    counted = Record()
     try:
         with duckdb.connect(str(store.catalog), read_only=True) as connection:
-            return dict(connection.execute("SELECT id, origin FROM items").fetchall())
-    except duckdb.Error as error:
-        raise StoreError(f"{store.catalog}: does not open: {str(error).splitlines()[0]}") from None
+            for table in counted.items(_stream(connection, "items")):
+                found.update(zip(table["id"].to_pylist(), table["origin"].to_pylist(), strict=True))
+            for _ in counted.rejected(_stream(connection, "rejected")):
+                pass
+    except (duckdb.Error, KeyError) as error:
+        raise StoreError(f"{store.catalog}: does not read: {str(error).splitlines()[0]}") from None
+    result = counted.result("", ())
+    return found, (result["digest"], result["digest_rejected"])
+
+
+def _stream(connection: Any, table: str) -> Iterator[pa.Table]:
+    for batch in connection.sql(f"SELECT * FROM {table}").to_arrow_reader(_BATCH):
+        yield pa.Table.from_batches([batch])
 
 
 def _lance(
     store: Store, catalog: Mapping[str, str], record: Mapping[str, Any], origins: tuple[str, ...]
 ) -> Iterator[str]:
-    items = store.table("items")
     found: dict[str, str] = {}
-    for row in _rows(items, ["id", "modality", "origin", "text", "data"]):
-        found[row["id"]] = row["origin"]
-        if content_id(row["data"] if row["data"] is not None else row["text"] or "") != row["id"]:
-            yield f"the content of {row['id'][:16]} does not have that id"
+    broken = []
+    for batch in _batches(store.table("items"), ["id", "origin", "text", "data"]):
+        for row in batch.to_pylist():
+            found[row["id"]] = row["origin"]
+            if content_id(row["data"] if row["data"] is not None else row["text"] or "") != row["id"]:
+                broken.append(row["id"])
+    if broken:
+        yield f"{len(broken)} contents do not have the id they stand under, first {min(broken)[:16]}"
     if found != dict(catalog):
-        differing = len(found.items() ^ catalog.items())
-        yield f"catalog and Lance differ in {differing} items ({len(catalog)} and {len(found)} rows)"
+        yield f"catalog and Lance differ in {len(found.items() ^ catalog.items())} items"
     if any(origin not in origins for origin in found.values()):
         yield "Lance holds items of another origin"
     for name in ("passages", "images"):
-        yield from _vectors(store, name, set(catalog), record[name])
+        yield from _vectors(store, name, record)
+    yield from _indexes(store)
+
+
+def _indexes(store: Store) -> Iterator[str]:
     for name in store.head.lance:
         table: Any = store.table(name)
         for index in table.list_indices():
@@ -150,19 +185,16 @@ def _lance(
                 yield f"index {index.name} of {name} misses {index.num_unindexed_rows} rows"
 
 
-def _vectors(store: Store, name: str, ids: set[str], expected: int) -> Iterator[str]:
-    count = 0
+def _vectors(store: Store, name: str, record: Mapping[str, Any]) -> Iterator[str]:
+    digest, sound = VectorDigest(), True
     for batch in _batches(store.table(name), ["id", "vector"]):
-        count += batch.num_rows
-        if unknown := set(batch["id"].to_pylist()) - ids:
-            yield f"{name} holds {len(unknown)} ids that the catalog does not have"
         vectors = np.asarray(batch["vector"].flatten()).reshape(batch.num_rows, -1)
-        if not np.isfinite(vectors).all():
-            yield f"{name} holds vectors that are not finite"
-        elif np.abs(np.linalg.norm(vectors, axis=1) - 1).max() > 1e-3:
-            yield f"{name} holds vectors that are not normalised"
-    if count != expected:
-        yield f"store.json says {expected} {name}, Lance has {count}"
+        digest.update(batch["id"].to_pylist(), vectors)
+        sound &= bool(np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3))  # false for NaN as well
+    if not sound:
+        yield f"{name} holds vectors that are not finite or not normalised"
+    if (digest.count, digest.hexdigest()) != (record[name], record["digest_vectors"][name]):
+        yield f"{name} are not what store.json describes ({record[name]} there, {digest.count} in Lance)"
 
 
 def _batches(table: Any, columns: list[str]) -> Iterator[Any]:
@@ -170,46 +202,43 @@ def _batches(table: Any, columns: list[str]) -> Iterator[Any]:
         yield from table.to_lance().to_batches(columns=columns, batch_size=_BATCH)
 
 
-def _rows(table: Any, columns: list[str]) -> Iterator[dict[str, Any]]:
-    for batch in _batches(table, columns):
-        yield from batch.to_pylist()
+def _swept(finding: Finding, root: Path, say: Callable[[str], None]) -> Finding:
+    path = root / finding.where
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    say(f"removed {finding.where}")
+    return replace(finding, repaired=True)
 
 
-def _mended(finding: Finding, root: Path, say: Callable[[str], None]) -> Finding:
-    if finding.remedy == "remove":
-        path = root / finding.where
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-        say(f"removed {finding.where}")
-        return replace(finding, repaired=True)
-    if finding.remedy == "rebuild":
+def _rebuilt(findings: list[Finding], root: Path, say: Callable[[str], None]) -> list[Finding]:
+    """Build the stores anew, once, if a finding asks for it; the shards are checked before anything is touched."""
+    if any(f.remedy == "rebuild" for f in findings):
         try:
             rebuild(root)
         except StoreError as error:
-            say(f"{finding.where} cannot be rebuilt: {error}")
-            return finding
-        still = [f for name in STORES for f in _store(root / "artifacts" / "store" / name, STORES[name])]
-        if not still:
-            say(f"rebuilt {finding.where} from the Parquet artifacts")
-        return replace(finding, repaired=not still)
-    say(f"{finding.where}: not repaired here; use `{finding.remedy}`")
-    return finding
+            say(f"the stores cannot be rebuilt: {str(error).replace(f'{root}/', '')}")
+        else:
+            say("rebuilt the stores from the Parquet artifacts")
+            still = {f.where for f in _stores(root)}
+            findings = [replace(f, repaired=f.where not in still) if f.remedy == "rebuild" else f for f in findings]
+    for finding in findings:
+        if not finding.repaired:
+            say(f"{finding.where}: not repaired here; use `{finding.remedy}`")
+    return findings
 
 
 def rebuild(root: Path) -> None:
-    """Build all stores anew from the Parquet artifacts, from nothing."""
-    from gendata.store.build import build
-
-    sections = params.read(root / "params.yaml")
-    artifacts = root / "artifacts"
-    for name in STORES:
-        shutil.rmtree(artifacts / "store" / name / "lance", ignore_errors=True)
+    """Build all stores anew from the Parquet artifacts."""
     chosen = params.load(root / "params.yaml", "store", StoreParams)
-    ingested, decisions, tags, vectors = (artifacts / stage for stage in ("ingest", "dedup", "tag", "embed"))
-    shards = Artifacts(ingested, decisions, tags, vectors, tuple(sections["sources"]))
-    build(shards, sections["sources"], artifacts / "store", chosen)
+    build(shards_of(root), params.read(root / "params.yaml")["sources"], root / "artifacts" / "store", chosen)
+
+
+def shards_of(root: Path) -> Artifacts:
+    """The folders of a project's stages, as dvc.yaml lays them out."""
+    ingested, decisions, tags, vectors = (root / "artifacts" / stage for stage in ("ingest", "dedup", "tag", "embed"))
+    return Artifacts(ingested, decisions, tags, vectors, tuple(params.read(root / "params.yaml")["sources"]))
 
 
 def storage(stores: Mapping[str, Store]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gendata import files
 from gendata.errors import ProjectError
 
 WAIT_SECONDS = 600.0
@@ -53,8 +54,8 @@ def repro(root: Path, args: list[str], say: Callable[[str], None]) -> list[str]:
         if error is None:
             return ran
         if _BROKEN_LOCK.search(error):
-            (root / "dvc.lock").unlink()
-            say("dvc.lock was cut short by a kill: written anew, every stage is looked at again")
+            kept = _set_aside(root / "dvc.lock")
+            say(f"dvc.lock cannot be read: it is kept as {kept} and written anew, every stage is looked at again")
             continue
         if not any(text in error for text in _BUSY) or time.monotonic() > end:
             raise ProjectError(error)
@@ -62,6 +63,14 @@ def repro(root: Path, args: list[str], say: Callable[[str], None]) -> list[str]:
             say("another run is at work in this project: waiting for it")
             told = True
         time.sleep(1)
+
+
+def _set_aside(lock: Path) -> str:
+    """Move a lock that was cut short by a kill, or holds a merge conflict, out of DVC's way."""
+    kept = lock.parent / files.WORK / "dvc.lock.broken"
+    kept.parent.mkdir(exist_ok=True)
+    lock.replace(kept)
+    return kept.relative_to(lock.parent).as_posix()
 
 
 def _repro(root: Path, args: list[str], say: Callable[[str], None]) -> tuple[list[str], str | None]:

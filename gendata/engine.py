@@ -1,5 +1,6 @@
 """map_shards: one function over many shards, here on local processes, and progress on stderr."""
 
+import contextlib
 import multiprocessing
 import os
 import sys
@@ -43,8 +44,9 @@ class Progress:
         share = self.done / self.total if self.total else 0.0
         left = f", {elapsed / share - elapsed:.0f} s left" if share > _ESTIMABLE else ""
         line = f"{self.label}: {self.done}{of} {self.unit}, {self.done / elapsed:.0f}/s{left}"
-        sys.stderr.write(f"\r\x1b[K{line}" if self._tty else f"{line}\n")
-        sys.stderr.flush()
+        with contextlib.suppress(BrokenPipeError):  # nobody listens: no reason to stop
+            sys.stderr.write(f"\r\x1b[K{line}" if self._tty else f"{line}\n")
+            sys.stderr.flush()
         self._shown = True
 
     def close(self) -> None:

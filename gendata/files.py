@@ -199,11 +199,23 @@ def read_json(path: Path) -> Any:
         raise StoreError(f"{path}: not valid JSON: {error}") from None
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock on ``path`` now."""
+    if not path.is_file():
+        return False
+    with path.open("r") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on ``path``; waits for another holder. The kernel frees it on a kill."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

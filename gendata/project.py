@@ -2,12 +2,14 @@
 
 import difflib
 import os
+import unicodedata
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gendata import params
 from gendata.errors import ParamsError, ProjectError
@@ -33,6 +35,21 @@ SECTIONS = {
 """Sections of params.yaml and the dataclass of each. Sections of others are left alone."""
 
 
+@dataclass(frozen=True)
+class ProjectParams:
+    """Section ``gendata`` of params.yaml: it marks the root of a project, and no stage reads it."""
+
+    version: Literal[1] = 1
+    """Of the layout of params.yaml."""
+
+
+def check_root(root: Path) -> None:
+    """Raises ProjectError where the path holds a character that DuckDB or DVC does not take literally."""
+    for c in os.fspath(root):
+        if c in "?\\{}" or unicodedata.category(c) == "Cc":
+            raise ProjectError(f"{os.fspath(root)!r}: the path of a project cannot hold {c!r}; rename the folder")
+
+
 def open(path: str | os.PathLike[str] = ".") -> "Project":  # noqa: A001 - the public name
     """The project at or above ``path``. Raises ProjectError if there is none."""
     return Project.find(Path(path))
@@ -46,10 +63,11 @@ class Project:
 
     @classmethod
     def find(cls, start: Path) -> "Project":
-        """The nearest project at or above ``start``."""
+        """The nearest project at or above ``start``. Raises ProjectError if there is none that can be used."""
         for folder in (start.resolve(), *start.resolve().parents):
             file = folder / "params.yaml"
             if file.is_file() and "gendata" in params.read(file):
+                check_root(folder)
                 return cls(folder)
         raise ProjectError(f"no project at or above {start}: `gendata init DIR` makes one (or give --project DIR)")
 
@@ -81,6 +99,9 @@ class Project:
             close = difflib.get_close_matches(str(name), [*SECTIONS, "sources"], cutoff=0.75)
             if close and name not in {*SECTIONS, "sources"}:
                 raise ParamsError(f"params.yaml: unknown section {name!r}; did you mean {close[0]}?")
+        params.build(ProjectParams, sections.get("gendata") or {}, "params.yaml: gendata")
+        if "sources" in sections and sections["sources"] is None:  # DVC cannot go through null
+            raise ParamsError("params.yaml: sources is empty; write `sources: {}`")
         self.sources()
         for name in SECTIONS:
             self.section(name)

@@ -1,6 +1,7 @@
 """Run the pipeline through DVC and say what happened: ``gendata run`` and ``gendata status``."""
 
-import os
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -58,8 +59,7 @@ def _unbuilt(project: Project) -> str:
             if not record.is_file() or not files.read_json(record)["sources"]:
                 continue
             store = Store.open(record.parent)
-            for table in store.head.lance:
-                store.table(table)
+            store.check()
         except (ProjectError, StoreError) as error:
             return str(error)
     return ""
@@ -69,13 +69,13 @@ def status(project: Project) -> list[tuple[str, str]]:
     """(stage, why) of all that ``gendata run`` would do; empty if everything is up to date."""
     project.validate()
     _prepare(project, lambda line: None)
-    stale = [(f"ingest@{name}", f"source {name} changed") for name in _changed_sources(project)]
+    stale: dict[str, list[str]] = {f"ingest@{name}": ["the source changed"] for name in _changed_sources(project)}
     for stage, reasons in dvc.status(project.root).items():
         if whys := [w for w in _whys(reasons) if w != "always changed"]:
-            stale.append((stage, "; ".join(whys)))
+            stale[stage] = [*stale.get(stage, []), *whys]
     if why := _unbuilt(project):
-        stale.append(("store", why))
-    return stale
+        stale["store"] = [*stale.get("store", []), why]
+    return [(stage, "; ".join(whys)) for stage, whys in stale.items()]
 
 
 def _whys(reasons: Iterable[Any]) -> list[str]:
@@ -93,19 +93,17 @@ def _whys(reasons: Iterable[Any]) -> list[str]:
 
 def _changed_sources(project: Project) -> list[str]:
     """Sources whose listing differs from the one that was last ingested."""
-    from gendata.ingest import scan
-
-    sources = project.sources()
     with tempfile.TemporaryDirectory() as folder:
-        here = Path.cwd()
-        os.chdir(project.root)  # the stage's caches lie in .gendata below the project root
-        try:
-            scan(sources, project.root, Path(folder) / "scan", project.section("ingest"))
-        finally:
-            os.chdir(here)
-        fresh = {name: (Path(folder) / "scan" / f"{name}.parquet").read_bytes() for name in sources}
-    old = {name: project.artifacts / "scan" / f"{name}.parquet" for name in sources}
-    return [name for name in sources if not old[name].is_file() or old[name].read_bytes() != fresh[name]]
+        out = Path(folder) / "scan"
+        command = [sys.executable, "-m", "pipelines.scan", str(out)]
+        result = subprocess.run(
+            command, cwd=project.root, env=dvc.environment(), capture_output=True, text=True, check=False
+        )
+        if result.returncode:
+            raise ProjectError((result.stderr.strip().splitlines() or ["the scan failed"])[-1].removeprefix("error: "))
+        fresh = {name: (out / f"{name}.parquet").read_bytes() for name in project.sources()}
+    old = {name: project.artifacts / "scan" / f"{name}.parquet" for name in fresh}
+    return [name for name in fresh if not old[name].is_file() or old[name].read_bytes() != fresh[name]]
 
 
 def summary(project: Project) -> Summary:

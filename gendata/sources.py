@@ -1,5 +1,6 @@
 """Edit the sources of params.yaml: ``gendata add``. Comments and order of the file are kept."""
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ def entry(
     value: dict[str, Any] = {"kind": kind}
     if kind in {"folder", "table"}:
         target = Path(path).expanduser().resolve()
-        inside = target.is_relative_to(root.resolve())
-        value["path"] = os.fspath(target.relative_to(root.resolve()) if inside else target)
+        near = target.is_relative_to(root.resolve().parent)  # what lies beside the project moves with it
+        value["path"] = os.path.relpath(target, root.resolve()) if near else os.fspath(target)
     if origin is not None:
         value["origin"] = origin
     if mapping:
@@ -64,17 +65,90 @@ def _checked(project: Project, name: str, value: dict[str, Any]) -> Any:
 
 
 def write(project: Project, name: str, value: dict[str, Any]) -> None:
-    """Add the source to params.yaml, atomically; everything else in the file stays as it is."""
+    """Add the source to params.yaml, atomically; everything else in the file stays as it is. Raises ParamsError."""
+    text = project.params_file.read_text(encoding="utf-8")
+    expected = _plain(text)
+    expected["sources"] = {**(expected.get("sources") or {}), name: value}
+    new = _inserted(text, name, value)
+    if new is None or not _holds(new, expected):
+        new = _dumped(text, name, value)
+        if not _holds(new, expected):
+            raise ParamsError(f"params.yaml: source {name!r} would not be read back as given; add it by hand")
+    part = project.params_file.with_name(".params.yaml.part")
+    part.write_text(new, encoding="utf-8")
+    files.fsync(part)
+    part.replace(project.params_file)
+
+
+def _inserted(text: str, name: str, value: dict[str, Any]) -> str | None:
+    """The text with the source as new lines after the last one; None where ``sources`` is no block.
+
+    Lines, since ruamel holds a comment above a section as the end of the section before: a source that is
+    added to its tree comes after that comment.
+    """
+    found = [(k, v) for k, v in _round_trip().compose(text).value if k.value == "sources"]
+    if not found:
+        return None
+    key, block = found[0]
+    indent, line = 2, key.end_mark.line
+    if not block.value or _is_null(block):
+        text = text[: key.end_mark.index] + ":" + text[block.end_mark.index :]
+    elif not block.flow_style:
+        indent, line = block.value[0][0].start_mark.column, _last_line(block)
+    else:
+        return None
+    lines = text.removesuffix("\n").split("\n")
+    at = line + 1
+    while at < len(lines) and lines[at].startswith(" ") and lines[at].lstrip().startswith("#"):
+        at += 1  # an indented comment belongs to the sources
+    new = io.StringIO()
+    _round_trip().dump({name: value}, new)
+    lines[at:at] = [" " * indent + line for line in new.getvalue().splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def _is_null(node: Any) -> bool:
+    return isinstance(node.value, str) and node.value in {"", "~", "null", "Null", "NULL"}
+
+
+def _last_line(node: Any) -> int:
+    """Where a node of ruamel ends; a block's own mark is behind the comments that follow it."""
+    while node.value and not isinstance(node.value, str) and not node.flow_style:
+        last = node.value[-1]
+        node = last[1] if isinstance(last, tuple) else last
+    return int(node.end_mark.line)
+
+
+def _holds(text: str, expected: dict[str, Any]) -> bool:
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        found = _plain(text)
+    except YAMLError:
+        return False
+    return found == expected and list(found["sources"]) == list(expected["sources"])
+
+
+def _dumped(text: str, name: str, value: dict[str, Any]) -> str:
+    """As ruamel writes the whole file: right in content, though comments may move."""
+    document = _round_trip().load(text)
+    if not document.get("sources"):
+        document["sources"] = {}
+    document["sources"][name] = value
+    stream = io.StringIO()
+    _round_trip().dump(document, stream)
+    return stream.getvalue()
+
+
+def _plain(text: str) -> dict[str, Any]:
+    from ruamel.yaml import YAML
+
+    return dict(YAML(typ="safe", pure=True).load(text))
+
+
+def _round_trip() -> Any:
     from ruamel.yaml import YAML
 
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = 120, True
-    document = yaml.load(project.params_file.read_text(encoding="utf-8"))
-    if not document.get("sources"):
-        document["sources"] = {}
-    document["sources"][name] = value
-    part = project.params_file.with_name(".params.yaml.part")
-    with part.open("w", encoding="utf-8") as stream:
-        yaml.dump(document, stream)
-    files.fsync(part)
-    part.replace(project.params_file)
+    return yaml

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gendata.errors import ProjectError
+from gendata.project import check_root
 
 LOCK = "gendata.lock.yaml"
 
@@ -45,7 +46,11 @@ def folder() -> Path:
 
 
 def create(target: Path) -> list[str]:
-    """Write a new project into ``target``; the notes to show. Raises ProjectError if one is there."""
+    """Write a new project into ``target``; the notes to show.
+
+    Raises ProjectError if one is there, or DuckDB or DVC cannot name the folder.
+    """
+    check_root(target.resolve())
     ours = _yaml((folder() / "params.yaml").read_text(encoding="utf-8"))
     stages = _yaml((folder() / "dvc.yaml").read_text(encoding="utf-8"))
     notes = []

@@ -95,5 +95,8 @@ def test_databases_that_are_missing_are_rebuilt(project):
     shutil.rmtree(project.root / "artifacts/store/real/lance")
     assert project.gendata("status").stdout
     assert "rebuilding" in project.gendata("run").stderr
+    next((project.root / "artifacts/store/real").glob("catalog-*.duckdb")).write_bytes(b"junk")
+    assert "does not open" in project.gendata("status").stdout
+    assert "rebuilding" in project.gendata("run").stderr
     assert project.json("doctor") == []
     assert project.digest() == expected

@@ -2,17 +2,19 @@
 
 import csv
 import decimal
+import errno
 import functools
-import io
+import itertools
 import json
+import math
 import os
 import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TextIO, TypeVar
 
 import click
 
@@ -27,6 +29,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FORMATS = ("table", "json", "jsonl", "csv", "ids")
 
+_NO_BUG = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+"""What the machine refuses, whoever asks: no permission, a read-only or a full disk."""
+
+TABLE_ROWS = 1000
+"""Rows of a table at most: its columns cannot be aligned before all rows are there."""
+
 
 def expected_errors(function: Callable[P, R]) -> Callable[P, R]:
     """A GendataError is one line and exit 1; a bug keeps its traceback."""
@@ -36,11 +44,16 @@ def expected_errors(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except GendataError as error:
-            click.echo(f"error: {' '.join(printable(str(error)).split())}", err=True)
+            note(f"error: {' '.join(printable(str(error)).split())}")
             raise SystemExit(1) from None
         except BrokenPipeError:  # `gendata ... | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _silence(sys.stdout)
             raise SystemExit(0) from None
+        except OSError as error:
+            if error.errno not in _NO_BUG:
+                raise
+            note(f"error: {printable(str(error.filename or 'disk'))}: {error.strerror}")
+            raise SystemExit(1) from None
 
     return wrapper
 
@@ -62,30 +75,110 @@ def format_option(function: F) -> F:
     )(function)
 
 
-def emit(rows: Iterable[Mapping[str, Any]], format_: str | None, columns: Sequence[str] | None = None) -> None:
-    """Rows to stdout. ``columns`` are those of a table; the other formats hold everything."""
-    chosen = format_ or ("table" if sys.stdout.isatty() else "jsonl")
-    if chosen == "jsonl":
+def wants_table(format_: str | None) -> bool:
+    """Whether the result is a table: asked for, or by default on a terminal."""
+    return format_ == "table" or (format_ is None and sys.stdout.isatty())
+
+
+def emit(
+    rows: Iterable[Mapping[str, Any]],
+    format_: str | None,
+    columns: Sequence[str] | None = None,
+    *,
+    fields: Sequence[str] | None = None,
+) -> None:
+    """Rows to stdout, one at a time, so that a result may be larger than memory.
+
+    Args:
+        rows: the result; a table shows its first ``TABLE_ROWS``.
+        format_: one of FORMATS, or None for the default.
+        columns: the columns of a table; the other formats hold everything.
+        fields: all keys of the rows, if known before the first row. Without them CSV has to hold
+            every row to find its header, and has none if there are no rows.
+    """
+    if wants_table(format_):
+        _table_start(iter(rows), columns or fields)
+    elif format_ == "json":
+        _json(rows)
+    elif format_ == "csv":
+        _csv(rows, fields)
+    elif format_ == "ids":
+        _ids(rows, fields)
+    else:
         for row in rows:
             click.echo(to_json(row))
-        return
-    listed = list(rows)
-    if chosen == "json":
-        click.echo(json.dumps(listed, ensure_ascii=False, indent=2, default=_plain))
-    elif chosen == "csv":
-        click.echo(_csv(listed), nl=False)
-    elif chosen == "ids":
-        if listed and "id" not in listed[0]:
-            raise GendataError("--format ids needs a column id in the result")
-        for row in listed:
-            click.echo(row["id"])
-    else:
-        click.echo(table(listed, columns))
 
 
-def to_json(value: object) -> str:
-    """One line of JSON; dates and decimals as text, blobs by their size."""
-    return json.dumps(value, ensure_ascii=False, default=_plain)
+def _table_start(rows: Iterator[Mapping[str, Any]], columns: Sequence[str] | None) -> None:
+    click.echo(table(list(itertools.islice(rows, TABLE_ROWS)), columns))
+    if next(rows, None) is not None:
+        note(f"first {TABLE_ROWS} rows shown; --format jsonl gives all of them, as does --out FILE of gendata sql")
+
+
+def _json(rows: Iterable[Mapping[str, Any]]) -> None:
+    before = "[\n  "
+    for row in rows:  # a query that fails at its first row has printed nothing
+        click.echo(before + to_json(row, indent=2).replace("\n", "\n  "), nl=False)
+        before = ",\n  "
+    click.echo("[]" if before.startswith("[") else "\n]")
+
+
+def _csv(rows: Iterable[Mapping[str, Any]], fields: Sequence[str] | None) -> None:
+    if fields is None:
+        rows = list(rows)
+        fields = _keys(rows)
+    rows = iter(rows)
+    first = list(itertools.islice(rows, 1))  # a query that fails at its first row has printed nothing
+    if fields:
+        # not click.echo, which takes colour codes out of the data
+        writer = csv.DictWriter(sys.stdout, fields, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: csv_cell(v) for k, v in row.items()} for row in itertools.chain(first, rows))
+        sys.stdout.flush()  # here, where a closed pipe is understood, rather than at exit
+
+
+def _ids(rows: Iterable[Mapping[str, Any]], fields: Sequence[str] | None) -> None:
+    if fields is not None:
+        _need_id(fields)
+    for row in rows:
+        _need_id(row)
+        click.echo(row["id"])
+
+
+def _need_id(names: Iterable[str]) -> None:
+    if "id" not in names:
+        raise GendataError("--format ids needs a column id in the result")
+
+
+def _keys(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys of all rows in order of first appearance."""
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def to_json(value: object, indent: int | None = None) -> str:
+    """JSON, one line without ``indent``: dates and decimals as text, blobs by their size, NaN and infinity as null."""
+    dump = functools.partial(json.dumps, ensure_ascii=False, indent=indent, default=_plain, allow_nan=False)
+    try:
+        return dump(value)
+    except ValueError:  # rare enough that the look into every value is paid for here alone
+        return dump(_finite(value))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def csv_cell(value: object) -> str | None:
+    """The text of a value in a CSV file: JSON for lists and structs, and NaN as such."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple, dict)):
+        return to_json(value)
+    return json.dumps(value) if isinstance(value, (bool, int, float)) else str(_plain(value))
 
 
 def _plain(value: object) -> object:
@@ -96,22 +189,11 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    out = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {k: v if v is None or isinstance(v, str) else to_json(v) for k, v in row.items()} for row in rows
-        )
-    return out.getvalue()
-
-
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
     """Rows as an aligned text table that fits the terminal; long cells are cut with an ellipsis."""
     if not rows:
         return "(no rows)"
-    names = list(columns or rows[0])
+    names = list(columns or _keys(rows))
     cells = [[_cell(row.get(n)) for n in names] for row in rows]
     widths = [max(_width(n), *(_width(line[i]) for line in cells)) for i, n in enumerate(names)]
     room = max(shutil.get_terminal_size((120, 24)).columns, 60)
@@ -158,5 +240,18 @@ def short(item_id: str) -> str:
 
 
 def note(message: str) -> None:
-    """A message on stderr: stdout carries the result only."""
-    click.echo(printable(message), err=True)
+    """A message on stderr: stdout carries the result only.
+
+    If nobody reads stderr any more (``gendata run 2>&1 | head``), the work goes on in silence.
+    """
+    try:
+        click.echo(printable(message), err=True)
+    except BrokenPipeError:
+        _silence(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
+    """Send what is still written to a closed pipe nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)

@@ -1,12 +1,21 @@
 """gendata duplicates."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gendata.cli._shared import emit, expected_errors, format_option, note, project, short
 
-COLUMNS = ("copies", "reason", "kept", "kept_source", "kept_uri", "source", "uri")
+if TYPE_CHECKING:
+    from gendata.search.lookup import Lookup
+
+COLUMNS = ("copies", "reason", "score", "kept", "kept_source", "kept_uri", "source", "uri")
+LIMIT = 1000
+"""Rows listed at most."""
+PAGE_LIMIT = 200
+"""Pairs on a page at most."""
 
 
 @click.command()
@@ -19,23 +28,42 @@ COLUMNS = ("copies", "reason", "kept", "kept_source", "kept_uri", "source", "uri
 def duplicates(key: str | None, html: Path | None, format_: str | None) -> None:
     """Show which copies were dropped and what they match, the largest clusters first.
 
+    Of one item also the other items of its group that were kept.
+
     \b
     gendata duplicates
     gendata duplicates 3f2a9c
     gendata duplicates --html duplicates.html
     """
     here = project()
-    rows = here.duplicates(key)
+    if key is not None and (copy := here.lookup.dropped(key)):
+        note(f"{key} was dropped as a copy ({copy['reason']}) of {short(copy['kept_id'])}")
+    rows = here.lookup.duplicates(here.lookup.resolve(key) if key is not None else None, LIMIT + 1)
+    if len(rows) > LIMIT:
+        rows = rows[:LIMIT]
+        note(f"the first {LIMIT} of more copies; all: gendata sql \"SELECT * FROM rejected WHERE stage = 'dedup'\"")
     for conflict in here.lookup.conflicts() if key is None else []:
-        note(
-            f"origin-conflict: {short(conflict['id'])} ({conflict['origin']}, {conflict['source']}: {conflict['uri']}) "
-            f"equals or nearly equals {short(conflict['conflict_id'])} of another origin"
-        )
+        note(_conflict(conflict))
     if html is not None:
-        from gendata.cli import _html
-
-        _html.write(html, "duplicates", [({**r, "id": r["kept_id"]}, here.lookup.content) for r in rows])
-        note(f"page written to {html}")
+        _page(html, rows, here.lookup)
     if not rows:
         note("no duplicates were dropped" if key is None else "no copies of this item were dropped")
-    emit([{**r, "kept": short(r["kept_id"])} for r in rows] if rows else [], format_, COLUMNS)
+    emit([{**r, "kept": short(r["kept_id"])} for r in rows], format_, COLUMNS)
+
+
+def _conflict(row: Mapping[str, Any]) -> str:
+    start = f"origin-conflict: {short(row['id'])} ({row['origin']}, {row['source']}: {row['uri']})"
+    if row["id"] == row["conflict_id"]:
+        return f"{start} came with several origins; counted as {row['origin']}"
+    return f"{start} nearly equals {short(row['conflict_id'])} of another origin"
+
+
+def _page(path: Path, rows: Sequence[Mapping[str, Any]], lookup: "Lookup") -> None:
+    from gendata.cli import _html
+
+    if len(rows) > PAGE_LIMIT:
+        note(f"the page shows the first {PAGE_LIMIT} of {len(rows)} pairs")
+    shown = rows[:PAGE_LIMIT]
+    apart = [r for r in shown if r["id"] != r["kept_id"]]
+    _html.write_pairs(path, "duplicates", shown, lookup.content, lookup.dropped_contents(apart))
+    note(f"page written to {path}")

@@ -12,8 +12,16 @@ if TYPE_CHECKING:
     from gendata.repro import Summary
 
 
+def _stage_names(context: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """No name that DVC would take for an option of its own."""
+    for name in value:
+        if name.startswith("-"):
+            raise click.BadParameter(f"{name!r} is no stage")
+    return value
+
+
 @click.command()
-@click.argument("stages", metavar="[STAGE]...", nargs=-1)
+@click.argument("stages", metavar="[STAGE]...", nargs=-1, callback=_stage_names)
 @click.option("--force", is_flag=True, help="Run the stages even if nothing changed.")
 @expected_errors
 def run(stages: tuple[str, ...], force: bool) -> None:

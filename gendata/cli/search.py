@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gendata.cli._shared import emit, expected_errors, format_option, note, project, short
+from gendata.cli._shared import emit, expected_errors, format_option, note, project, short, wants_table
 from gendata.errors import QueryError
 
 COLUMNS = ("score", "id", "modality", "origin", "source", "uri", "text")
@@ -49,14 +49,7 @@ def search(
 
         _html.write(html, f"search: {query or image}", [(row, here.lookup.content) for row in rows])
         note(f"page written to {html}")
-    shown = format_ in {None, "table"}
-    emit([{**row, "id": short(row["id"])} for row in rows] if shown and _terminal(format_) else rows, format_, COLUMNS)
-
-
-def _terminal(format_: str | None) -> bool:
-    import sys
-
-    return format_ == "table" or sys.stdout.isatty()
+    emit([{**row, "id": short(row["id"])} for row in rows] if wants_table(format_) else rows, format_, COLUMNS)
 
 
 def _image(here: Any, key: str) -> bytes:

@@ -1,12 +1,11 @@
 """gendata show."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gendata.cli._shared import emit, expected_errors, note, printable, project, to_json
+from gendata.cli._shared import emit, expected_errors, note, printable, project, short, to_json, wants_table
 from gendata.errors import GendataError
 
 
@@ -31,6 +30,8 @@ def show(key: str, chain: bool, save: Path | None, format_: str | None) -> None:
     """
     here = project()
     item = here.show(key)
+    if copy := here.lookup.dropped(key):
+        note(f"{key} was dropped as a copy ({copy['reason']}) of {short(copy['kept_id'])}; shown is the one kept")
     if save is not None:
         data, _ = here.lookup.content(item["id"])
         try:
@@ -41,7 +42,7 @@ def show(key: str, chain: bool, save: Path | None, format_: str | None) -> None:
     if chain:
         emit(_chain(item), format_)
         return
-    if format_ == "table" or (format_ is None and sys.stdout.isatty()):
+    if wants_table(format_):
         for name, value in item.items():
             if value not in (None, [], "", "{}"):
                 click.echo(f"{name:15} {_value(value)}")

@@ -1,11 +1,16 @@
 """gendata sql."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from gendata.cli._shared import emit, expected_errors, format_option, note, project
+from gendata.cli._shared import csv_cell, emit, expected_errors, format_option, note, project
 from gendata.errors import QueryError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @click.command()
@@ -40,8 +45,36 @@ def sql(query: str | None, file: Path | None, attach: tuple[str, ...], out: Path
     if len(pairs) != len(attach):
         raise click.UsageError("--attach takes NAME=FILE, each name once")
     here = project()
-    with here.open_sql(text, tables={name: read_attachment(Path(path)) for name, path in pairs.items()}) as rows:
+    with here.open_sql(text, tables={name: read_attachment(Path(path)) for name, path in pairs.items()}) as result:
+        rows = _distinct(result)
         if out is None:
-            emit((row for batch in rows for row in batch.to_pylist()), format_)
+            emit((row for batch in rows for row in batch.to_pylist()), format_, fields=rows.schema.names)
         else:
-            note(f"{write_result(rows, out)} rows written to {out}")
+            note(f"{write_result(rows, out, csv_cell)} rows written to {out}")
+
+
+def _distinct(rows: "pa.RecordBatchReader") -> "pa.RecordBatchReader":
+    """The same rows with a name of its own for each column: a row is a mapping from name to value."""
+    import pyarrow as pa
+
+    names = _numbered(rows.schema.names)
+    if names == rows.schema.names:
+        return rows
+    schema = pa.schema([field.with_name(name) for field, name in zip(rows.schema, names, strict=True)])
+    return pa.RecordBatchReader.from_batches(
+        schema, (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in rows)
+    )
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """``id, id, x`` as ``id, id_1, x``: the first of a name keeps it, no new name is one that is there."""
+    taken, seen = set(names), set[str]()
+    out = []
+    for name in names:
+        new, n = name, 0
+        while new in seen or (n and new in taken):
+            n += 1
+            new = f"{name}_{n}"
+        seen.add(new)
+        out.append(new)
+    return out

@@ -2,7 +2,7 @@
 
 import click
 
-from gendata.cli._shared import emit, expected_errors, format_option, note, project
+from gendata.cli._shared import emit, expected_errors, format_option, note, project, wants_table
 
 
 @click.command()
@@ -18,7 +18,7 @@ def status(format_: str | None) -> None:
     from gendata import repro
 
     stale = repro.status(project())
-    if stale:
-        emit([{"stage": stage, "why": why} for stage, why in stale], format_)
-    else:
+    if stale or not wants_table(format_):
+        emit([{"stage": stage, "why": why} for stage, why in stale], format_, fields=("stage", "why"))
+    if not stale:
         note("everything is up to date")

@@ -8,7 +8,7 @@ The rules, in the order in which they apply:
   get reason ``origin-conflict``, and these and the row that stays carry the id in ``conflict_id``.
 * **Who stays** is a total order over content and metadata, so neither the order of sources, shards and
   rows nor the number of workers matters: lowest origin, source priority (``prefer``), label known,
-  license known, longer text or more pixels, then id, source, uri.
+  text or caption known, license known, longer text or more pixels, then id, source, uri.
 * **Near-duplicates** are searched among the items of modality text (``minhash``) and of modality image
   (``image``; captions play no role) whose staying row is of a source with ``dedup: true``; audio, records
   and the other sources take part in exact deduplication alone. Items are visited in the order above. An item

@@ -15,7 +15,9 @@ from gendata.dedup.keep import Ints, visiting_order
 from gendata.errors import ParamsError, StoreError
 
 _COLUMNS = ("id", "modality", "origin", "uri", "label", "license")
-_SCHEMA = pa.schema([(name, pa.large_string()) for name in (*_COLUMNS, "source")])  # no 2 GB limit per column
+_SCHEMA = pa.schema(
+    [*((name, pa.large_string()) for name in (*_COLUMNS, "source")), ("wordless", pa.bool_())]  # no 2 GB limit
+)
 
 
 class Shard(NamedTuple):
@@ -120,16 +122,17 @@ def _batches(ingested: Path, sources: Mapping[str, bool], shards: list[Shard]) -
     for source in sources:
         for path in files.shards(ingested / source / "items"):
             start = count
-            for batch in files.iter_batches(path, _COLUMNS):
+            for batch in files.iter_batches(path, [*_COLUMNS, "text"]):
                 count += batch.num_rows
                 columns = [batch[name].cast(pa.large_string()) for name in _COLUMNS]
                 columns.append(pa.repeat(pa.scalar(source, pa.large_string()), batch.num_rows))
+                columns.append(pc.is_null(batch["text"]))
                 yield pa.record_batch(columns, _SCHEMA)
             shards.append(Shard(source, path, start, count))
 
 
 def _ranks(table: pa.Table, prefer: tuple[str, ...]) -> tuple[npt.NDArray[np.int8] | Ints, ...]:
-    """Origin, source priority, label unknown, license unknown: per row, lower goes first."""
+    """Origin, source priority, then what is unknown (label, caption, license): per row, lower goes first."""
     priority = pc.fill_null(pc.index_in(table["source"], pa.array(prefer, pa.large_string())), len(prefer))
     origin = pc.index_in(table["origin"], pa.array(items.ORIGINS, pa.large_string()))
     if origin.null_count:
@@ -138,6 +141,7 @@ def _ranks(table: pa.Table, prefer: tuple[str, ...]) -> tuple[npt.NDArray[np.int
         origin.to_numpy().astype(np.int8),
         priority.to_numpy().astype(np.int64),
         pc.is_null(table["label"]).to_numpy().astype(np.int8),
+        table["wordless"].to_numpy().astype(np.int8),
         pc.is_null(table["license"]).to_numpy().astype(np.int8),
     )
 

@@ -94,6 +94,8 @@ def thumbnail(data: bytes) -> npt.NDArray[np.float32]:
         with Image.open(io.BytesIO(data)) as image:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded at an eighth of its size where that suffices
             small = _rgb(ImageOps.exif_transpose(image)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    except PIL.UnidentifiedImageError as error:  # its own text shows a Python object
+        raise UnreadableImageError("not a readable image") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(str(error)) from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error) as error:

@@ -5,6 +5,7 @@ is. Beside an image, ``stem.caption`` or else ``stem.txt`` is its caption (white
 cut off) and no item of its own; where both are there, the .txt is an ordinary text. A caption that
 cannot be read counts as one more unit, rejected as ``caption-invalid``, and the image is kept
 without it. The caption of an image that is itself rejected is dropped with it.
+A .caption without an image is a reject, ``caption-orphan``.
 """
 
 import os
@@ -40,7 +41,7 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
         problem = found[path]
         role = CAPTION if path in captions else UNIT
         if problem is None and role == UNIT and split_suffix(path)[1] not in {*_TEXTS, *images.EXTENSIONS}:
-            problem = "unsupported-type"
+            problem = "caption-orphan" if path.endswith(_CAPTIONS[0]) else "unsupported-type"
         yield Entry(encode_uri(path), role, problem=problem, base=os.fsencode(base))
 
 

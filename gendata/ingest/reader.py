@@ -26,6 +26,7 @@ PROBLEMS = {
     "not-a-file": "a fifo, socket or device is never opened",
     "unreadable": "no permission, or the disk fails to read it",
     "unsupported-type": "no reader for this file type",
+    "caption-orphan": "no image of this name beside it",
     "vanished": "it was there when the source was scanned",
     "changed": "its content is not what was scanned; run again",
     "too-large": "more bytes than ingest.max_file_bytes",

@@ -69,12 +69,16 @@ def _items(store: Store, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     import duckdb
 
     columns = ("id", "modality", "origin", "source", "uri", "label", "caption")
-    with duckdb.connect(str(store.catalog), read_only=True) as connection:
-        rows = connection.execute(
-            "SELECT id, modality, origin, source, uri, label, CASE WHEN modality = 'image' THEN text END "
-            "FROM items WHERE id IN (SELECT unnest(?::VARCHAR[]))",
-            [list(ids)],
-        ).fetchall()
+    try:
+        with duckdb.connect(str(store.catalog), read_only=True) as connection:
+            rows = connection.execute(
+                "SELECT id, modality, origin, source, uri, label, CASE WHEN modality = 'image' THEN text END "
+                "FROM items WHERE id IN (SELECT unnest(?::VARCHAR[]))",
+                [list(ids)],
+            ).fetchall()
+    except duckdb.Error as error:
+        reason = str(error).partition("\n")[0]
+        raise StoreError(f"{store.catalog}: not readable ({reason}); run `gendata doctor --repair`") from error
     return {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
 
 

@@ -4,15 +4,22 @@ Unlike user SQL these run in this process, on the catalogs opened read-only, wit
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from gendata.errors import QueryError
+from gendata import files
+from gendata.errors import QueryError, StoreError
 from gendata.store.head import Store
 
+CopyKey: TypeAlias = tuple[str, str, str]
+"""(source, uri, id) of an ingested row: what tells the copies of an item apart."""
+
 DEFAULT_COUNTS = ("modality", "origin", "source", "split", "lang")
+KEPT = "kept, same group"
+"""In place of a reason: a member of the group that was not dropped."""
+
 _PREFIX = 4
 
 
@@ -29,22 +36,48 @@ class Lookup:
         connection = duckdb.connect()
         for name, store in self._stores.items():
             path = str(store.catalog).replace("'", "''")
-            connection.execute(f"ATTACH '{path}' AS \"{name}\" (READ_ONLY)")
+            try:
+                connection.execute(f"ATTACH '{path}' AS \"{name}\" (READ_ONLY)")
+            except duckdb.Error as error:
+                raise _broken(str(store.catalog), error) from error
         for table in ("items", "rejected", "sources"):
             union = " UNION ALL BY NAME ".join(f"SELECT '{n}' AS store, * FROM \"{n}\".{table}" for n in self._stores)
-            connection.execute(f"CREATE VIEW {table} AS {union}")
+            try:
+                connection.execute(f"CREATE VIEW {table} AS {union}")
+            except duckdb.Error as error:
+                raise _broken(f"table {table} of the catalogs", error) from error
         return connection
 
-    def _rows(self, sql: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
-        cursor = self._connection.execute(sql, values or [])
+    def _rows(self, sql: str, values: list[Any] | dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        import duckdb
+
+        connection = self._connection
+        try:
+            cursor = connection.execute(sql, values or [])
+            rows = cursor.fetchall()
+        except duckdb.Error as error:
+            raise _broken("the catalog", error) from error
         names = [d[0] for d in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def resolve(self, key: str | Path) -> str:
         """The id of an item from its id, a unique prefix of it, or a file with its content.
 
+        A copy that was dropped stands for the item that was kept instead; ``dropped`` tells.
         Raises QueryError if there is no such item, or more than one.
         """
+        item_id, _ = self._find(key)
+        return item_id
+
+    def dropped(self, key: str | Path) -> dict[str, Any] | None:
+        """The row of ``rejected`` of the dropped copy that ``key`` names; None if it names a kept item.
+
+        Raises QueryError as ``resolve`` does.
+        """
+        _, copy = self._find(key)
+        return copy
+
+    def _find(self, key: str | Path) -> tuple[str, dict[str, Any] | None]:
         path = Path(key)
         if path.is_file():
             return self._of_file(path)
@@ -52,23 +85,40 @@ class Lookup:
         if len(prefix) < _PREFIX or not all(c in "0123456789abcdef" for c in prefix):
             raise QueryError(f"{str(key)!r} is neither a file nor an id (at least {_PREFIX} hex digits)")
         rows = self._rows("SELECT DISTINCT id FROM items WHERE starts_with(id, ?) ORDER BY id LIMIT 3", [prefix])
-        if not rows:
+        copies = self._copies("starts_with(id, ?)", prefix) if not rows else []
+        ids = sorted({str(row["id"]) for row in rows or copies})
+        if not ids:
             raise QueryError(f"no item with id {prefix}")
-        if len(rows) > 1:
-            raise QueryError(f"id prefix {prefix} is not unique: {rows[0]['id'][:16]}, {rows[1]['id'][:16]}, ...")
-        return str(rows[0]["id"])
+        if len(ids) > 1:
+            raise QueryError(f"id prefix {prefix} is not unique: {ids[0][:16]}, {ids[1][:16]}, ...")
+        return (str(copies[0]["kept_id"]), copies[0]) if copies else (ids[0], None)
 
-    def _of_file(self, path: Path) -> str:
+    def _of_file(self, path: Path) -> tuple[str, dict[str, Any] | None]:
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise QueryError(f"{path}: {error.strerror}") from None
         rows = self._rows("SELECT id FROM items WHERE id = ? OR file_sha256 = ? ORDER BY id LIMIT 2", [digest, digest])
-        if not rows:
+        ids = {str(row["id"]) for row in rows}
+        if digest in ids:
+            return digest, None
+        copies = self._copies("? IN (id, file_sha256)", digest) if not rows else []
+        ids |= {str(row["kept_id"]) for row in copies}
+        if not ids:
             raise QueryError(f"{path}: no item with this content (sha256 {digest[:16]}...)")
-        if len(rows) > 1 and rows[0]["id"] != rows[1]["id"] and digest not in {r["id"] for r in rows}:
+        if len(ids) > 1:
             raise QueryError(f"{path}: holds several items; name one by id (`gendata sql` finds them by file_sha256)")
-        return digest if digest in {r["id"] for r in rows} else str(rows[0]["id"])
+        return ids.pop(), copies[0] if copies else None
+
+    def _copies(self, condition: str, value: str) -> list[dict[str, Any]]:
+        """One dropped copy of each id and kept id for which the condition on the value holds, three at most."""
+        return self._rows(
+            f"SELECT * FROM rejected WHERE kept_id IS NOT NULL AND {condition} "
+            "QUALIFY row_number() OVER (PARTITION BY id, kept_id ORDER BY source, uri) = 1 "
+            "ORDER BY id, kept_id LIMIT 3",
+            [value],
+        )
 
     def item(self, item_id: str) -> dict[str, Any]:
         """Everything the catalog says of one item, and where its dropped copies came from."""
@@ -110,19 +160,64 @@ class Lookup:
         )
 
     def duplicates(self, item_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
-        """Dropped copies beside the item that stays, the largest clusters first; of one group if given."""
-        only = 'AND i."group" = (SELECT "group" FROM items WHERE id = ?)' if item_id else ""
+        """At most ``limit`` dropped copies beside the item that stays, the largest clusters first.
+
+        With an item only those of its group, and the other members of the group that were kept too
+        (reason KEPT), beside the item itself. ``score`` is the similarity, 1.0 for equal content.
+        """
+        columns = 'i."group", i.copies, {}, i.id AS kept_id, i.source AS kept_source, i.uri AS kept_uri'
+        columns += ", r.id, r.source, r.uri, i.modality, left(i.text, 200) AS text"
+        parts = [
+            f"SELECT {columns.format('r.reason, r.detail, r.score')} FROM rejected r "
+            "JOIN items i ON i.id = r.kept_id WHERE r.stage = 'dedup'"
+        ]
+        if item_id:
+            parts[0] += ' AND i."group" = (SELECT "group" FROM items WHERE id = $id)'
+            kept = f"'{KEPT}' AS reason, 'not merged' AS detail, NULL::DOUBLE AS score"
+            parts.append(
+                f"SELECT {columns.format(kept)} FROM items i "
+                'JOIN items r ON r."group" = i."group" AND r.id <> i.id WHERE i.id = $id'
+            )
         return self._rows(
-            'SELECT i."group", i.copies, r.reason, r.detail, i.id AS kept_id, i.source AS kept_source, '
-            "i.uri AS kept_uri, r.id, r.source, r.uri, i.modality, left(i.text, 200) AS text "
-            f"FROM rejected r JOIN items i ON i.id = r.kept_id WHERE r.stage = 'dedup' {only} "
-            'ORDER BY i.copies DESC, i."group", i.id, r.source, r.uri LIMIT ?',
-            [*([item_id] if item_id else []), limit],
+            f'{" UNION ALL BY NAME ".join(parts)} ORDER BY copies DESC, "group", kept_id, source, uri, id LIMIT $limit',
+            {"limit": limit} | ({"id": item_id} if item_id else {}),
         )
 
+    def dropped_contents(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[CopyKey, bytes, str]]:
+        """Key, content (as ``content`` gives it) and media type of dropped copies, rows of ``duplicates``.
+
+        They are not in the store: they are read from the shards of ingest, a row group at a time, in
+        their order there. A copy whose shard is gone is left out.
+        """
+        wanted: dict[str, set[CopyKey]] = {}
+        for row in rows:
+            wanted.setdefault(row["source"], set()).add((row["source"], row["uri"], row["id"]))
+        folder = next(iter(self._stores.values())).path.parent.parent / "ingest"
+        for source, keys in sorted(wanted.items()):
+            for path in files.shards(folder / source / "items"):
+                yield from _contents(path, keys)
+
     def conflicts(self, limit: int = 100) -> list[dict[str, Any]]:
-        """Items that equal or nearly equal one of another origin."""
+        """At most ``limit`` items that nearly equal one of another origin, or came with several (their own id)."""
         return self._rows(
             "SELECT id, origin, source, uri, conflict_id FROM items WHERE conflict_id IS NOT NULL ORDER BY id LIMIT ?",
             [limit],
         )
+
+
+def _contents(path: Path, keys: set[CopyKey]) -> Iterator[tuple[CopyKey, bytes, str]]:
+    names = ("source", "uri", "id")
+    present = {tuple(r[n] for n in names) for batch in files.iter_batches(path, names) for r in batch.to_pylist()}
+    if not present & keys:
+        return  # without touching the blobs
+    for batch in files.iter_batches(path, (*names, "data", "text", "media_type")):
+        found = zip(*(batch[n].to_pylist() for n in names), strict=True)
+        for at, key in enumerate(found):
+            if key in keys:
+                row = batch.slice(at, 1).to_pylist()[0]
+                data = row["data"] if row["data"] is not None else (row["text"] or "").encode("utf-8")
+                yield key, data, row["media_type"] or ""
+
+
+def _broken(what: str, error: Exception) -> StoreError:
+    return StoreError(f"{what}: not readable ({str(error).partition(chr(10))[0]}); run `gendata doctor --repair`")

@@ -14,7 +14,7 @@ import os
 import resource
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import IO, Any
 
 import duckdb
@@ -157,9 +157,8 @@ def _read_line(fd: int) -> bytes:
     return b"".join(parts)
 
 
-def main(arguments: Sequence[str] = ()) -> int:
+def main() -> int:
     """Read the request, answer it; the exit code."""
-    del arguments
     request = json.loads(_read_line(0))
     limit(request["memory"], request["cpu"])
     sys.setrecursionlimit(20_000)  # parse trees are deep; DuckDB bounds them at 1,000 levels

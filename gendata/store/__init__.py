@@ -9,6 +9,28 @@ from dataclasses import dataclass
 STORES = {"real": ("real",), "other": ("generated", "unknown")}
 """Which origins each store takes."""
 
+LANGUAGES = (
+    "Arabic",
+    "Danish",
+    "Dutch",
+    "English",
+    "Finnish",
+    "French",
+    "German",
+    "Greek",
+    "Hungarian",
+    "Italian",
+    "Norwegian",
+    "Portuguese",
+    "Romanian",
+    "Russian",
+    "Spanish",
+    "Swedish",
+    "Tamil",
+    "Turkish",
+)
+"""Those that Lance's full-text index has a stemmer for."""
+
 
 @dataclass(frozen=True)
 class StoreParams:
@@ -22,6 +44,8 @@ class StoreParams:
     def __post_init__(self) -> None:
         if self.vector_index_rows < 256:
             raise ValueError("vector_index_rows: must be at least 256, the least that an index can be trained on")
+        if self.language not in LANGUAGES:
+            raise ValueError(f"language: must be one of {', '.join(LANGUAGES)}, not {self.language!r}")
 
 
 def store_of(origin: str) -> str:

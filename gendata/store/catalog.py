@@ -23,7 +23,14 @@ ITEMS = pa.schema(
         *(f for f in TAG_SCHEMA if f.name != "id"),
     ]
 )
-REJECTED = pa.schema([(n, pa.string()) for n in ("source", "uri", "stage", "reason", "detail", "id", "kept_id")])
+REJECTED = pa.schema(
+    [
+        *((n, pa.string()) for n in ("source", "uri", "stage", "reason", "detail", "id", "kept_id")),
+        ("score", pa.float64()),
+        ("file_sha256", pa.string()),
+    ]
+)
+"""A unit that was not read has no id, kept_id, score and file_sha256."""
 SOURCES = pa.schema([(n, pa.string()) for n in ("source", "kind", "origin", "license")])
 
 
@@ -65,23 +72,25 @@ def rejected_batches(artifacts: Artifacts, origins: tuple[str, ...], home: set[s
 
     A unit that could not be read has no origin of its own: it goes where its source does (``home``).
     """
+    nothing = dict.fromkeys(("id", "kept_id", "score", "file_sha256"))
     for source in sorted(home):
         for stage in (artifacts.ingested, artifacts.vectors):
             for batch in files.iter_batches(stage / source / "rejected.parquet"):
-                yield to_table(({**r, "id": None, "kept_id": None} for r in batch.to_pylist()), REJECTED)
+                yield to_table(({**r, **nothing} for r in batch.to_pylist()), REJECTED)
     for source, index, path in artifacts.shards():
         decided = files.shard_path(artifacts.decisions / source, index)
-        for batch, part in files.aligned_batches(path, decided, ("origin",)):
+        for batch, part in files.aligned_batches(path, decided, ("origin", "file_sha256")):
             rows = [
-                _dropped(row)
-                for row, origin in zip(part.to_pylist(), batch["origin"].to_pylist(), strict=True)
-                if not row["kept"] and origin in origins
+                _dropped(row, item["file_sha256"])
+                for row, item in zip(part.to_pylist(), batch.to_pylist(), strict=True)
+                if not row["kept"] and item["origin"] in origins
             ]
             if rows:
                 yield to_table(rows, REJECTED)
 
 
-def _dropped(row: Mapping[str, Any]) -> dict[str, Any]:
+def _dropped(row: Mapping[str, Any], file_sha256: str | None) -> dict[str, Any]:
     same = row["kept_id"] == row["id"]
     detail = "the same content" if same else f"like {row['kept_id']}, score {row['score']:.3f}"
-    return {**{n: row[n] for n in ("source", "uri", "reason", "id", "kept_id")}, "stage": "dedup", "detail": detail}
+    own = {n: row[n] for n in ("source", "uri", "reason", "id", "kept_id", "score")}
+    return {**own, "stage": "dedup", "detail": detail, "file_sha256": file_sha256}

@@ -59,6 +59,17 @@ class Store:
         """The DuckDB file with the metadata of every item and reject."""
         return self.path / self.head.catalog
 
+    def check(self) -> None:
+        """Raise StoreError if the catalog or a table does not open."""
+        import duckdb
+
+        try:
+            duckdb.connect(str(self.catalog), read_only=True).close()
+        except duckdb.Error as error:
+            raise StoreError(f"{self.catalog}: does not open: {str(error).splitlines()[0]}") from None
+        for name in self.head.lance:
+            self.table(name)
+
     @cached_property
     def _database(self) -> Any:
         os.environ.setdefault("LANCE_LOG", "error")  # Rust warnings are no result of a query

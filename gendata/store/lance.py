@@ -1,6 +1,7 @@
 """The Lance side of a store: text, blobs and vectors, with full-text, scalar and vector indexes."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -38,11 +39,21 @@ def write_tables(store: Path, artifacts: Artifacts, origins: tuple[str, ...], pa
         if first is None:
             continue
         reader = pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
+        _clear_broken(database, store / "lance" / f"{name}.lance")
         there = (store / "lance" / f"{name}.lance").exists()
         table = database.create_table(name, reader, mode="overwrite" if there else "create")
         _index(table, name, params)
         versions[name] = int(table.version)
     return versions
+
+
+def _clear_broken(database: Any, path: Path) -> None:
+    """Remove a table that does not open, as after a lost write: nobody can read it either."""
+    if path.exists():
+        try:
+            database.open_table(path.stem).count_rows()
+        except (ValueError, RuntimeError, OSError):
+            shutil.rmtree(path)
 
 
 def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -82,6 +93,9 @@ def clean(store: Path, keep: list[dict[str, int]]) -> None:
     """Remove versions past the grace period, but never those that the HEADs in ``keep`` name."""
     for path in sorted((store / "lance").glob("*.lance")):
         named = [head[path.stem] for head in keep if path.stem in head]
+        if not named:
+            shutil.rmtree(path)
+            continue
         dataset = lance.dataset(path)
         existing = {v["version"] for v in dataset.versions()}
         tags = {f"head-{version}" for version in named}

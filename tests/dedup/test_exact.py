@@ -37,6 +37,15 @@ def test_who_stays_among_equal_content(box, text, winner, loser):
     assert [row["uri"] for row in out.kept] == ["2"]
 
 
+def test_the_copy_with_a_caption_stays(box):
+    plain, captioned = (
+        Item(modality="image", uri=uri, media_type="image/png", data=b"the same", text=text)
+        for uri, text in (("1", None), ("2", "three zebras"))
+    )
+    out = box({"a": [plain], "b": [captioned]})
+    assert [row["uri"] for row in out.kept] == ["2"]
+
+
 def test_source_priority_comes_before_labels(box, text):
     sources = {"a": [text("1", "x", label="7")], "b": [text("2", "x")], "c": [text("3", "x")]}
     for prefer, stays in [((), "1"), (("c", "b"), "3"), (("b",), "2")]:

@@ -274,7 +274,7 @@ def test_captions(data, run, image):
     assert result.reasons() == {
         "c.txt": "caption-invalid",
         "d.caption": "caption-invalid",
-        "alone.caption": "unsupported-type",
+        "alone.caption": "caption-orphan",
     }
     roles = {r["uri"]: r["role"] for r in result.listing}
     assert roles["a.txt"] == "caption"

@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -90,7 +91,6 @@ def test_real_takes_real_rows_and_nothing_else(root):
         store = Store.open(root / "store" / name)
         for table in store.head.lance:
             assert {r["origin"] for r in store.table(table).to_arrow().to_pylist()} == origins
-    assert not list(doctor._store(root / "store" / "real", ("real",)))
 
 
 def test_store_json_depends_on_content_alone(root, tmp_path):
@@ -141,6 +141,17 @@ def test_blobs_texts_and_passages_come_back(root):
     assert {r["text"] for r in rows} == {"real text 0", "real text 2", "real text 4", "picture 0", "picture 1"}
 
 
+def test_dropped_rows_say_how_like_they_are_and_of_which_file(root):
+    import duckdb
+
+    make(root)
+    with duckdb.connect(str(Store.open(root / "store" / "real").catalog), read_only=True) as connection:
+        rows = connection.execute("SELECT stage, score, file_sha256 FROM rejected ORDER BY stage, uri").fetchall()
+        kinds = dict(connection.execute("SELECT column_name, column_type FROM (DESCRIBE rejected)").fetchall())
+    assert rows == [*[("dedup", 0.9, None)] * 3, ("ingest", None, None)]
+    assert (kinds["score"], kinds["file_sha256"]) == ("DOUBLE", "VARCHAR")
+
+
 def test_rows_of_different_runs_are_refused(root):
     write_source(root / "x", "a", "real", ["another text", "b", "c", "d", "e", "f"], images=2)
     for stage in ("dedup", "tag", "embed"):
@@ -165,9 +176,12 @@ def _newest(folder):
     return min(folder.glob("*.manifest"))  # manifest names count down
 
 
-@pytest.mark.parametrize(
-    "damage", ["truncated head", "no catalog", "empty catalog", "empty manifest", "no table", "foreign row"]
-)
+DAMAGES = [
+    "truncated head", "no catalog", "junk catalog", "changed label", "empty manifest", "no table", "foreign row",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_doctor_finds_damage_and_repairs_it(project, damage):
     assert doctor.examine(project, ["a", "b"]) == []
     store = project / "artifacts" / "store" / "real"
@@ -176,8 +190,11 @@ def test_doctor_finds_damage_and_repairs_it(project, damage):
         (store / "HEAD.json").write_text("")
     elif damage == "no catalog":
         (store / head.catalog).unlink()
-    elif damage == "empty catalog":
-        (store / head.catalog).write_bytes(b"")
+    elif damage == "junk catalog":
+        (store / head.catalog).write_bytes(b"junk")
+    elif damage == "changed label":
+        with duckdb.connect(str(store / head.catalog)) as connection:
+            connection.execute("UPDATE items SET label = 'tampered' WHERE uri = 't0.txt'")
     elif damage == "empty manifest":
         _newest(store / "lance" / "items.lance" / "_versions").write_bytes(b"")
     elif damage == "no table":
@@ -202,6 +219,35 @@ def _plant(store: Path):
     (store / "HEAD.json").write_text(
         json.dumps({"schema": 1, "catalog": head.catalog, "lance": {**head.lance, "items": table.version}})
     )
+
+
+def test_a_repair_that_cannot_work_leaves_the_store_as_it_is(project):
+    store = project / "artifacts" / "store" / "real"
+    (store / read_head(store).catalog).write_bytes(b"junk")
+    (project / "artifacts" / "tag" / "a" / "00000.parquet").unlink()
+    said = []
+    findings = doctor.examine(project, ["a", "b"], repair=said.append)
+    assert not any(f.repaired for f in findings)
+    assert (store / "lance" / "items.lance").is_dir()
+    assert Store.open(store).table("items").count_rows() == 5
+
+
+def test_what_a_live_run_holds_is_no_leftover(project):
+    work, held = project / ".gendata" / "work" / "artifacts-tag", project / ".gendata" / "locks" / "artifacts-tag"
+    work.mkdir(parents=True)
+    with files.lock(held):
+        assert doctor.examine(project, ["a", "b"], repair=lambda line: None) == []
+        assert work.is_dir()
+    assert len(doctor.examine(project, ["a", "b"])) == 1
+
+
+def test_a_broken_table_is_built_anew_by_the_next_build(root):
+    first = make(root)
+    for table in ("items", "passages"):
+        _newest(root / "store" / "real" / "lance" / f"{table}.lance" / "_versions").write_bytes(b"")
+    (root / "store" / "real" / "HEAD.json").unlink()
+    assert make(root) == first
+    assert Store.open(root / "store" / "real").table("items").count_rows() == 5
 
 
 def test_leftovers_of_killed_runs_are_swept(project):
