@@ -173,7 +173,7 @@ def test_stats_as_a_table_show_the_stores_too(project):
     table = run(project, "stats", "--format", "table").stdout
     counts, storage = table.split("\n\n")
     assert "modality" in counts
-    assert "fragments" in storage
+    assert "versions" in storage
     assert "catalog" in storage
     rows = [json.loads(line) for line in run(project, "stats", "--format", "jsonl").stdout.splitlines()]
     assert all(set(row) == {"by", "value", "items"} for row in rows)
