@@ -18,7 +18,7 @@ test: lint
 # the long versions of the durability and fuzz tests
 soak: $(VENV)/.installed
 	$(BIN)/python -m pytest -m soak
-	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "not soak" -k "not pipeline and not kill and not wheel"
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "not soak" tests/test_items.py tests/ingest tests/tag
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
