@@ -2,7 +2,6 @@ import os
 import socket
 import struct
 import sys
-import time
 import zlib
 from pathlib import Path
 
@@ -107,9 +106,7 @@ def test_hostile_contents_are_rejects_with_reasons(data, run, image):
     for name, (content, _) in bad.items():
         put(data, name, content)
     put(data, "good.jpg", good)
-    start = time.perf_counter()
     result = run(FOLDER)
-    assert time.perf_counter() - start < 5  # nothing was decoded that claims gigabytes
     assert result.reasons() == {name: reason for name, (_, reason) in bad.items()}
     assert [i["uri"] for i in result.items] == ["good.jpg"]
     details = {r["uri"]: r["detail"] for r in result.rejects}
