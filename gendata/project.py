@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gendata.ingest import SourceParams
     from gendata.search import SearchResult
     from gendata.search.lookup import Lookup
-    from gendata.search.sql import Rows
+    from gendata.search.sql import Limits, Rows
 
 SECTIONS = {
     "ingest": "gendata.ingest:IngestParams",
@@ -136,8 +136,9 @@ class Project:
 
     def sql(self, query: str, *, tables: "Mapping[str, Rows] | None" = None) -> "pa.Table":
         """The result of one SELECT over items, passages, rejected and sources, run in a sandbox."""
-        with self.open_sql(query, tables=tables) as reader:
-            return reader.read_all()
+        from gendata.search import sql
+
+        return sql.run_sql(query, self.stores, tables=tables, limits=self._sql_limits())
 
     def open_sql(
         self, query: str, *, tables: "Mapping[str, Rows] | None" = None
@@ -145,9 +146,13 @@ class Project:
         """Like ``sql``, as a stream of record batches for results larger than memory."""
         from gendata.search import sql
 
+        return sql.open_sql(query, self.stores, tables=tables, limits=self._sql_limits())
+
+    def _sql_limits(self) -> "Limits":
+        from gendata.search.sql import Limits
+
         chosen = self.section("search")
-        limits = sql.Limits(chosen.sql_timeout, chosen.sql_memory_mb << 20)
-        return sql.open_sql(query, self.stores, tables=tables, limits=limits)
+        return Limits(chosen.sql_timeout, chosen.sql_memory_mb << 20)
 
     @cached_property
     def lookup(self) -> "Lookup":
