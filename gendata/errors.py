@@ -7,6 +7,11 @@ GendataError            one line, exit 1
 └── StoreError          what is on disk does not hold together
 """
 
+import errno
+
+REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the machine refuses, whoever asks: no permission, a read-only or a full disk. No bug of ours."""
+
 
 class GendataError(Exception):
     """An expected error: the message is one line that names the item and the reason."""

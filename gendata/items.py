@@ -39,6 +39,22 @@ ITEM_SCHEMA = pa.schema(
 )
 """What ingest writes. ``source_split`` is the split as the source states it; ``tag`` decides."""
 
+GENERATED_BY = pa.schema(
+    [
+        pa.field("model", pa.string()),
+        pa.field("checkpoint_id", pa.string()),
+        pa.field("manifest_id", pa.string()),
+        pa.field("seed", pa.int64()),
+        pa.field("request", pa.string()),
+        pa.field("created_at", pa.string()),
+    ]
+)
+"""What an output adds to an item: the family, the weights, their training manifest, the seed, what was asked
+(JSON). ``created_at`` (UTC, ISO 8601) is known of ad-hoc outputs alone: derived data holds no time."""
+
+OUTPUT_SCHEMA = pa.schema([*ITEM_SCHEMA, *GENERATED_BY])
+"""An item that our own model made; its origin is ``generated``."""
+
 REJECT_SCHEMA = pa.schema(
     [pa.field(name, pa.string(), nullable=False) for name in ("source", "uri", "stage", "reason", "detail")]
 )

@@ -1,20 +1,18 @@
 """Project: finds the root, validates params.yaml, opens stores; the facade of the Python API."""
 
-import difflib
 import os
 import unicodedata
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import cached_property, partial
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from gendata import params
-from gendata.errors import ParamsError, ProjectError
+from gendata import files, params
+from gendata.errors import ProjectError
+from gendata.sections import MODEL_STAGES, check_sections, load_section
 from gendata.store import STORES
-from gendata.store.head import Store, read_head
+from gendata.store.head import Store, open_stores
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,24 +21,8 @@ if TYPE_CHECKING:
     from gendata.search import SearchResult
     from gendata.search.lookup import Lookup
     from gendata.search.sql import Limits, Rows
-
-SECTIONS = {
-    "ingest": "gendata.ingest:IngestParams",
-    "dedup": "gendata.dedup:DedupParams",
-    "tag": "gendata.tag:TagParams",
-    "embed": "gendata.embed:EmbedParams",
-    "store": "gendata.store:StoreParams",
-    "search": "gendata.search:SearchParams",
-}
-"""Sections of params.yaml and the dataclass of each. Sections of others are left alone."""
-
-
-@dataclass(frozen=True)
-class ProjectParams:
-    """Section ``gendata`` of params.yaml: it marks the root of a project, and no stage reads it."""
-
-    version: Literal[1] = 1
-    """Of the layout of params.yaml."""
+    from gendata.tracking import TrackingParams
+    from gendata.train.dataset import StoreDataset
 
 
 def check_root(root: Path) -> None:
@@ -83,8 +65,7 @@ class Project:
 
     def section(self, name: str) -> Any:
         """One section of params.yaml as its dataclass."""
-        module, cls = SECTIONS[name].split(":")
-        return params.load(self.params_file, name, getattr(import_module(module), cls))
+        return load_section(name, params.read(self.params_file))
 
     def sources(self) -> dict[str, "SourceParams"]:
         """The sources of params.yaml, validated."""
@@ -92,28 +73,25 @@ class Project:
 
         return load_sources(params.read(self.params_file).get("sources") or {}, self.root)
 
+    def stages(self) -> set[str]:
+        """The stages of dvc.yaml that are gendata's; others may stand beside them, also under these names."""
+        file = self.root / "dvc.yaml"
+        stages = (params.read(file).get("stages") or {}) if file.is_file() else {}
+        return {name for name, stage in stages.items() if f"-m pipelines.{name} " in str(stage)}
+
+    def has_models(self) -> bool:
+        """Whether the model stages are in dvc.yaml."""
+        return bool(self.stages() & MODEL_STAGES)
+
     def validate(self) -> None:
         """Check every section of params.yaml. Raises ParamsError with section, key and what is allowed."""
-        sections = params.read(self.params_file)
-        for name in sections:
-            close = difflib.get_close_matches(str(name), [*SECTIONS, "sources"], cutoff=0.75)
-            if close and name not in {*SECTIONS, "sources"}:
-                raise ParamsError(f"params.yaml: unknown section {name!r}; did you mean {close[0]}?")
-        params.build(ProjectParams, sections.get("gendata") or {}, "params.yaml: gendata")
-        if "sources" in sections and sections["sources"] is None:  # DVC cannot go through null
-            raise ParamsError("params.yaml: sources is empty; write `sources: {}`")
+        check_sections(self.root, params.read(self.params_file), models=self.has_models())
         self.sources()
-        for name in SECTIONS:
-            self.section(name)
-        for name in ("sources", *SECTIONS):  # DVC wants every section that a stage names
-            if name not in sections:
-                raise ParamsError(f"params.yaml: section {name} is missing; `{name}: {{}}` gives the defaults")
 
     @cached_property
     def stores(self) -> dict[str, Store]:
         """The stores that are there, by name. Raises ProjectError if none is built."""
-        base = self.artifacts / "store"
-        found = {name: Store.open(base / name) for name in STORES if read_head(base / name)}
+        found = open_stores(self.artifacts / "store", STORES)
         if not found:
             raise ProjectError(f"store not built in {self.root}: run `gendata run`")
         return found
@@ -135,18 +113,19 @@ class Project:
         )
 
     def sql(self, query: str, *, tables: "Mapping[str, Rows] | None" = None) -> "pa.Table":
-        """The result of one SELECT over items, passages, rejected and sources, run in a sandbox."""
-        from gendata.search import sql
-
-        return sql.run_sql(query, self.stores, tables=tables, limits=self._sql_limits())
+        """The result of one SELECT over the tables of stores and ledger, run in a sandbox."""
+        with self.open_sql(query, tables=tables) as reader:
+            return reader.read_all()
 
     def open_sql(
         self, query: str, *, tables: "Mapping[str, Rows] | None" = None
     ) -> "AbstractContextManager[pa.RecordBatchReader]":
         """Like ``sql``, as a stream of record batches for results larger than memory."""
+        from gendata.records.catalog import ledger_tables
         from gendata.search import sql
 
-        return sql.open_sql(query, self.stores, tables=tables, limits=self._sql_limits())
+        ledger = ledger_tables(self.root, query)
+        return sql.open_sql(query, self.stores, tables=tables, ledger=ledger, limits=self._sql_limits())
 
     def _sql_limits(self) -> "Limits":
         from gendata.search.sql import Limits
@@ -163,10 +142,59 @@ class Project:
 
     def show(self, key: str | Path) -> dict[str, Any]:
         """One item with everything known about it, by id, unique id prefix or file."""
-        return self.lookup.item(self.lookup.resolve(key))
+        from gendata import lineage
+
+        return self.lookup.item(lineage.resolve(key, self.root, self.lookup))
+
+    def chain(self, key: str | Path) -> list[dict[str, str]]:
+        """Where an item or output came from, and what was made with it: rows of step, what and detail."""
+        from gendata import lineage
+
+        return lineage.chain(lineage.resolve(key, self.root, self.lookup), self.root, self.stores, self.lookup)
+
+    def generate(self, family: str, *, checkpoint: str | None = None, **asked: Any) -> list[dict[str, Any]]:
+        """New outputs of a model, kept in ``records/outputs``; ``asked`` as in section ``generate.<family>``."""
+        from gendata.generate import adhoc
+
+        return adhoc.request(self.root, family, asked, self._tracking(), checkpoint)
+
+    def add_model(
+        self, name: str, *, manifest: str, weights: Path, family: str | None = None, note: str = ""
+    ) -> dict[str, Any]:
+        """Register a model that was trained elsewhere on a manifest of this project; its card."""
+        from gendata.records import external
+
+        card = {"name": name, "family": family or name, "note": note}
+        return external.register(self.root, card, manifest, weights, self._tracking())
+
+    def export(self, dest: str | os.PathLike[str], format_: str, **choice: Any) -> dict[str, Any]:
+        """Write items as a dataset for other tools; its record. ``choice`` as of ``gendata.export.choice.Choice``."""
+        from gendata.export import export
+        from gendata.export.choice import Choice
+        from gendata.export.folder import check_place
+        from gendata.records.ledger import Ledger
+
+        check_place(Path(dest), self.root, self.sources())
+        return export(Path(dest), format_, Choice(**choice), self.stores, Ledger(self.root), self._sql_limits())
+
+    def dataset(self, where: str | None = None, **options: Any) -> "StoreDataset":
+        """Items as a torch Dataset, their manifest kept; ``options`` as of ``gendata.train.dataset.open_dataset``."""
+        from gendata.records.ledger import Ledger
+        from gendata.train.dataset import open_dataset
+
+        cache = self.root / files.WORK / "cache" / "dataset"
+        dataset = open_dataset(self.stores, cache, where=where, limits=self._sql_limits(), **options)
+        Ledger(self.root).keep_manifest(dataset.manifest)
+        return dataset
+
+    def _tracking(self) -> "TrackingParams":
+        from gendata.tracking import TrackingParams
+
+        ours = self.has_models()  # in a project of data stages alone the section is somebody else's
+        return params.load(self.params_file, "tracking", TrackingParams) if ours else TrackingParams("none")
 
     def stats(self, by: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-        """Counts of items by these columns; by modality, origin, source, split and language if none."""
+        """Counts of items by these columns; by store, modality, origin, source, split and language if none."""
         return self.lookup.counts(by)
 
     def duplicates(self, key: str | Path | None = None) -> list[dict[str, Any]]:

@@ -9,16 +9,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gendata import dvc, files, template
+from gendata import dvc, files, params, template
 from gendata.errors import ProjectError, StoreError
+from gendata.models import needs
 from gendata.project import Project
-from gendata.store import STORES
+from gendata.sections import MODEL_STAGES
+from gendata.store import OUTPUTS, STORES
 from gendata.store.head import Store
+
+_PARENTS = {"store": ("ingest",), "collect": ("generate",), "compare": ("train", "evaluate")}
+"""Folders that a stage depends on and no stage writes as a whole: without a source or a family nobody makes them."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """How far a model family came."""
+
+    family: str
+    modality: str
+    skipped: str | None
+    """Why there is no checkpoint, None if there is one."""
+    checkpoint_id: str
+    figures: dict[str, float]
+    """Of its last validation (``valid/...``), and of stage evaluate."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run left behind: counts over all sources."""
+    """What a run left behind: counts over all sources, and the models."""
 
     enumerated: int
     read: int
@@ -26,6 +44,9 @@ class Summary:
     dropped: dict[str, int]
     kept: int
     stores: dict[str, int]
+    models: tuple[Model, ...] = ()
+    example: str | None = None
+    """The id of an output."""
 
 
 def run(project: Project, stages: Sequence[str] = (), *, force: bool = False, say: Callable[[str], None]) -> list[str]:
@@ -35,34 +56,54 @@ def run(project: Project, stages: Sequence[str] = (), *, force: bool = False, sa
     """
     project.validate()
     _prepare(project, say)
-    forced = _unbuilt(project)
-    ran = dvc.repro(project.root, [*stages, *(["--force"] if force else [])], say)
-    if forced and "store" not in ran and (not stages or "store" in stages):
-        say(f"the databases of the store are missing or broken ({forced}): rebuilding them")
-        ran += dvc.repro(project.root, ["--single-item", "--force", "store"], say)
+    unbuilt, ran = _unbuilt(project), list[str]()
+    wanted = {stage.partition("@")[0] for stage in stages} or {"store", "collect"}
+    if "store" in unbuilt and wanted & {"store", *MODEL_STAGES}:  # first: selecting and training read it
+        ran += dvc.repro(project.root, ["store"], say)
+        ran += _rebuild(project, "store", unbuilt["store"], ran, say)
+    ran += dvc.repro(project.root, [*stages, *(["--force"] if force else [])], say)
+    if "collect" in unbuilt and "collect" in wanted:
+        ran += _rebuild(project, "collect", unbuilt["collect"], ran, say)
     return ran
+
+
+def _rebuild(project: Project, stage: str, why: str, ran: list[str], say: Callable[[str], None]) -> list[str]:
+    """Run a stage that did not run, since nothing that DVC sees has changed."""
+    if stage in ran:
+        return []
+    say(f"the databases of the store are missing or broken ({why}): rebuilding them")
+    return dvc.repro(project.root, ["--single-item", "--force", stage], say)
 
 
 def _prepare(project: Project, say: Callable[[str], None]) -> None:
     if not (project.root / "dvc.yaml").is_file():
         raise ProjectError(f"{project.root}: no dvc.yaml; `gendata init` writes one")
     template.ensure_dvc(project.root)
+    present = project.stages()
+    for stage in present & _PARENTS.keys():
+        for name in _PARENTS[stage]:
+            (project.artifacts / name).mkdir(parents=True, exist_ok=True)
+    if "collect" in present:
+        template.ensure_outputs(project.root)
     if (project.root / template.LOCK).is_file() and (changed := template.write_lock(project.root)):
         say(f"gendata's code changed since the last run: {', '.join(changed)} will run again")
 
 
-def _unbuilt(project: Project) -> str:
-    """Why a store that store.json describes cannot be read, empty if all can."""
+def _unbuilt(project: Project) -> dict[str, str]:
+    """Stages whose stores, though store.json describes them, cannot be read, and why."""
+    found: dict[str, str] = {}
+    present = project.stages()
     for name in STORES:
         record = project.artifacts / "store" / name / "store.json"
+        stage = "collect" if name == OUTPUTS else "store"
         try:
-            if not record.is_file() or not files.read_json(record)["sources"]:
+            if stage not in present or not record.is_file() or not files.read_json(record)["sources"]:
                 continue
             store = Store.open(record.parent)
             store.check()
         except (ProjectError, StoreError) as error:
-            return str(error)
-    return ""
+            found.setdefault(stage, str(error).replace(f"{project.root}/", ""))
+    return found
 
 
 def status(project: Project) -> list[tuple[str, str]]:
@@ -73,8 +114,8 @@ def status(project: Project) -> list[tuple[str, str]]:
     for stage, reasons in dvc.status(project.root).items():
         if whys := [w for w in _whys(reasons) if w != "always changed"]:
             stale[stage] = [*stale.get(stage, []), *whys]
-    if why := _unbuilt(project):
-        stale["store"] = [*stale.get("store", []), why]
+    for stage, why in _unbuilt(project).items():
+        stale[stage] = [*stale.get(stage, []), why]
     return [(stage, "; ".join(whys)) for stage, whys in stale.items()]
 
 
@@ -114,6 +155,10 @@ def summary(project: Project) -> Summary:
         dedup, stores = files.read_json(metrics / "dedup.json"), files.read_json(metrics / "store.json")
     except StoreError as error:
         raise ProjectError(f"the pipeline has not run to its end: {error}") from None
+    models = _models(project) if project.has_models() else ()
+    record = project.artifacts / "store" / OUTPUTS / "store.json"
+    if models and record.is_file():
+        stores[OUTPUTS] = files.read_json(record)
     rejected: Counter[str] = Counter()
     for one in ingested:
         rejected.update(one["rejected_by_reason"])
@@ -124,4 +169,36 @@ def summary(project: Project) -> Summary:
         dropped=dedup["dropped_by_reason"],
         kept=dedup["kept"],
         stores={name: record["items"] for name, record in stores.items()},
+        models=models,
+        example=_example(project, models),
     )
+
+
+def _models(project: Project) -> tuple[Model, ...]:
+    """How far each family of params.yaml came, from its metrics."""
+    found = []
+    for family in params.read(project.params_file)["train"]:
+        written: dict[str, Any] = {}
+        for stage in ("train", "evaluate"):
+            path = project.artifacts / "metrics" / stage / f"{family}.json"
+            written[stage] = files.read_json(path) if path.is_file() else {}
+        trained = written["train"]
+        found.append(
+            Model(
+                family,
+                needs(family).modality,
+                trained.get("reason") if trained else "not trained yet",
+                trained.get("checkpoint_id", ""),
+                {k: v for m in written.values() for k, v in m.items() if type(v) in {int, float}},
+            )
+        )
+    return tuple(found)
+
+
+def _example(project: Project, models: Iterable[Model]) -> str | None:
+    """The first output of the pipeline, None if there is none."""
+    for model in models:
+        for path in files.shards(project.artifacts / "generate" / model.family / "items"):
+            for batch in files.iter_batches(path, ["id"]):
+                return str(batch["id"][0])
+    return None

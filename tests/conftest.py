@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sandbox import Sandbox
+from sandbox import Sandbox, full_project
 
 from gendata import template
 
@@ -51,3 +51,9 @@ def sandbox(tmp_path):
     box = Sandbox(root)
     box.sources()
     return box
+
+
+@pytest.fixture
+def full(tmp_path):
+    """A project with models of all families, tiny, with digits and notes to train on; nothing has run."""
+    return full_project(tmp_path / "project")

@@ -1,16 +1,21 @@
 """A small corpus, and a project that is driven through the real command line."""
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 from ruamel.yaml import YAML
+
+from gendata import template
+from gendata.models import MODELS, load_config, needs
 
 
 def draw(seed, size=(48, 40)):
@@ -48,6 +53,24 @@ def write_corpus(folder, texts=20, images=12, start=0):
         (folder / f"picture-{i:03d}.caption").write_text(f"a drawing of {TOPICS[i % len(TOPICS)]} on a table")
 
 
+def write_digits(folder, count=24, labels=("0", "1"), start=0):
+    """A folder of small labelled images: distinct PNGs, and a table that gives each its label in turn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for i in range(start, start + count):
+        (folder / f"{i:03d}.png").write_bytes(draw(1000 + i, (16, 16)))
+        rows.append({"image": f"{i:03d}.png", "label": labels[i % len(labels)]})
+    (folder / f"labels-{start}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+DIGITS = {"kind": "table", "path": "digits", "origin": "real", "license": "CC0-1.0", "dedup": False}
+NOTES = {"kind": "folder", "path": "notes", "origin": "real", "license": "MIT"}
+
+TINY = {"steps": 3, "batch": 4, "every": 2, "warmup": 1, "size": 8, "latent": 4, "context": 16, "layers": 1, "heads": 1}
+TINY |= {"width": 8, "embedding": 8}
+"""Settings of a training that takes no time, for the families that have them."""
+
+
 class Sandbox:
     """A project in a folder of its own, driven through the real command line."""
 
@@ -68,16 +91,45 @@ class Sandbox:
     def json(self, *args):
         return json.loads(self.gendata(*args, "--format", "json").stdout)
 
-    def sources(self, **sources):
-        """Replace the sources of params.yaml."""
+    @contextlib.contextmanager
+    def settings(self):
+        """The sections of params.yaml, to be changed inside the block; comments stay."""
         yaml, path = YAML(), self.root / "params.yaml"
         document = yaml.load(path.read_text())
-        document["sources"] = sources
+        yield document
         with path.open("w") as stream:
             yaml.dump(document, stream)
+
+    def sources(self, **sources):
+        """Replace the sources of params.yaml."""
+        with self.settings() as sections:
+            sections["sources"] = sources
 
     def digest(self):
         """Sha256 of every derived file that must be byte-stable, by path."""
         files = [*self.root.glob("artifacts/**/*.parquet"), *self.root.glob("artifacts/**/*.json")]
         stable = [p for p in files if "lance" not in p.parts and p.name != "HEAD.json"]
         return {p.relative_to(self.root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(stable)}
+
+
+def full_project(root, families=tuple(MODELS), tracking="none"):
+    """A project with models of these families, so small that a run trains them in no time.
+
+    Its sources are ``digits`` (24 images of two labels) and ``notes`` (20 texts).
+    """
+    template.create(root, full=True)
+    box = Sandbox(root)
+    write_digits(root / "digits")
+    write_corpus(root / "notes", images=0)
+    box.sources(digits=DIGITS, notes=NOTES)
+    with box.settings() as sections:
+        for name in MODELS:
+            if name not in families:
+                del sections["train"][name]
+        for name in families:
+            known = {field.name for field in fields(load_config(name, {}))}
+            sections["train"][name] = {key: value for key, value in TINY.items() if key in known}
+            sections["generate"][name] = {"n": 4, **({"max_tokens": 20} if needs(name).modality == "text" else {})}
+        sections["evaluate"] |= {"classifier_steps": 2, "shown": 2}
+        sections["tracking"]["to"] = tracking
+    return box

@@ -1,4 +1,4 @@
-"""dvc.yaml against the code: deps equal the import closure, params are what the stage reads."""
+"""dvc.yaml against the code: deps equal the import closure, params are what the stage reads, outputs never train."""
 
 import ast
 import importlib
@@ -8,19 +8,47 @@ import grimp
 import pytest
 from ruamel.yaml import YAML
 
-from gendata.project import SECTIONS
+from gendata import params
+from gendata.generate import load_generate
+from gendata.models import MODELS, load_config
+from gendata.sections import FAMILIES, SECTIONS
+from gendata.select import load_select
 
 REPO = Path(__file__).parent.parent
 STAGES = YAML(typ="safe").load((REPO / "dvc.yaml").read_text())["stages"]
+SETTINGS = YAML(typ="safe").load((REPO / "params.yaml").read_text())
 REGISTRIES = {
     "scan": ("gendata.ingest", "READERS"),
     "ingest": ("gendata.ingest", "READERS"),
     "tag": ("gendata.tag", "TAGGERS"),
+    "collect": ("gendata.tag", "TAGGERS"),
+    "train": ("gendata.models", "MODELS"),
+    "generate": ("gendata.models", "MODELS"),
+    "evaluate": ("gendata.models", "MODELS"),
 }
+"""What a stage imports by name; imports as such are found in the code."""
+VARIES = {
+    "ingest": "gendata/ingest/${item.kind}.py",
+    "train": "gendata/models/${key}.py",
+    "generate": "gendata/models/${key}.py",
+    "evaluate": "gendata/models/${key}.py",
+}
+"""The dep of a stage of which there is one per source or family: a change to one leaves the others alone."""
+STARTED = {"select": ("gendata.search.sandbox",)}
+"""Modules that a stage runs as a program of their own."""
+KNOWN = {"sources", *SECTIONS, *FAMILIES}
+LOADERS = {"load_select": "select", "load_config": "train"}
+"""Functions that take the section that they need out of all."""
+UNDECLARED = {"train": {"tracking"}}
+"""Sections that a stage reads and does not depend on: where a run is logged changes no artifact."""
 
 
 @pytest.fixture(scope="module")
 def graph():
+    return build_graph()
+
+
+def build_graph():
     return grimp.build_graph("gendata", "pipelines", exclude_type_checking_imports=True, cache_dir=None)
 
 
@@ -47,58 +75,151 @@ def _registered(stage):
     return getattr(importlib.import_module(module), name)
 
 
+def code_deps(graph, stage):
+    """The files of code that a stage depends on, as dvc.yaml should list them."""
+    modules = [f"pipelines.{stage}", *STARTED.get(stage, ())]
+    if stage not in VARIES:
+        return _closure(graph, *modules, *_registered(stage).values())
+    # what one of the variants imports is declared for all, since DVC lists deps once per foreach
+    shared = [_closure(graph, module) - {_file(module)} for module in _registered(stage).values()]
+    return _closure(graph, *modules).union(*shared) | {VARIES[stage]}
+
+
+def _body(stage):
+    return STAGES[stage].get("do") or STAGES[stage]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_code_deps_equal_the_import_closure(graph, stage):
-    body = STAGES[stage].get("do") or STAGES[stage]
-    declared = {d for d in body["deps"] if d.endswith(".py") and not d.startswith("artifacts/")}
-    if stage == "ingest":  # a dep per kind: a change to one reader leaves the sources of other kinds alone
-        shared = _closure(graph, "pipelines.ingest")
-        for kind, module in _registered(stage).items():
-            resolved = {d.replace("${item.kind}", kind) for d in declared}
-            assert resolved == shared | _closure(graph, module) | _shared_by_readers(graph), kind
-    else:
-        expected = _closure(graph, f"pipelines.{stage}", *_registered(stage).values())
-        assert declared == expected, "\n".join(sorted(expected))
+    declared = {d for d in _body(stage)["deps"] if d.endswith(".py")}
+    expected = code_deps(graph, stage)
+    assert declared == expected, "\n".join(sorted(expected))
 
 
-def _shared_by_readers(graph):
-    """What readers import: declared for every kind, since DVC lists deps once per foreach."""
-    readers = set(_registered("ingest").values())
-    files = set().union(*(_closure(graph, m) for m in readers))
-    return files - {_file(m) for m in readers}
+@pytest.mark.parametrize("stage", VARIES)
+def test_every_variant_is_the_file_that_the_dep_names(graph, stage):
+    before, _, after = VARIES[stage].replace("}", "{").split("{")
+    for name, module in _registered(stage).items():
+        assert _file(module) == before.removesuffix("$") + name + after
+        assert _file(module) not in code_deps(graph, stage)  # or a change to it re-runs the others too
+
+
+def _read(stage):
+    """The sections of params.yaml that a script reads: by ``params.load``, a loader, or by name out of all."""
+    found = set()
+    for node in ast.walk(ast.parse((REPO / "pipelines" / f"{stage}.py").read_text())):
+        name = ""
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if name == "load":
+            found.add(node.args[1].value)
+        elif name in LOADERS:
+            found.add(LOADERS[name])
+        elif name == "get" or isinstance(node, ast.Subscript):
+            key = node.args[0] if name == "get" else node.slice
+            if isinstance(key, ast.Constant) and key.value in KNOWN:
+                found.add(key.value)
+    return found
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_those_the_script_reads(stage):
-    body = STAGES[stage].get("do") or STAGES[stage]
-    declared = {p.split(".")[0] for p in body["params"]}
-    tree = ast.parse((REPO / "pipelines" / f"{stage}.py").read_text())
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "attr", "") == "load"]
-    read = {call.args[1].value for call in calls} | {"sources"}
-    assert declared == read
-    assert read - {"sources"} <= set(SECTIONS)
+    declared = {p.split(".")[0] for p in _body(stage)["params"]}
+    assert _read(stage) - declared == UNDECLARED.get(stage, set())
+    assert declared <= _read(stage)
+    assert declared <= KNOWN
+
+
+@pytest.mark.parametrize("stage", [s for s in STAGES if "foreach" in STAGES[s]])
+def test_a_stage_of_a_source_or_family_reads_its_own_entry_alone(stage):
+    shared = {p for p in _body(stage)["params"] if not p.endswith(".${key}")}
+    assert not shared & {"sources", *FAMILIES}
 
 
 def test_every_section_of_params_is_known_and_every_knob_has_a_comment():
-    sections = YAML(typ="safe").load((REPO / "params.yaml").read_text())
-    assert set(sections) == {"gendata", "sources", *SECTIONS}
-    for line in (REPO / "params.yaml").read_text().split("sources:")[-1].splitlines():
-        if line.startswith("  ") and ":" in line and not line.strip().startswith(("#", "pydocs", "mnist5k")):
+    assert set(SETTINGS) == {"gendata", *KNOWN}
+    section, explained = "", set()
+    for line in (REPO / "params.yaml").read_text().splitlines():
+        if line and line[0] not in " #":
+            section, explained = line.split(":")[0], set()
+        elif section != "sources" and ":" in line and not line.strip().startswith("#"):
+            key = line.split(":")[0].strip()
+            if "#" in line:
+                explained.add(key)
+            elif section in FAMILIES and key in explained:  # by another family
+                continue
             assert "#" in line or line.rstrip().endswith(":"), line
 
 
 @pytest.mark.parametrize("name", SECTIONS)
 def test_params_yaml_shows_the_defaults(name):
-    from gendata import params
-
     module, cls = SECTIONS[name].split(":")
     dataclass = getattr(importlib.import_module(module), cls)
     assert params.load(REPO / "params.yaml", name, dataclass) == dataclass()
 
 
+@pytest.mark.parametrize("family", MODELS)
+def test_params_yaml_shows_the_defaults_of_families(family):
+    assert load_select(family, SETTINGS) == load_select(family, {})
+    assert load_config(family, SETTINGS) == load_config(family, {})
+    assert load_generate(family, SETTINGS["generate"][family], "x") == load_generate(family, {}, "x")
+    assert all(SETTINGS[section][family] for section in FAMILIES)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_has_a_description_and_writes_only_below_artifacts(stage):
-    body = STAGES[stage].get("do") or STAGES[stage]
-    assert body["desc"]
-    outs = [o if isinstance(o, str) else next(iter(o)) for o in [*body["outs"], *body.get("metrics", [])]]
-    assert all(o.startswith("artifacts/") for o in outs)
+    assert _body(stage)["desc"]
+    assert all(out.startswith("artifacts/") for out in _outs(_body(stage)))
+
+
+def _outs(body):
+    listed = [entry for kind in ("outs", "metrics", "plots") for entry in body.get(kind, [])]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in listed]
+
+
+def _resolved():
+    """Name of every stage, as DVC resolves them, to its deps and its outs."""
+    found = {}
+    for name, stage in STAGES.items():
+        entries = SETTINGS[stage["foreach"].strip("${}")] if "foreach" in stage else {None: None}
+        for key, item in entries.items():
+
+            def resolve(path, key=key, item=item):
+                kind = item["kind"] if item and "kind" in item else ""
+                return path.replace("${key}", str(key)).replace("${item.kind}", kind)
+
+            body = _body(name)
+            deps, outs = ([resolve(p) for p in paths] for paths in (body["deps"], _outs(body)))
+            found[f"{name}@{key}" if key else name] = deps, outs
+    return found
+
+
+def _meet(a, b):
+    return a == b or a.startswith(f"{b}/") or b.startswith(f"{a}/")
+
+
+def _before(stages, name):
+    """Everything that a stage depends on, over other stages too: stages and paths."""
+    found, paths, todo = set(), set(), [name]
+    while todo:
+        deps = stages[todo.pop()][0]
+        paths |= set(deps)
+        before = {other for other, (_, outs) in stages.items() if any(_meet(d, o) for d in deps for o in outs)} - found
+        found |= before
+        todo += before
+    return found, paths
+
+
+def test_no_path_leads_from_outputs_to_training():
+    stages = _resolved()
+    made = {name for name in stages if name.split("@")[0] in {"generate", "collect", "evaluate", "compare"}}
+    outputs = {out for name in made for out in stages[name][1]} | {"records"}
+    for name in stages:
+        if name.split("@")[0] in {"select", "train"}:
+            before, paths = _before(stages, name)
+            assert "store" in before
+            assert not before & made
+            assert not [(p, o) for p in paths for o in outputs if _meet(p, o)]
+    for family in SETTINGS["train"]:  # the walk does follow stages
+        assert f"train@{family}" in _before(stages, f"evaluate@{family}")[0]
+        assert f"generate@{family}" in _before(stages, "collect")[0]

@@ -11,6 +11,8 @@ import time
 import pytest
 from sandbox import write_corpus
 
+from gendata.store.head import read_head
+
 FOLDER = {"kind": "folder", "path": "corpus", "origin": "real"}
 
 
@@ -95,7 +97,8 @@ def test_databases_that_are_missing_are_rebuilt(project):
     shutil.rmtree(project.root / "artifacts/store/real/lance")
     assert project.gendata("status").stdout
     assert "rebuilding" in project.gendata("run").stderr
-    next((project.root / "artifacts/store/real").glob("catalog-*.duckdb")).write_bytes(b"junk")
+    store = project.root / "artifacts/store/real"
+    (store / read_head(store).catalog).write_bytes(b"junk")
     assert "does not open" in project.gendata("status").stdout
     assert "rebuilding" in project.gendata("run").stderr
     assert project.json("doctor") == []

@@ -8,7 +8,10 @@ import click
 from gendata.cli.add import add
 from gendata.cli.doctor import doctor
 from gendata.cli.duplicates import duplicates
+from gendata.cli.export import export
+from gendata.cli.generate import generate
 from gendata.cli.init import init
+from gendata.cli.model import model
 from gendata.cli.run import run
 from gendata.cli.search import search
 from gendata.cli.show import show
@@ -47,5 +50,5 @@ def cli(context: click.Context, root: str) -> None:
     context.obj = root
 
 
-for command in (init, add, run, status, search, sql, show, stats, duplicates, doctor):
+for command in (init, add, run, status, search, sql, show, stats, duplicates, export, generate, model, doctor):
     cli.add_command(command)

@@ -2,7 +2,6 @@
 
 import csv
 import decimal
-import errno
 import functools
 import itertools
 import json
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TextIO, TypeVar
 
 import click
 
-from gendata.errors import GendataError
+from gendata.errors import REFUSED, GendataError
 
 if TYPE_CHECKING:
     from gendata.project import Project
@@ -28,9 +27,6 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 FORMATS = ("table", "json", "jsonl", "csv", "ids")
-
-_NO_BUG = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
-"""What the machine refuses, whoever asks: no permission, a read-only or a full disk."""
 
 TABLE_ROWS = 1000
 """Rows of a table at most: its columns cannot be aligned before all rows are there."""
@@ -50,7 +46,7 @@ def expected_errors(function: Callable[P, R]) -> Callable[P, R]:
             _silence(sys.stdout)
             raise SystemExit(0) from None
         except OSError as error:
-            if error.errno not in _NO_BUG:
+            if error.errno not in REFUSED:
                 raise
             note(f"error: {printable(str(error.filename or 'disk'))}: {error.strerror}")
             raise SystemExit(1) from None

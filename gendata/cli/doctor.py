@@ -7,12 +7,14 @@ from gendata.cli._shared import emit, expected_errors, format_option, note, proj
 
 @click.command()
 @click.option(
-    "--repair", is_flag=True, help="Mend what can be made again from the Parquet artifacts; remove leftovers."
+    "--repair",
+    is_flag=True,
+    help="Build broken stores anew from the Parquet artifacts, put what the ledger lacks into it, remove leftovers.",
 )
 @format_option
 @expected_errors
 def doctor(repair: bool, format_: str | None) -> None:
-    """Check every invariant of shards and stores; exit 1 if something is wrong.
+    """Check every invariant of shards, stores, models and the ledger; exit 1 if something is wrong.
 
     \b
     gendata doctor

@@ -1,17 +1,19 @@
 """gendata show."""
 
+import re
 from pathlib import Path
-from typing import Any
 
 import click
 
 from gendata.cli._shared import emit, expected_errors, note, printable, project, short, to_json, wants_table
 from gendata.errors import GendataError
 
+_TWICE = "a model gave it verbatim; the one that was ingested is shown, --chain covers both"
+
 
 @click.command()
 @click.argument("key", metavar="ID|FILE")
-@click.option("--chain", is_flag=True, help="Print where the item came from, step by step.")
+@click.option("--chain", is_flag=True, help="Print where it came from and what was made with it, step by step.")
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the original bytes to FILE.")
 @click.option(
     "--format",
@@ -27,6 +29,7 @@ def show(key: str, chain: bool, save: Path | None, format_: str | None) -> None:
     gendata show 3f2a9c
     gendata show photo.png --chain
     gendata show 3f2a9c --save original.png
+    gendata show 8d01b7 --chain        an output: its checkpoint, training data and nearest items
     """
     here = project()
     item = here.show(key)
@@ -39,8 +42,11 @@ def show(key: str, chain: bool, save: Path | None, format_: str | None) -> None:
         except OSError as error:
             raise GendataError(f"{save}: {error.strerror}") from None
         note(f"{len(data)} bytes written to {save}")
+    if item["also_in"]:
+        note(f"{short(item['id'])} is in store {item['store']} and in store {' and '.join(item['also_in'])}: {_TWICE}")
     if chain:
-        emit(_chain(item), format_)
+        rows = here.chain(item["id"])
+        emit([{**row, "what": _short(row["what"])} for row in rows] if wants_table(format_) else rows, format_)
         return
     if wants_table(format_):
         for name, value in item.items():
@@ -50,31 +56,12 @@ def show(key: str, chain: bool, save: Path | None, format_: str | None) -> None:
         emit([item], format_)
 
 
-def _chain(item: dict[str, Any]) -> list[dict[str, Any]]:
-    """Source file -> item -> copies merged into it, the part of the chain that is built so far."""
-    rows = [
-        {
-            "step": "source",
-            "what": item["source"],
-            "detail": f"origin {item['origin']}, license {item['license'] or 'not stated'}",
-        },
-        {"step": "file", "what": item["uri"], "detail": f"sha256 {item['file_sha256'] or 'none'}"},
-        *({"step": "derived from", "what": parent, "detail": ""} for parent in item["parents"] or []),
-        {
-            "step": "item",
-            "what": item["id"],
-            "detail": f"{item['modality']}, {item['media_type']}, in store {item['store']}",
-        },
-    ]
-    copies = [
-        {"step": "copy merged", "what": f"{c['source']}: {c['uri']}", "detail": c["reason"]}
-        for c in item["dropped_copies"]
-    ]
-    return rows + copies
-
-
 def _value(value: object) -> str:
     text = value if isinstance(value, str) else to_json(value)
     lines = printable(text).splitlines() or [""]
     more = f"\n{'':15} ... {len(lines) - 20} more lines" if len(lines) > 20 else ""
     return f"\n{'':15} ".join(line[:400] for line in lines[:20]) + more
+
+
+def _short(what: str) -> str:
+    return short(what) if re.fullmatch(r"[0-9a-f]{64}", what) else what

@@ -25,12 +25,16 @@ if TYPE_CHECKING:
 @format_option
 @expected_errors
 def sql(query: str | None, file: Path | None, attach: tuple[str, ...], out: Path | None, format_: str | None) -> None:
-    """Ask one SELECT over items, passages, rejected and sources (DuckDB SQL, read-only, sandboxed).
+    """Ask one SELECT over what is stored, and over what the ledger keeps (DuckDB SQL, read-only, sandboxed).
+
+    Tables: items, passages, rejected, sources, outputs; manifests, manifest_items, checkpoints, runs.
 
     \b
     gendata sql "SELECT source, count(*) FROM items GROUP BY 1"
     gendata sql "SELECT reason, count(*) FROM rejected GROUP BY 1"
     gendata sql "SELECT id, meta->>'$.module' AS module FROM items WHERE source = 'pydocs' LIMIT 5"
+    gendata sql "SELECT model, label, count(*) FROM outputs GROUP BY ALL"
+    gendata sql "SELECT family, steps, figures->>'valid/loss' AS loss FROM checkpoints"
     gendata sql "SELECT * FROM items JOIN mine USING (id)" --attach mine=scores.csv
     """
     from gendata.search.attach import read_attachment, write_result

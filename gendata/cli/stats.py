@@ -11,13 +11,16 @@ from gendata.cli._shared import emit, expected_errors, format_option, project, w
 @format_option
 @expected_errors
 def stats(by: str | None, storage: bool, format_: str | None) -> None:
-    """Count items by modality, origin, source, split and language; rejects by reason.
+    """Count items by store, modality, origin, source, split and language; rejects by reason.
+
+    The stores real and other hold what was ingested, outputs what our own models made.
 
     As a table, the state of the stores follows; --storage gives it in the other formats.
 
     \b
     gendata stats
     gendata stats --by source,label
+    gendata stats --by store,model
     gendata stats --storage
     """
     here = project()

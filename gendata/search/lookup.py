@@ -11,16 +11,24 @@ from typing import Any, TypeAlias
 
 from gendata import files
 from gendata.errors import QueryError, StoreError
+from gendata.store import OUTPUTS
 from gendata.store.head import Store
 
 CopyKey: TypeAlias = tuple[str, str, str]
 """(source, uri, id) of an ingested row: what tells the copies of an item apart."""
 
-DEFAULT_COUNTS = ("modality", "origin", "source", "split", "lang")
+DEFAULT_COUNTS = ("store", "modality", "origin", "source", "split", "lang")
 KEPT = "kept, same group"
 """In place of a reason: a member of the group that was not dropped."""
 
 _PREFIX = 4
+
+_SAME_SIDE = f"(i.store = '{OUTPUTS}') = (r.store = '{OUTPUTS}')"
+"""Outputs are deduplicated among themselves; what was ingested, across its stores."""
+
+
+class UnknownItemError(QueryError):
+    """No store has an item of this id."""
 
 
 class Lookup:
@@ -33,6 +41,8 @@ class Lookup:
     def _connection(self) -> Any:
         import duckdb
 
+        from gendata.search.sandbox import OUTPUT_COLUMNS
+
         connection = duckdb.connect()
         for name, store in self._stores.items():
             path = str(store.catalog).replace("'", "''")
@@ -41,9 +51,12 @@ class Lookup:
             except duckdb.Error as error:
                 raise _broken(str(store.catalog), error) from error
         for table in ("items", "rejected", "sources"):
-            union = " UNION ALL BY NAME ".join(f"SELECT '{n}' AS store, * FROM \"{n}\".{table}" for n in self._stores)
+            parts = [f"SELECT '{n}' AS store, * FROM \"{n}\".{table}" for n in self._stores]
+            if table == "items" and OUTPUTS not in self._stores:  # its columns are there, and null
+                columns = ", ".join(f"NULL::{kind} AS {name}" for name, kind in OUTPUT_COLUMNS.items())
+                parts.append(f"SELECT {columns} WHERE false")
             try:
-                connection.execute(f"CREATE VIEW {table} AS {union}")
+                connection.execute(f"CREATE VIEW {table} AS {' UNION ALL BY NAME '.join(parts)}")
             except duckdb.Error as error:
                 raise _broken(f"table {table} of the catalogs", error) from error
         return connection
@@ -88,7 +101,7 @@ class Lookup:
         copies = self._copies("starts_with(id, ?)", prefix) if not rows else []
         ids = sorted({str(row["id"]) for row in rows or copies})
         if not ids:
-            raise QueryError(f"no item with id {prefix}")
+            raise UnknownItemError(f"no item with id {prefix}")
         if len(ids) > 1:
             raise QueryError(f"id prefix {prefix} is not unique: {ids[0][:16]}, {ids[1][:16]}, ...")
         return (str(copies[0]["kept_id"]), copies[0]) if copies else (ids[0], None)
@@ -121,12 +134,21 @@ class Lookup:
         )
 
     def item(self, item_id: str) -> dict[str, Any]:
-        """Everything the catalog says of one item, and where its dropped copies came from."""
-        item = self._rows("SELECT * FROM items WHERE id = ?", [item_id])[0]
+        """Everything the catalog says of one item, and where its dropped copies came from.
+
+        An output that equals an ingested item is shown as that item; ``also_in`` names the other stores.
+        """
+        first, *others = self.places(item_id)
+        return first | {"also_in": [other["store"] for other in others]}
+
+    def places(self, item_id: str) -> list[dict[str, Any]]:
+        """The item as each store has it, ingested before output, with the copies that were dropped there."""
         dropped = (
-            "SELECT source, uri, reason, id, detail FROM rejected WHERE kept_id = ? ORDER BY source, uri LIMIT 100"
+            "SELECT source, uri, reason, id, detail FROM rejected WHERE kept_id = ? AND store = ? "
+            "ORDER BY source, uri LIMIT 100"
         )
-        return item | {"dropped_copies": self._rows(dropped, [item_id])}
+        rows = self._rows("SELECT * FROM items WHERE id = ? ORDER BY store = ?, store", [item_id, OUTPUTS])
+        return [row | {"dropped_copies": self._rows(dropped, [item_id, row["store"]])} for row in rows]
 
     def content(self, item_id: str) -> tuple[bytes, str]:
         """The original bytes of a media item, or the UTF-8 text of another, and the media type."""
@@ -169,14 +191,14 @@ class Lookup:
         columns += ", r.id, r.source, r.uri, i.modality, left(i.text, 200) AS text"
         parts = [
             f"SELECT {columns.format('r.reason, r.detail, r.score')} FROM rejected r "
-            "JOIN items i ON i.id = r.kept_id WHERE r.stage = 'dedup'"
+            f"JOIN items i ON i.id = r.kept_id AND {_SAME_SIDE} WHERE r.stage = 'dedup'"
         ]
         if item_id:
-            parts[0] += ' AND i."group" = (SELECT "group" FROM items WHERE id = $id)'
+            parts[0] += ' AND i."group" IN (SELECT "group" FROM items WHERE id = $id)'
             kept = f"'{KEPT}' AS reason, 'not merged' AS detail, NULL::DOUBLE AS score"
             parts.append(
                 f"SELECT {columns.format(kept)} FROM items i "
-                'JOIN items r ON r."group" = i."group" AND r.id <> i.id WHERE i.id = $id'
+                f'JOIN items r ON r."group" = i."group" AND r.id <> i.id AND {_SAME_SIDE} WHERE i.id = $id'
             )
         return self._rows(
             f'{" UNION ALL BY NAME ".join(parts)} ORDER BY copies DESC, "group", kept_id, source, uri, id LIMIT $limit',

@@ -39,6 +39,17 @@ PASSAGE_COLUMNS = {
 """The columns of ``passages`` in SQL: all but the vector, which would drown a ``SELECT *``."""
 
 
+OUTPUT_COLUMNS = {
+    "model": "VARCHAR",
+    "checkpoint_id": "VARCHAR",
+    "manifest_id": "VARCHAR",
+    "seed": "BIGINT",
+    "request": "VARCHAR",
+    "created_at": "VARCHAR",
+}
+"""The columns that ``outputs`` has beside those of ``items``."""
+
+
 def connect(memory: int, threads: int) -> duckdb.DuckDBPyConnection:
     """An in-memory database that spills nothing to disk; ``memory`` in bytes is the whole process's."""
     connection = duckdb.connect()
@@ -61,8 +72,9 @@ def add_catalogs(connection: duckdb.DuckDBPyConnection, catalogs: Mapping[str, s
         if not parts:
             parts = [f"SELECT * FROM store_outputs.{table} WHERE false"]
         connection.execute(f"CREATE VIEW {table} AS {' UNION ALL BY NAME '.join(parts)}")
-    outputs = "store_outputs.items" if "outputs" in catalogs else "items WHERE false"
-    connection.execute(f"CREATE VIEW outputs AS SELECT * FROM {outputs}")
+    missing = ", ".join(f"NULL::{kind} AS {name}" for name, kind in OUTPUT_COLUMNS.items())
+    outputs = "* FROM store_outputs.items" if "outputs" in catalogs else f"*, {missing} FROM items WHERE false"
+    connection.execute(f"CREATE VIEW outputs AS SELECT {outputs}")
 
 
 def add_passages(connection: duckdb.DuckDBPyConnection, versions: Mapping[str, tuple[str, int]]) -> None:
@@ -109,8 +121,9 @@ def run(request: Mapping[str, Any], out: IO[bytes]) -> None:
         sql, mentioned = request["sql"], check_select(connection, request["sql"])
     else:
         condition = check_where(connection, where)
-        parts = [f"(SELECT '{n}' AS store, id FROM store_{n}.items WHERE {condition})" for n in catalogs]
-        sql, mentioned = " UNION ALL ".join(parts), check_select(connection, f"SELECT 1 FROM items WHERE {condition}")
+        parts = " UNION ALL BY NAME ".join(f"SELECT '{n}' AS store, * FROM store_{n}.items" for n in catalogs)
+        sql = f"SELECT store, id FROM ({parts}) AS items WHERE {condition}"  # a column that one store lacks is null
+        mentioned = check_select(connection, f"SELECT 1 FROM items WHERE {condition}")
     add_passages(connection, request["passages"] if "passages" in mentioned else {})
     lock(connection)
     with connection.sql(sql).to_arrow_reader(BATCH_ROWS) as reader, pa.ipc.new_stream(out, reader.schema) as writer:

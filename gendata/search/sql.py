@@ -28,7 +28,10 @@ from gendata.store.head import Store
 Rows: TypeAlias = pa.Table | pa.RecordBatchReader
 
 TABLES = ("items", "passages", "rejected", "sources", "outputs")
-"""The tables that every statement can name."""
+"""The tables of the stores, which every statement can name."""
+
+LEDGER = ("manifests", "manifest_items", "checkpoints", "runs")
+"""Tables that the caller hands in from the ledger."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ def open_sql(
     stores: Mapping[str, Store],
     *,
     tables: Mapping[str, Rows] | None = None,
+    ledger: Mapping[str, Rows] | None = None,
     limits: Limits | None = None,
 ) -> Iterator[pa.RecordBatchReader]:
     """Run one SELECT and stream its rows.
@@ -55,13 +59,15 @@ def open_sql(
         sql: one SELECT (also FROM, VALUES, WITH, DESCRIBE, SHOW TABLES, SUMMARIZE).
         stores: the stores by name: real, other, outputs; each may be absent.
         tables: further tables by name; see ``read_attachment`` for files.
+        ledger: the tables of LEDGER; see ``gendata.records.catalog``.
         limits: of time and memory.
 
     Raises:
         QueryError: the statement is refused, fails, or exceeds a limit; also while rows are read.
         ProjectError: no store is there.
     """
-    with _child({"sql": _clean(sql)}, stores, tables or {}, limits or Limits()) as reader:
+    attached = _named(tables or {}) | dict(ledger or {})
+    with _child({"sql": _clean(sql)}, stores, attached, limits or Limits()) as reader:
         yield reader
 
 
@@ -70,10 +76,11 @@ def run_sql(
     stores: Mapping[str, Store],
     *,
     tables: Mapping[str, Rows] | None = None,
+    ledger: Mapping[str, Rows] | None = None,
     limits: Limits | None = None,
 ) -> pa.Table:
     """Like ``open_sql``, but all rows at once."""
-    with open_sql(sql, stores, tables=tables, limits=limits) as reader:
+    with open_sql(sql, stores, tables=tables, ledger=ledger, limits=limits) as reader:
         return reader.read_all()
 
 
@@ -152,18 +159,25 @@ def _passages(stores: Mapping[str, Store]) -> dict[str, tuple[str, int]]:
     }
 
 
+def _named(tables: Mapping[str, Rows]) -> dict[str, Rows]:
+    """The tables of a user. Raises QueryError for a name that is none, or that is taken."""
+    for name in tables:
+        taken = name.lower() in {*TABLES, *LEDGER} or name.lower().startswith("lance_")
+        if taken or not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise QueryError(f"{name!r} cannot be the name of an attached table")
+    return dict(tables)
+
+
 def _write_tables(tables: Mapping[str, Rows], folder: Path) -> dict[str, str]:
     paths: dict[str, str] = {}
     for name, rows in tables.items():
-        if not re.fullmatch(r"[A-Za-z_]\w*", name) or name.lower() in TABLES or name.lower().startswith("lance_"):
-            raise QueryError(f"{name!r} cannot be the name of an attached table")
         paths[name] = str(folder / f"{len(paths)}.arrow")
         try:
             with pa.ipc.new_file(paths[name], rows.schema) as writer:
                 for batch in rows.to_batches() if isinstance(rows, pa.Table) else rows:
                     writer.write_batch(batch)
         except pa.ArrowInvalid as error:
-            raise QueryError(f"attached table {name}: {str(error).splitlines()[0]}") from error
+            raise QueryError(f"table {name}: {str(error).splitlines()[0]}") from error
     return paths
 
 

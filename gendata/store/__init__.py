@@ -1,13 +1,20 @@
 """The stores: Lance for what is searched and loaded, DuckDB for what is asked about.
 
 ``artifacts/store/real`` takes rows of origin real and nothing else, ``other`` what was ingested
-as generated or unknown. Each is rebuilt from the Parquet artifacts and switched by HEAD.json.
+as generated or unknown, ``outputs`` what our own models made. Each is rebuilt from the Parquet
+artifacts and switched by HEAD.json.
 """
 
 from dataclasses import dataclass
 
-STORES = {"real": ("real",), "other": ("generated", "unknown")}
+STORES = {"real": ("real",), "other": ("generated", "unknown"), "outputs": ("generated",)}
 """Which origins each store takes."""
+
+INPUTS = ("real", "other")
+"""The stores of what was ingested: all that a selection can see."""
+
+OUTPUTS = "outputs"
+"""The store of what our own models made."""
 
 LANGUAGES = (
     "Arabic",
@@ -49,5 +56,5 @@ class StoreParams:
 
 
 def store_of(origin: str) -> str:
-    """The name of the store that takes this origin."""
-    return next(name for name, origins in STORES.items() if origin in origins)
+    """The name of the store that takes ingested items of this origin."""
+    return next(name for name in INPUTS if origin in STORES[name])

@@ -7,7 +7,7 @@ from typing import Any
 from gendata import files
 from gendata.errors import StoreError
 from gendata.items import to_table
-from gendata.store import STORES, StoreParams
+from gendata.store import INPUTS, STORES, StoreParams
 from gendata.store.head import Head, read_head, write_head
 from gendata.store.record import Record, home_of
 from gendata.store.rows import Artifacts, images, passages
@@ -16,14 +16,18 @@ _STATED = ("kind", "origin", "license")
 
 
 def build(
-    artifacts: Artifacts, sources: Mapping[str, Mapping[str, Any]], out: Path, params: StoreParams
+    artifacts: Artifacts,
+    sources: Mapping[str, Mapping[str, Any]],
+    out: Path,
+    params: StoreParams,
+    names: tuple[str, ...] = INPUTS,
 ) -> dict[str, Any]:
-    """Build ``out/real`` and ``out/other`` and write a ``store.json`` in each; the summaries by store.
+    """Build the stores of these names below ``out`` and write a ``store.json`` in each; the summaries by store.
 
     A store that would hold no source, item or reject gets a store.json that says so and no
     databases. ``sources`` are the rows of the catalog's table of sources.
     """
-    return {name: _build_one(name, artifacts, sources, out / name, params) for name in STORES}
+    return {name: _build_one(name, artifacts, sources, out / name, params) for name in names}
 
 
 def _build_one(
@@ -39,7 +43,7 @@ def _build_one(
         before = _previous(store)
         part = store / ".catalog.part"
         tables = {
-            "items": (catalog.ITEMS, counted.items(catalog.item_batches(artifacts, origins))),
+            "items": (catalog.items_schema(name), counted.items(catalog.item_batches(artifacts, name))),
             "rejected": (catalog.REJECTED, counted.rejected(catalog.rejected_batches(artifacts, origins, home))),
             "sources": (catalog.SOURCES, iter([listed])),
         }
@@ -68,7 +72,7 @@ def describe(name: str, artifacts: Artifacts, sources: Mapping[str, Mapping[str,
     from gendata.store import catalog
 
     home, counted = home_of(sources, name), Record()
-    for _ in counted.items(catalog.item_batches(artifacts, STORES[name])):
+    for _ in counted.items(catalog.item_batches(artifacts, name)):
         pass
     for _ in counted.rejected(catalog.rejected_batches(artifacts, STORES[name], home)):
         pass

@@ -10,18 +10,16 @@ import pyarrow as pa
 
 from gendata import files
 from gendata.errors import StoreError
-from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, TAG_SCHEMA, to_table
+from gendata.items import DECISION_SCHEMA, GENERATED_BY, ITEM_SCHEMA, TAG_SCHEMA, to_table
+from gendata.store import OUTPUTS, STORES
 from gendata.store.rows import Artifacts, kept_rows
 
 CONTENT = tuple(n for n in ITEM_SCHEMA.names if n not in {"data", "source_split"})
 """Columns of ITEM_SCHEMA that the catalog holds: everything but the blobs."""
 
-ITEMS = pa.schema(
-    [
-        *(ITEM_SCHEMA.field(n) for n in CONTENT),
-        *(DECISION_SCHEMA.field(n) for n in ("group", "copies", "conflict_id")),
-        *(f for f in TAG_SCHEMA if f.name != "id"),
-    ]
+_JOINED = (
+    *(DECISION_SCHEMA.field(n) for n in ("group", "copies", "conflict_id")),
+    *(f for f in TAG_SCHEMA if f.name != "id"),
 )
 REJECTED = pa.schema(
     [
@@ -32,6 +30,12 @@ REJECTED = pa.schema(
 )
 """A unit that was not read has no id, kept_id, score and file_sha256."""
 SOURCES = pa.schema([(n, pa.string()) for n in ("source", "kind", "origin", "license")])
+
+
+def items_schema(store: str) -> pa.Schema:
+    """The columns of the table ``items`` in this store's catalog."""
+    added = GENERATED_BY if store == OUTPUTS else ()
+    return pa.schema([*(ITEM_SCHEMA.field(n) for n in CONTENT), *added, *_JOINED])
 
 
 def write_catalog(path: Path, tables: Mapping[str, tuple[pa.Schema, Iterator[pa.Table]]]) -> None:
@@ -62,9 +66,10 @@ def _column(name: str) -> str:
     return 'meta::JSON AS "meta"' if name == "meta" else f'"{name}"'
 
 
-def item_batches(artifacts: Artifacts, origins: tuple[str, ...]) -> Iterator[pa.Table]:
+def item_batches(artifacts: Artifacts, store: str) -> Iterator[pa.Table]:
     """Rows of the table ``items``."""
-    yield from kept_rows(artifacts, origins, CONTENT)
+    added = tuple(GENERATED_BY.names) if store == OUTPUTS else ()
+    yield from kept_rows(artifacts, STORES[store], (*CONTENT, *added))
 
 
 def rejected_batches(artifacts: Artifacts, origins: tuple[str, ...], home: set[str]) -> Iterator[pa.Table]:

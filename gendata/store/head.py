@@ -1,6 +1,7 @@
 """HEAD.json: the one pointer that makes a built store visible, and the readers that pin by it."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +37,11 @@ def read_head(store: Path) -> Head | None:
 def write_head(store: Path, head: Head) -> None:
     """Switch the store to ``head``: durable, all at once."""
     files.write_json(store / "HEAD.json", asdict(head))
+
+
+def open_stores(base: Path, names: Iterable[str]) -> dict[str, "Store"]:
+    """The stores of these names below ``base`` that are built."""
+    return {name: Store.open(base / name) for name in names if read_head(base / name)}
 
 
 class Store:

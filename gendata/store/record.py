@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from gendata.items import canonical_json
-from gendata.store import store_of
+from gendata.store import OUTPUTS, store_of
 from gendata.store.head import SCHEMA
 
 COUNTED = ("modality", "origin", "source", "split", "lang")
@@ -21,6 +21,8 @@ COUNTED = ("modality", "origin", "source", "split", "lang")
 
 def home_of(sources: Mapping[str, Mapping[str, Any]], store: str) -> set[str]:
     """The sources that a store answers for: rejects have no origin and go where their source goes."""
+    if store == OUTPUTS:
+        return set(sources)
     return {name for name, source in sources.items() if store_of(source.get("origin") or "unknown") == store}
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from gendata.errors import ProjectError, QueryError
+from gendata.items import GENERATED_BY
 from gendata.search import sandbox
 from gendata.search.attach import read_attachment, write_result
 from gendata.search.guard import check_where
@@ -352,7 +353,9 @@ def test_attached_files_join(shelf, tmp_path, name):
     assert result.to_pylist() == [{"mark": 3, "source": "docs"}]
 
 
-@pytest.mark.parametrize("name", ["items", "Passages", "1a", "a b", "lance_real", 'x"; DROP VIEW items'])
+@pytest.mark.parametrize(
+    "name", ["items", "Passages", "Runs", "manifest_items", "1a", "a b", "lance_real", 'x"; DROP VIEW items']
+)
 def test_attached_names_are_checked(shelf, name):
     with pytest.raises(QueryError, match="cannot be the name"):
         run_sql("SELECT 1", shelf.stores, tables={name: pa.table({"a": [1]})})
@@ -368,6 +371,33 @@ def test_unreadable_attachments(tmp_path, name, content):
     with pytest.raises(QueryError) as error:
         read_attachment(tmp_path / name)
     assert name in str(error.value)
+
+
+def test_outputs_are_typed_where_there_are_none(shelf):
+    described = run_sql("DESCRIBE outputs", shelf.stores).to_pylist()
+    items = run_sql("DESCRIBE items", shelf.stores).to_pylist()
+    columns = {row["column_name"]: row["column_type"] for row in described}
+    assert list(columns) == [row["column_name"] for row in items] + list(sandbox.OUTPUT_COLUMNS)
+    assert columns.items() >= sandbox.OUTPUT_COLUMNS.items()
+    assert columns["seed"] == "BIGINT"
+    assert set(sandbox.OUTPUT_COLUMNS) == set(GENERATED_BY.names)
+    assert run_sql("SELECT model, seed + 1 FROM outputs", shelf.stores).num_rows == 0
+
+
+def test_the_ledger_is_handed_in_as_tables(shelf):
+    ledger = {
+        "manifests": pa.table({"manifest_id": ["a", "b"]}),
+        "runs": pa.table({"run_id": pa.array([], pa.string())}),
+    }
+    sql = "SELECT manifest_id, (SELECT count(*) FROM runs) AS runs FROM Manifests ORDER BY 1"
+    assert run_sql(sql, shelf.stores, ledger=ledger).to_pylist() == [
+        {"manifest_id": "a", "runs": 0},
+        {"manifest_id": "b", "runs": 0},
+    ]
+    names = run_sql("SHOW TABLES", shelf.stores, ledger=ledger)["name"].to_pylist()
+    assert {"manifests", "runs", "items", "outputs"} <= set(names)
+    with pytest.raises(QueryError, match="runs"):
+        run_sql("FROM runs", shelf.stores)
 
 
 def test_results_are_written_whole_or_not_at_all(shelf, tmp_path):

@@ -1,9 +1,6 @@
-"""Check every invariant across shards and stores, and mend what the Parquet artifacts can mend."""
+"""The stores against the shards that they are built from, and their parts against each other."""
 
-import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from gendata import files, params
+from gendata.doctor.finding import REBUILD, Finding
 from gendata.errors import GendataError, ProjectError, StoreError
 from gendata.items import content_id
-from gendata.store import STORES, StoreParams
+from gendata.store import INPUTS, OUTPUTS, STORES, StoreParams
 from gendata.store.build import build, describe
 from gendata.store.head import Store
 from gendata.store.record import Record, VectorDigest
@@ -24,102 +22,60 @@ STORAGE = ("store", "table", "rows", "version", "versions", "fragments", "indexe
 
 _BATCH = 1024
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong: where, what, and what mends it."""
-
-    where: str
-    problem: str
-    remedy: str
-    repaired: bool = False
-
-    def row(self) -> dict[str, Any]:
-        """As a row of output."""
-        return asdict(self)
+Sources = Mapping[str, Mapping[str, Any]]
 
 
-def examine(root: Path, sources: list[str], repair: Callable[[str], None] | None = None) -> list[Finding]:
-    """All findings in a project; ``repair`` asks for mending and is told what was done."""
-    findings = [*_leftovers(root), *_shards(root / "artifacts", sources), *_stores(root)]
-    if repair is None:
-        return findings
-    swept = [_swept(f, root, repair) if f.remedy == "remove" else f for f in findings]
-    return _rebuilt(swept, root, repair)
+def shards_of(root: Path) -> Artifacts:
+    """The folders of a project's data stages, as dvc.yaml lays them out."""
+    ingested, decisions, tags, vectors = (root / "artifacts" / stage for stage in ("ingest", "dedup", "tag", "embed"))
+    return Artifacts(ingested, decisions, tags, vectors, tuple(params.read(root / "params.yaml")["sources"]))
 
 
-def _leftovers(root: Path) -> Iterator[Finding]:
-    """Half-done output of killed runs, that nothing else removes; what a live run holds is left alone."""
-    work = root / ".gendata" / "work"
-    for path in sorted(work.glob("*")):
-        if not files.is_locked(root / ".gendata" / "locks" / path.name.removesuffix("-sketches")):
-            yield Finding(str(path.relative_to(root)), "left behind by a run that was killed", "remove")
-    for store in sorted((root / "artifacts" / "store").glob("*/")):
-        if not files.is_locked(store / ".lock"):
-            for path in sorted([*store.glob(".catalog.part*"), *store.glob("lance/*.lance/data/.tmp*")]):
-                yield Finding(str(path.relative_to(root)), "left behind by a run that was killed", "remove")
+def outputs_of(root: Path) -> tuple[Artifacts, Sources]:
+    """The same of stage collect, and the sources of the outputs. Raises StoreError if it has not run."""
+    collected = root / "artifacts" / "collect"
+    sources = files.read_json(collected / "items" / "sources.json")
+    items, decisions, tags, vectors = (collected / part for part in ("items", "dedup", "tag", "embed"))
+    return Artifacts(items, decisions, tags, vectors, tuple(sources)), sources
 
 
-def _shards(artifacts: Path, sources: list[str]) -> Iterator[Finding]:
-    """Every ingested row has a decision, every kept one tags, every kept id is kept once."""
-    kept: Counter[str] = Counter()
-    for source in sources:
-        folder = artifacts / "ingest" / source / "items"
-        if not folder.is_dir():
-            yield Finding(f"artifacts/ingest/{source}", "not ingested yet", "gendata run")
-            continue
-        try:
-            for index, path in enumerate(files.shards(folder)):
-                ids = [
-                    i
-                    for batch in files.kept_batches(
-                        path, files.shard_path(artifacts / "dedup" / source, index), ("id",)
-                    )
-                    for i in batch["id"].to_pylist()
-                ]
-                kept.update(ids)
-                tagged = files.read_table(files.shard_path(artifacts / "tag" / source, index), ("id",))[
-                    "id"
-                ].to_pylist()
-                embedded = files.read_table(files.shard_path(artifacts / "embed" / source, index), ("id",))[
-                    "id"
-                ].to_pylist()
-                if tagged != ids:
-                    yield Finding(
-                        f"artifacts/tag/{source} shard {index}",
-                        "rows differ from the kept items",
-                        "gendata run --force",
-                    )
-                if not set(embedded) <= set(ids):
-                    yield Finding(
-                        f"artifacts/embed/{source} shard {index}", "vectors of items not kept", "gendata run --force"
-                    )
-        except StoreError as error:
-            yield Finding(f"artifacts of {source}", str(error).replace(f"{artifacts.parent}/", ""), "gendata run")
-    if twice := [i for i, n in kept.items() if n > 1]:
-        yield Finding(
-            "artifacts/dedup", f"{len(twice)} ids are kept twice, first {min(twice)[:16]}", "gendata run dedup --force"
-        )
+def _inputs_of(root: Path, store: str) -> tuple[Artifacts, Sources]:
+    return outputs_of(root) if store == OUTPUTS else (shards_of(root), params.read(root / "params.yaml")["sources"])
 
 
-def _stores(root: Path) -> Iterator[Finding]:
+def built(root: Path) -> Iterator[str]:
+    """The stores that should be there: those of outputs where there are any."""
+    artifacts = root / "artifacts"
+    yield from INPUTS
+    if (artifacts / "collect").is_dir() or (artifacts / "store" / OUTPUTS / "store.json").is_file():
+        yield OUTPUTS
+
+
+def check_stores(root: Path) -> Iterator[Finding]:
     """Each store against the shards, and its parts against each other."""
-    sources = params.read(root / "params.yaml")["sources"]
-    for name in STORES:
+    for name in built(root):
         where, path = f"artifacts/store/{name}", root / "artifacts" / "store" / name
         try:
             record = files.read_json(path / "store.json")
-            expected = describe(name, shards_of(root), sources)
+            expected = describe(name, *_inputs_of(root, name))
         except (StoreError, KeyError) as error:
             yield Finding(where, str(error).replace(f"{root}/", ""), "gendata run")
             continue
         if record != expected:
-            yield Finding(where, "store.json is not what the shards give", "rebuild")
+            yield Finding(where, "store.json is not what the shards give", REBUILD)
         if record["sources"] or record["items"] or record["rejected"]:
             try:
-                yield from (Finding(where, problem, "rebuild") for problem in _store(Store.open(path), record))
+                yield from (Finding(where, problem, REBUILD) for problem in _store(Store.open(path), record))
             except (GendataError, OSError) as error:
-                yield Finding(where, str(error).replace(f"{root}/", ""), "rebuild")
+                yield Finding(where, str(error).replace(f"{root}/", ""), REBUILD)
+
+
+def rebuild(root: Path, names: Collection[str] | None = None) -> None:
+    """Build the stores of these names, or all, anew from the Parquet artifacts. Raises StoreError."""
+    chosen = params.load(root / "params.yaml", "store", StoreParams)
+    for name in built(root):
+        if names is None or name in names:
+            build(*_inputs_of(root, name), root / "artifacts" / "store", chosen, (name,))
 
 
 def _store(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
@@ -200,45 +156,6 @@ def _vectors(store: Store, name: str, record: Mapping[str, Any]) -> Iterator[str
 def _batches(table: Any, columns: list[str]) -> Iterator[Any]:
     if table is not None:
         yield from table.to_lance().to_batches(columns=columns, batch_size=_BATCH)
-
-
-def _swept(finding: Finding, root: Path, say: Callable[[str], None]) -> Finding:
-    path = root / finding.where
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-    say(f"removed {finding.where}")
-    return replace(finding, repaired=True)
-
-
-def _rebuilt(findings: list[Finding], root: Path, say: Callable[[str], None]) -> list[Finding]:
-    """Build the stores anew, once, if a finding asks for it; the shards are checked before anything is touched."""
-    if any(f.remedy == "rebuild" for f in findings):
-        try:
-            rebuild(root)
-        except StoreError as error:
-            say(f"the stores cannot be rebuilt: {str(error).replace(f'{root}/', '')}")
-        else:
-            say("rebuilt the stores from the Parquet artifacts")
-            still = {f.where for f in _stores(root)}
-            findings = [replace(f, repaired=f.where not in still) if f.remedy == "rebuild" else f for f in findings]
-    for finding in findings:
-        if not finding.repaired:
-            say(f"{finding.where}: not repaired here; use `{finding.remedy}`")
-    return findings
-
-
-def rebuild(root: Path) -> None:
-    """Build all stores anew from the Parquet artifacts."""
-    chosen = params.load(root / "params.yaml", "store", StoreParams)
-    build(shards_of(root), params.read(root / "params.yaml")["sources"], root / "artifacts" / "store", chosen)
-
-
-def shards_of(root: Path) -> Artifacts:
-    """The folders of a project's stages, as dvc.yaml lays them out."""
-    ingested, decisions, tags, vectors = (root / "artifacts" / stage for stage in ("ingest", "dedup", "tag", "embed"))
-    return Artifacts(ingested, decisions, tags, vectors, tuple(params.read(root / "params.yaml")["sources"]))
 
 
 def storage(stores: Mapping[str, Store]) -> list[dict[str, Any]]:

@@ -1,0 +1,94 @@
+"""A store of real images and texts for benchmarks, built from shards by gendata's own functions, without vectors.
+
+Images are the first MNIST training digits as PNG; texts are passages of three books, numbered, so that as many as
+wanted have ids of their own. Both come from the folder GENDATA_EVAL_DATA.
+"""
+
+import gzip
+import io
+import itertools
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gendata import files
+from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, REJECT_SCHEMA, TAG_SCHEMA, VECTOR_SCHEMA, Item
+from gendata.store import StoreParams
+from gendata.store.build import build
+from gendata.store.head import Store
+from gendata.store.rows import Artifacts
+
+BOOKS = ("lm_books/alice29.txt", "lm_books/asyoulik.txt", "lm_tinyshakespeare/input.txt")
+PASSAGE = 200
+"""Characters of a text, about."""
+
+
+def data_folder() -> Path:
+    """Where the evaluation data lies. Exits if there is none."""
+    folder = Path(os.environ.get("GENDATA_EVAL_DATA", "../shared/data"))
+    if not folder.is_dir():
+        raise SystemExit(f"no evaluation data at {folder}: set GENDATA_EVAL_DATA")
+    return folder
+
+
+def images(count: int) -> Iterator[Item]:
+    """The first digits of MNIST's training set: PNG of 28 x 28 grey pixels, labelled."""
+    from PIL import Image
+
+    folder = data_folder() / "img_mnist"
+    pixels = gzip.decompress((folder / "train-images-idx3-ubyte.gz").read_bytes())[16:]
+    labels = gzip.decompress((folder / "train-labels-idx1-ubyte.gz").read_bytes())[8:]
+    if count > len(labels):
+        raise SystemExit(f"--images {count}: MNIST has {len(labels)} here")
+    for i in range(count):
+        png = io.BytesIO()
+        Image.fromarray(np.frombuffer(pixels, np.uint8, 784, i * 784).reshape(28, 28)).save(png, "PNG")
+        uri, label = f"digit-{i:05d}.png", str(labels[i])
+        yield Item(modality="image", uri=uri, media_type="image/png", data=png.getvalue(), label=label)
+
+
+def texts(count: int) -> Iterator[Item]:
+    """Passages of the books, in turn, each with its number in front."""
+    passages = [
+        book[start : start + PASSAGE].strip()
+        for name in BOOKS
+        for book in [(data_folder() / name).read_text(encoding="utf-8")]
+        for start in range(0, len(book), PASSAGE)
+    ]
+    for i, passage in zip(range(count), itertools.cycle(passages)):
+        yield Item(modality="text", uri=f"text-{i:07d}.txt", media_type="text/plain", text=f"{i}: {passage}")
+
+
+def build_store(root: Path, sources: Mapping[str, Iterator[Item]]) -> dict[str, Store]:
+    """A store of these items, every one kept and one in ten held out, with no vectors."""
+    start = time.perf_counter()
+    for name, items in sources.items():
+        _write_source(root, name, items)
+    stated: dict[str, dict[str, Any]] = {name: {"kind": "folder", "origin": "real"} for name in sources}
+    stages = (root / stage for stage in ("ingest", "dedup", "tag", "embed"))
+    build(Artifacts(*stages, tuple(sources)), stated, root / "store", StoreParams())
+    print(f"store of {', '.join(sources)} built in {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    return {"real": Store.open(root / "store" / "real")}
+
+
+def _write_source(root: Path, name: str, items: Iterator[Item]) -> None:
+    writer = files.ShardWriter(root / "ingest" / name / "items", ITEM_SCHEMA)
+    for item in items:
+        writer.write(item.row(name, "real", "CC-BY-SA-3.0"))
+    writer.close()
+    for stage in ("ingest", "embed"):
+        files.write_table(root / stage / name / "rejected.parquet", (), REJECT_SCHEMA)
+    for shard in files.shards(root / "ingest" / name / "items"):
+        rows = files.read_table(shard, ["id", "source", "uri"]).to_pylist()
+        decided = {"kept": True, "reason": None, "score": None, "copies": 1, "conflict_id": None}
+        decisions = (row | decided | {"kept_id": row["id"], "group": row["id"]} for row in rows)
+        files.write_table(root / "dedup" / name / shard.name, decisions, DECISION_SCHEMA)
+        nothing: dict[str, Any] = dict.fromkeys(TAG_SCHEMA.names)
+        tags = (nothing | {"id": r["id"], "split": "test" if int(r["id"][:8], 16) % 10 == 0 else "train"} for r in rows)
+        files.write_table(root / "tag" / name / shard.name, tags, TAG_SCHEMA)
+        files.write_table(root / "embed" / name / shard.name, (), VECTOR_SCHEMA)

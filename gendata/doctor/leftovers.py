@@ -1,0 +1,49 @@
+"""What killed runs leave behind and nothing else removes; what a live one holds is left alone."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from gendata import files
+from gendata.doctor.finding import REMOVE, Finding
+
+
+def leftovers(root: Path) -> Iterator[Finding]:
+    """Half-done output in `.gendata`, in the stores and in the records."""
+    for path in sorted([*_work(root / files.WORK), *_stores(root / "artifacts" / "store"), *_records(root)]):
+        yield Finding(path.relative_to(root).as_posix(), "left behind by a run that was killed", REMOVE)
+
+
+def _work(work: Path) -> Iterator[Path]:
+    for path in work.glob("work/*"):
+        if not files.is_locked(work / "locks" / path.name.removesuffix("-sketches")):
+            yield path
+    for path in work.glob("train/*/.step-*.part"):
+        if not files.is_locked(work / "locks" / path.parent.name):
+            yield path
+
+
+def _stores(stores: Path) -> Iterator[Path]:
+    for store in stores.glob("*/"):
+        if not files.is_locked(store / ".lock"):
+            yield from (*store.glob(".catalog.part*"), *store.glob("lance/*.lance/data/.tmp*"))
+
+
+def _records(root: Path) -> Iterator[Path]:
+    """Files whose writer, named by its process id, is no more."""
+    import psutil
+
+    for path in root.glob("records/**/.*.part"):
+        writer = re.search(r"\.(\d+)\.part$", path.name)
+        if not (writer and psutil.pid_exists(int(writer[1]))):
+            yield path
+
+
+def sweep(root: Path, finding: Finding) -> None:
+    """Remove a leftover."""
+    path = root / finding.where
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

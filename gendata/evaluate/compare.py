@@ -1,0 +1,73 @@
+"""One table over all families: what was trained, on what, and every figure beside its floor."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from gendata import files
+from gendata.evaluate import ImageFigures, TextFigures
+
+_FACTS = ("family", "status", "checkpoint", "manifest", "training_rows", "parameters", "steps")
+
+
+def compare(families: Sequence[str], trained: Path, evaluated: Path, out: Path) -> list[dict[str, Any]]:
+    """Write table.md and table.csv into ``out``: a column per family, a row per fact or figure.
+
+    A family that was skipped has its reason as status.
+
+    Args:
+        families: in the order of the table.
+        trained: ``<family>/card.json``, or ``skipped.json``.
+        evaluated: ``<family>/figures.json``.
+        out: replaced as a whole.
+
+    Returns:
+        Facts and figures of each family.
+    """
+    found = [_family(name, trained / name, evaluated / name) for name in families]
+    known = [*_FACTS, *(f.name for f in (*fields(ImageFigures), *fields(TextFigures)))]
+    names = [name for name in dict.fromkeys(known) if any(name in row for row in found)]
+    table = [[name, *(_cell(row.get(name)) for row in found)] for name in names if name != "family"]
+    head = ["", *families]
+    with files.output(out) as work:
+        stream = io.StringIO()
+        csv.writer(stream, lineterminator="\n").writerows([head, *table])
+        (work / "table.csv").write_text(stream.getvalue(), encoding="utf-8")
+        (work / "table.md").write_text(_markdown(head, table), encoding="utf-8")
+    return found
+
+
+def _family(name: str, trained: Path, evaluated: Path) -> dict[str, Any]:
+    if (trained / "skipped.json").is_file():
+        return {"family": name, "status": f"skipped: {files.read_json(trained / 'skipped.json')['reason']}"}
+    card: Mapping[str, Any] = files.read_json(trained / "card.json")
+    return {
+        "family": name,
+        "status": "done",
+        "checkpoint": card["checkpoint_id"][:12],
+        "manifest": card["manifest_id"][:12],
+        "training_rows": card["data"]["by"]["split"].get("train", 0),
+        "parameters": card["parameters"],
+        "steps": card["steps"],
+        **files.read_json(evaluated / "figures.json"),
+    }
+
+
+def _markdown(head: Sequence[str], table: Sequence[Sequence[str]]) -> str:
+    rows = [head, ["---", *("---:" for _ in head[1:])], *table]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    notes = [
+        "`_floor`: the same measure of real items; `_baseline`, `_unigram`, `_bigram`: of the simplest models.",
+        "Fréchet distances are in the features of a classifier of the real training split: compare them with their",
+        "floor and with each other, not with published figures.",
+    ]
+    return "\n".join(["# Families compared", "", *lines, "", *notes, ""])
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,115 @@
+"""A checkpoint: weights as safetensors beside a readable card, both checked when opened; no pickle.
+
+The card says what the weights are and what they were trained on; ``checkpoint_id`` is the sha256 of
+the weights' file. The same weights give the same bytes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from gendata import files, params
+from gendata.errors import StoreError
+from gendata.models import load_family
+from gendata.models.family import DataSpec, Recipe
+
+SCHEMA = 1
+WEIGHTS, CARD = "weights.safetensors", "card.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An opened checkpoint: its folder and its card; the weights are read by ``model``."""
+
+    folder: Path
+    card: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Sha256 of the weights."""
+        return str(self.card["checkpoint_id"])
+
+    @property
+    def data(self) -> DataSpec:
+        """What the model knows of its training data."""
+        return DataSpec(tuple(self.card["classes"]))
+
+    def config(self) -> Recipe:
+        """The family's Config that the model was made with. Raises ParamsError for a card of other code."""
+        chosen = load_family(self.card["family"]).Config
+        return params.build(chosen, self.card["config"], f"{self.folder / CARD}: config")
+
+    def model(self) -> nn.Module:
+        """The module with its weights, in evaluation mode. Raises StoreError where they do not fit the card."""
+        made = load_family(self.card["family"]).Model(self.config(), self.data)
+        assert isinstance(made, nn.Module)
+        load_weights(made, self.folder / WEIGHTS)
+        return made.eval()
+
+
+def save_checkpoint(folder: Path, model: nn.Module, card: Mapping[str, Any]) -> Checkpoint:
+    """Write weights and card into an existing folder; ``checkpoint_id`` and ``schema`` are added to the card."""
+    save_tensors(folder / WEIGHTS, model.state_dict())
+    full = {**card, "schema": SCHEMA, "checkpoint_id": file_digest(folder / WEIGHTS)}
+    files.write_json(folder / CARD, full)
+    return Checkpoint(folder, full)
+
+
+def card_of(family_name: str, config: Recipe, data: DataSpec, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The card of a model, without the id of its weights."""
+    return {"family": family_name, "config": asdict(config), "classes": list(data.classes), **facts}
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """Open a checkpoint. Raises StoreError if a part is missing, cut short or not what its card says."""
+    card = files.read_json(folder / CARD)
+    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
+        raise StoreError(f"{folder / CARD}: not a checkpoint card of schema {SCHEMA}")
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise StoreError(f"{weights}: not found")
+    if file_digest(weights) != card["checkpoint_id"]:
+        raise StoreError(f"{weights}: not the weights of checkpoint {card['checkpoint_id'][:12]}: cut short or changed")
+    return Checkpoint(folder, card)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors, durable. Raises StoreError if the disk does not take them."""
+    try:
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, path)
+        files.fsync(path)
+    except (SafetensorError, OSError) as error:
+        raise StoreError(f"{path}: cannot be written: {str(error).splitlines()[0]}") from error
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read safetensors. Raises StoreError if the file is not whole."""
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise StoreError(f"{path}: not readable safetensors: {str(error).splitlines()[0]}") from None
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load weights into a module. Raises StoreError where names or shapes differ."""
+    tensors = load_tensors(path)
+    own = model.state_dict()
+    if wrong := sorted(own.keys() ^ tensors.keys()):
+        raise StoreError(f"{path}: weights of another model: {wrong[0]} is in one of the two alone")
+    for name, tensor in tensors.items():
+        if own[name].shape != tensor.shape:
+            shapes = f"{list(tensor.shape)}, not {list(own[name].shape)}"
+            raise StoreError(f"{path}: weights of other params: {name} is {shapes}")
+    model.load_state_dict(tensors)
+
+
+def file_digest(path: Path) -> str:
+    """Sha256 hex of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

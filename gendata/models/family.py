@@ -1,0 +1,131 @@
+"""What the training loop, generation and evaluation know of a model family: a protocol and plain data.
+
+The loop knows no family: a family says which parameters are optimised for what (``Objective``), gives the
+loss of each objective for a batch, and samples. Everything random in sampling follows from one seed per
+item, so that item i is the same whatever is sampled beside it.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from gendata.models.request import ImageRequest as ImageRequest
+from gendata.models.request import TextRequest as TextRequest
+
+Batch = Mapping[str, Tensor]
+"""Images: ``pixels`` (B, C, H, W) float32 in [-1, 1] and ``labels`` (B,) int64, an index into the classes.
+Texts: ``tokens`` (B, T + 1) int64, inputs and targets shifted by one."""
+
+Figures = dict[str, Tensor]
+"""Scalars worth logging, by name, detached."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How any family is trained; the Config of a family adds what it is. Section ``train.<family>``."""
+
+    # optimisation steps
+    steps: int = 1000
+    # items (images, windows of text) per step
+    batch: int = 64
+    # learning rate after the warm-up (AdamW), from which it falls as a cosine to `final` of it
+    lr: float = 1e-3
+    # steps over which the learning rate rises
+    warmup: int = 50
+    # share of the learning rate that is left at the last step
+    final: float = 0.1
+    # decoupled weight decay, on matrices alone
+    weight_decay: float = 0.0
+    # largest norm of the gradient of each objective
+    clip: float = 1.0
+    # of initial weights, order of items, and all noise
+    seed: int = 0
+    # steps between checkpoints, validations and samples
+    every: int = 250
+    # auto | cpu | cuda | cuda:1 | mps
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: must be at least 1, not {getattr(self, name)}")
+        for name in ("lr", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: must be above 0, not {getattr(self, name)}")
+        for name in ("warmup", "weight_decay", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: must be 0 or more, not {getattr(self, name)}")
+        if not 0 <= self.final <= 1:
+            raise ValueError(f"final: must be between 0 and 1, not {self.final}")
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a module has to know of its training data."""
+
+    classes: tuple[str, ...] = ()
+    """The labels of the training split, sorted; empty for text."""
+
+
+class Objective(NamedTuple):
+    """Parameters that are optimised together, and with which momenta of Adam."""
+
+    parameters: Iterable[nn.Parameter]
+    betas: tuple[float, float] = (0.9, 0.99)
+
+
+class Model(Protocol):
+    """An ``nn.Module`` of a family, made by ``Model(config, data)``."""
+
+    def objectives(self) -> Mapping[str, Objective]:
+        """What is optimised, in the order of a step; the parameter sets do not overlap."""
+
+    def loss(self, objective: str, batch: Batch, progress: float) -> tuple[Tensor, Figures]:
+        """The scalar to be minimised, and figures to log. ``progress`` runs from 0 to 1 over the training."""
+
+    def after_step(self) -> None:
+        """Called after every step, for moving averages."""
+
+    def validate(self, batch: Batch) -> Figures:
+        """Means over a held-out batch; ``loss`` among them where the family has one that compares."""
+
+
+class ImageModel(Model, Protocol):
+    """A family of images."""
+
+    def sample(self, seeds: Sequence[int], labels: Tensor, request: ImageRequest) -> Tensor:
+        """Images (n, C, H, W) in [-1, 1], float32 on the CPU; ``labels`` (n,) int64."""
+
+
+class TextModel(Model, Protocol):
+    """A family of texts."""
+
+    def sample(self, seeds: Sequence[int], prompt: Sequence[int], request: TextRequest) -> list[list[int]]:
+        """The tokens that follow the prompt, per seed, without the separator that ends a text."""
+
+
+class Family(Protocol):
+    """The module of a family."""
+
+    Config: type[Recipe]
+    Model: Any
+    """Called with (config, DataSpec); gives an ImageModel or a TextModel that is an ``nn.Module``."""
+
+
+def item_seed(seed: int, index: int) -> int:
+    """The seed of item ``index`` of a request: independent of how many are asked for."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:7], "big")
+
+
+def normals(seeds: Sequence[int], *shape: int) -> Tensor:
+    """Standard normal noise (n, *shape), row i from seed i alone."""
+    return torch.stack([torch.randn(*shape, generator=torch.Generator().manual_seed(s)) for s in seeds])
+
+
+def uniforms(seeds: Sequence[int], n: int) -> Tensor:
+    """Uniform noise in [0, 1) (len(seeds), n), row i from seed i alone."""
+    return torch.stack([torch.rand(n, generator=torch.Generator().manual_seed(s)) for s in seeds])

@@ -1,0 +1,77 @@
+"""The training items most like an output: exact search by vector among the rows of a manifest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gendata.errors import StoreError
+from gendata.search import Hit
+from gendata.search.hits import Found, look_up
+from gendata.search.ranking import Filter, Key, Ranker, among, top
+from gendata.search.vector import ranker, width
+from gendata.store import INPUTS, OUTPUTS, STORES
+from gendata.store.head import Store
+
+NEAREST = 5
+"""How many training items are named where nothing else is asked."""
+
+
+def nearest(item: Mapping[str, Any], train: pa.Table, stores: Mapping[str, Store], n: int = NEAREST) -> tuple[Hit, ...]:
+    """The training items most like an output: by its image vector, or by the best pair of passages; exact.
+
+    Args:
+        item: a row of the store of outputs.
+        train: the rows of its manifest that were trained on.
+        stores: of the project.
+        n: how many, best first; fewer if there are no more.
+
+    Raises:
+        StoreError: the output or the training items have no vectors, or they are of different encoders.
+    """
+    kind = "images" if item["modality"] == "image" else "passages"
+    origins = set(pc.unique(train["origin"]).to_pylist())
+    searched = {s: t for s in INPUTS if origins & {*STORES[s]} and (t := _table(stores, s, kind)) is not None}
+    vectors = _vectors(_table(stores, OUTPUTS, kind), item["id"])
+    if not vectors or not searched:
+        raise StoreError(f"no vectors of {'the training items' if vectors else 'this output'} in the store")
+    ids, best = train["id"].combine_chunks(), dict[tuple[str, str], tuple[float, int]]()
+    for store, table in searched.items():
+        if width(table) != len(vectors[0]):
+            raise StoreError("the vectors of outputs and training items are of different encoders: run `gendata run`")
+        for vector in vectors:
+            for (id_, part), score in _best(ranker(table, vector, exact=True), ids, n).items():
+                best[store, id_] = max(best.get((store, id_), (-2.0, 0)), (score, part))
+    first = sorted(best.items(), key=lambda pair: (-pair[1][0], pair[0]))[:n]
+    return look_up(stores, [_found(*key, score, part if kind == "passages" else None) for key, (score, part) in first])
+
+
+def _table(stores: Mapping[str, Store], name: str, kind: str) -> Any | None:
+    return stores[name].table(kind) if name in stores else None
+
+
+def _vectors(table: Any | None, item_id: str) -> list[NDArray[np.float32]]:
+    if table is None:
+        return []
+    rows = table.search().where(among([item_id])).select(["vector"]).to_arrow()
+    return [np.array(vector, np.float32) for vector in rows["vector"].to_pylist()]
+
+
+def _best(rank: Ranker, ids: pa.Array, n: int) -> dict[Key, float]:
+    """The best passages until they are of ``n`` different items, or there are no more."""
+    depth = n
+    while True:
+        found = top(rank, Filter(ids=ids), depth)
+        if len(found) < depth or len({id_ for id_, _ in found}) >= n:
+            return found
+        depth *= 4
+
+
+def _found(store: str, id_: str, score: float, part: int | None) -> Found:
+    visual, semantic = (score, None) if part is None else (None, score)
+    return Found(
+        store=store, id=id_, score=score, part=part, keyword_score=None, semantic_score=semantic, visual_score=visual
+    )

@@ -1,0 +1,146 @@
+"""Stage train: a manifest becomes a checkpoint with its card, its curves and its model card."""
+
+import csv
+import hashlib
+import inspect
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import gendata
+from gendata import files
+from gendata.errors import StoreError
+from gendata.items import canonical_json
+from gendata.models import MODELS, load_family, needs
+from gendata.models.family import DataSpec, Recipe
+from gendata.records.manifest import Manifest
+from gendata.select.contents import Contents
+from gendata.tracking import Tracker
+
+
+def train(
+    name: str, manifest: Manifest, contents: Contents, config: Recipe, out: Path, tracker: Tracker
+) -> dict[str, Any]:
+    """Train a family on a manifest and write its checkpoint into ``out``.
+
+    ``out`` gets weights.safetensors, card.json, README.md (the model card), history.csv (curves) and
+    samples.png or samples.txt. A training that was killed goes on from its last checkpoint.
+
+    Args:
+        name: of the family.
+        manifest: what to train on.
+        contents: the manifest's content.
+        config: the family's Config.
+        out: replaced as a whole when all is done.
+        tracker: logs the run.
+
+    Returns:
+        The card, and the figures of the last validation with baselines beside.
+
+    Raises:
+        DivergedError: a loss is not finite any more.
+        StoreError: content is not what the manifest says, or a checkpoint cannot be written.
+    """
+    import torch
+
+    from gendata.models.checkpoint import card_of, save_checkpoint
+    from gendata.train.card import model_card
+    from gendata.train.data import load_data
+    from gendata.train.loop import fit
+
+    data = load_data(contents, needs(name).modality, config)
+    spec = DataSpec(data.classes)
+    torch.manual_seed(config.seed)
+    model = load_family(name).Model(config, spec).to(_device(config.device))
+    tracker.start(asdict(config) | {"family": name}, manifest.summary())
+    watch = _Watch(name, model, spec, config, tracker)
+    states = files.WORK / "train" / _key(name, manifest, config)
+    with files.lock(files.WORK / "locks" / states.name):  # by which doctor knows that it is alive
+        state = fit(name, model, config, data, states, watch)
+    figures = {k: v for k, v in state.history[-1].items() if k.startswith("valid/")} | data.baselines()
+    facts = {
+        "manifest_id": manifest.id,
+        "data": {k: v for k, v in manifest.summary().items() if k in {"rows", "by", "selection"}},
+        "steps": state.step,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "figures": figures,
+        "gendata": gendata.__version__,
+        "torch": torch.__version__.partition("+")[0],
+    }
+    with files.output(out) as work:
+        checkpoint = save_checkpoint(work, model, card_of(name, replace(config, device="auto"), spec, facts))
+        (work / "README.md").write_text(model_card(checkpoint.card), encoding="utf-8")
+        _write_history(work / "history.csv", state.history)
+        watch.write_samples(work)
+        tracker.checkpoint(work, checkpoint.card)
+    for other in set(states.parent.glob(f"{name}-*")) - {states}:  # of params that were given up
+        shutil.rmtree(other)
+    return dict(checkpoint.card)
+
+
+class _Watch:
+    """Passes figures and samples on to the tracker."""
+
+    def __init__(self, name: str, model: Any, spec: DataSpec, config: Recipe, tracker: Tracker) -> None:
+        self._name, self._model, self._spec, self._config, self._tracker = name, model, spec, config, tracker
+
+    def figures(self, step: int, values: Mapping[str, float]) -> None:
+        self._tracker.figures(step, values)
+
+    def validated(self, step: int) -> None:
+        if isinstance(sample := self._sample(), bytes):
+            self._tracker.image("samples", step, sample)
+        else:
+            self._tracker.text("samples", step, sample)
+
+    def say(self, line: str) -> None:
+        sys.stderr.write(f"train {self._name}: {line}\n")
+
+    def write_samples(self, folder: Path) -> None:
+        if isinstance(sample := self._sample(), bytes):
+            (folder / "samples.png").write_bytes(sample)
+        else:
+            (folder / "samples.txt").write_text(sample, encoding="utf-8")
+
+    def _sample(self) -> bytes | str:
+        from gendata.train.samples import sample_grid, sample_texts
+
+        if needs(self._name).modality == "image":
+            return sample_grid(self._model, self._spec.classes, self._config.seed)
+        return sample_texts(self._model, self._config.seed)
+
+
+def _device(chosen: str) -> str:
+    from gendata.embed.device import resolve
+
+    return resolve(chosen)
+
+
+def _key(name: str, manifest: Manifest, config: Recipe) -> str:
+    """Where half-way states of this training lie: other data, params or code is another training."""
+    import torch
+
+    modules = [
+        MODELS[name],
+        "gendata.models.family",
+        "gendata.models.tokens",
+        "gendata.train.loop",
+        "gendata.train.data",
+    ]
+    code = "".join(inspect.getsource(import_module(m)) for m in modules)
+    parts = [manifest.id, canonical_json(asdict(config)), code, torch.__version__]
+    return f"{name}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
+
+
+def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    if not history:
+        raise StoreError(f"{path}: a training without a step has no history")
+    names = ["step", *sorted({key for row in history for key in row} - {"step"})]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [n.replace("/", "_") for n in names], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k.replace("/", "_"): v for k, v in row.items()} for row in history)

@@ -1,0 +1,200 @@
+"""A manifest as arrays that a training reads at random: decoded once, memory-mapped, never all in memory.
+
+The arrays lie in ``.gendata/cache/arrays`` and can be deleted at any time. Which items make up a batch
+follows from seed and step alone, so that a resumed training reads what an unbroken one would have read.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gendata import files
+from gendata.engine import Progress
+from gendata.errors import StoreError
+from gendata.models import ngram, tokens
+from gendata.models.family import Batch
+from gendata.select.contents import Contents
+
+LAYOUT = 2
+"""Version of the cached arrays."""
+
+SPLITS = ("train", "valid", "test")
+
+
+class ImageData:
+    """Images of one size with their labels, by split."""
+
+    def __init__(
+        self, pixels: dict[str, NDArray[np.uint8]], labels: dict[str, NDArray[np.int64]], classes: tuple[str, ...]
+    ) -> None:
+        self.pixels, self.labels, self.classes = pixels, labels, classes
+        """By split: ``pixels`` (n, C, H, W), ``labels`` (n,) as an index into ``classes``."""
+
+    @property
+    def held_out(self) -> str:
+        """The split that validation reads: valid, or test where there is none."""
+        return "valid" if len(self.labels["valid"]) else "test"
+
+    def batch(self, seed: int, step: int, size: int) -> Batch:
+        """The batch of a step: the training split in a new order in every epoch."""
+        n = len(self.labels["train"])
+        at = np.arange(step * size, (step + 1) * size)
+        epochs = np.unique(at // n)
+        return self._at("train", np.concatenate([_order(seed, int(e), n)[at[at // n == e] % n] for e in epochs]))
+
+    def _at(self, split: str, positions: NDArray[np.int64]) -> Batch:
+        pixels = torch.from_numpy(self.pixels[split][positions]).float().div_(127.5).sub_(1)
+        return {"pixels": pixels, "labels": torch.from_numpy(self.labels[split][positions])}
+
+    def baselines(self) -> dict[str, float]:
+        """None: what images are compared with stands in stage evaluate."""
+        return {}
+
+    def validation(self, size: int) -> Iterator[tuple[Batch, int]]:
+        """Batches of the held-out split, and the weight of each in a mean."""
+        n = len(self.labels[self.held_out])
+        for start in range(0, n, size):
+            positions = np.arange(start, min(start + size, n))
+            yield self._at(self.held_out, positions), len(positions)
+
+
+class TextData:
+    """Texts as one stream of tokens per split: a separator, a text, a separator, and so on."""
+
+    classes: tuple[str, ...] = ()
+
+    def __init__(self, streams: dict[str, NDArray[np.uint16]], context: int) -> None:
+        self.streams, self.context = streams, context
+
+    @property
+    def held_out(self) -> str:
+        """The split that validation reads: valid, or test where there is none."""
+        return "valid" if len(self.streams["valid"]) else "test"
+
+    def batch(self, seed: int, step: int, size: int) -> Batch:
+        """The batch of a step: windows of ``context`` + 1 tokens at random places."""
+        stream = self.streams["train"]
+        window = min(self.context + 1, len(stream))
+        starts = np.random.default_rng([seed, step]).integers(0, len(stream) - window + 1, size)
+        rows = np.stack([stream[s : s + window] for s in starts]).astype(np.int64)
+        return {"tokens": torch.from_numpy(rows)}
+
+    def baselines(self) -> dict[str, float]:
+        """Held-out loss in nats per token of n-gram models of the training split, as ``valid/<name>``."""
+        held_out = self.streams[self.held_out]
+        models = {"unigram": ngram.fit(self.streams["train"], 1), "bigram": ngram.fit(self.streams["train"], 2)}
+        return {f"valid/{name}": model.nats_per_token(held_out) for name, model in models.items()}
+
+    def validation(self, size: int) -> Iterator[tuple[Batch, int]]:
+        """Windows that predict every held-out token once, and the number of tokens in each batch."""
+        stream = self.streams[self.held_out]
+        full = (len(stream) - 1) // self.context
+        for start in range(0, full, size):
+            offsets = np.arange(start, min(start + size, full)) * self.context
+            rows = np.stack([stream[o : o + self.context + 1] for o in offsets]).astype(np.int64)
+            yield {"tokens": torch.from_numpy(rows)}, rows.shape[0] * self.context
+        if (left := len(stream) - 1 - full * self.context) > 0:
+            rest = stream[full * self.context :].astype(np.int64)
+            yield {"tokens": torch.from_numpy(rest[None])}, left
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(n)
+
+
+def image_data(contents: Contents, size: int, channels: int) -> ImageData:
+    """Images of a manifest, cropped to a square and scaled. Raises StoreError for an image that does not decode."""
+    import PIL
+
+    rows = contents.manifest.rows
+    splits, labels = (np.array(rows[name].to_pylist(), np.str_) for name in ("split", "label"))
+    folder = _cache(contents, f"images-{size}-{channels}-pillow-{PIL.__version__}")
+    if not folder.is_dir():
+        with files.output(folder) as work, Progress("decode", len(contents), "images") as progress:
+            for name in SPLITS:
+                positions = np.flatnonzero(splits == name)
+                _write_images(work / f"{name}.npy", contents, positions, (channels, size, size), progress)
+    pixels = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in SPLITS}
+    classes = np.unique(labels[splits == "train"])
+    numbers = {name: np.searchsorted(classes, labels[splits == name]) for name in SPLITS}
+    return ImageData(pixels, numbers, tuple(classes.tolist()))
+
+
+def _write_images(
+    path: Path, contents: Contents, positions: NDArray[np.int64], shape: tuple[int, int, int], progress: Progress
+) -> None:
+    if not positions.size:  # which cannot be mapped
+        np.save(path, np.empty((0, *shape), np.uint8))
+        return
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(positions), *shape))
+    at = 0
+    for batch in contents.batches(positions):
+        for row in batch.select(["id", "data"]).to_pylist():
+            out[at] = decode_image(row["id"], row["data"], shape)
+            at += 1
+        progress.add(batch.num_rows)
+    out.flush()
+
+
+def decode_image(item_id: str, data: bytes, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """An image file as (C, H, W): turned upright, cropped around its middle, scaled. Raises StoreError."""
+    from PIL import Image, ImageOps
+
+    channels, height, width = shape
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            upright = ImageOps.exif_transpose(image).convert("RGB" if channels > 1 else "L")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise StoreError(f"item {item_id[:12]}: its image does not decode: {error}") from None
+    if upright.size != (width, height):
+        upright = ImageOps.fit(upright, (width, height), Image.Resampling.BICUBIC)
+    return np.asarray(upright, np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def text_data(contents: Contents, context: int) -> TextData:
+    """Texts of a manifest as tokens."""
+    folder = _cache(contents, "bytes")
+    if not folder.is_dir():
+        splits = np.array(contents.manifest.rows["split"].to_pylist(), np.str_)
+        with files.output(folder) as work, Progress("tokenise", len(contents), "texts") as progress:
+            for name in SPLITS:
+                _write_stream(work / f"{name}.u16", contents, np.flatnonzero(splits == name), progress)
+    streams = {name: _stream(folder / f"{name}.u16") for name in SPLITS}
+    return TextData(streams, context)
+
+
+def _write_stream(path: Path, contents: Contents, positions: NDArray[np.int64], progress: Progress) -> None:
+    separator = np.array([tokens.SEPARATOR], np.uint16)
+    with path.open("wb") as file:
+        if positions.size:
+            file.write(separator.tobytes())
+        for batch in contents.batches(positions):
+            for text in batch["text"].to_pylist():
+                file.write(np.concatenate([tokens.encode(text), separator]).tobytes())
+            progress.add(batch.num_rows)
+
+
+def _stream(path: Path) -> NDArray[np.uint16]:
+    if path.stat().st_size == 0:  # which cannot be mapped
+        return np.empty(0, np.uint16)
+    return np.memmap(path, np.uint16, mode="r")
+
+
+def _cache(contents: Contents, kind: str) -> Path:
+    key = hashlib.sha256(f"{contents.manifest.id}/{kind}/{LAYOUT}".encode()).hexdigest()[:24]
+    return files.WORK / "cache" / "arrays" / key
+
+
+def load_data(contents: Contents, modality: str, config: Any) -> ImageData | TextData:
+    """The arrays that a family of this modality is trained on; its config says size, channels or context."""
+    if modality == "image":
+        return image_data(contents, config.size, config.channels)
+    return text_data(contents, config.context)

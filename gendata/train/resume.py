@@ -1,0 +1,99 @@
+"""Half-way states of a training: written whole or not at all, checked before they are believed.
+
+``.gendata/train/<key>/step-000250/`` holds ``state.safetensors`` (weights and Adam's moments) and
+``state.json`` (step, history, digest of the tensors). The key covers data, params and code: a state
+never goes on under others. Deletable at any time.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gendata import files
+from gendata.errors import StoreError
+from gendata.models.checkpoint import file_digest, load_tensors, save_tensors
+
+KEEP = 2
+"""States that stay: the newest, and the one before in case it is broken."""
+
+
+@dataclass
+class State:
+    """Where a training stands: ``step`` steps are done; the data position follows from it."""
+
+    step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save_state(folder: Path, state: State, model: nn.Module, optimizers: Mapping[str, Optimizer]) -> Path:
+    """Write the state; the folder it lies in. Raises StoreError if the disk does not take it."""
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    for name, optimizer in optimizers.items():
+        for index, values in optimizer.state_dict()["state"].items():
+            tensors.update({f"optimizer/{name}/{index}/{key}": value for key, value in values.items()})
+    final = folder / f"step-{state.step:08d}"
+    part = folder / f".{final.name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        save_tensors(part / "state.safetensors", tensors)
+        digest = file_digest(part / "state.safetensors")
+        files.write_json(part / "state.json", {"step": state.step, "history": state.history, "sha256": digest})
+        shutil.rmtree(final, ignore_errors=True)
+        part.rename(final)
+    except OSError as error:
+        raise StoreError(f"{final}: checkpoint not written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    files.fsync(folder)
+    for old in _states(folder)[:-KEEP]:
+        shutil.rmtree(old)
+    return final
+
+
+def load_state(
+    folder: Path, model: nn.Module, optimizers: Mapping[str, Optimizer], say: Callable[[str], None]
+) -> State:
+    """Go on from the newest state that is whole; a fresh state if there is none. ``say`` is told of broken ones."""
+    for path in reversed(_states(folder)):
+        try:
+            written = files.read_json(path / "state.json")
+            if not (path / "state.safetensors").is_file():
+                raise StoreError("state.safetensors is missing")
+            if file_digest(path / "state.safetensors") != written["sha256"]:
+                raise StoreError("its tensors were cut short or changed")
+            tensors = load_tensors(path / "state.safetensors")
+        except (StoreError, KeyError, TypeError) as error:
+            say(f"{path}: not a whole checkpoint ({error}): left aside")
+            continue
+        _restore(tensors, model, optimizers)
+        say(f"going on from step {written['step']}")
+        return State(written["step"], written["history"])
+    return State()
+
+
+def _restore(tensors: Mapping[str, Tensor], model: nn.Module, optimizers: Mapping[str, Optimizer]) -> None:
+    model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
+    for name, optimizer in optimizers.items():
+        whole = optimizer.state_dict()
+        prefix = f"optimizer/{name}/"
+        whole["state"] = {}
+        for key, tensor in tensors.items():
+            if key.startswith(prefix):
+                index, _, value = key.removeprefix(prefix).partition("/")
+                whole["state"].setdefault(int(index), {})[value] = tensor
+        optimizer.load_state_dict(whole)
+
+
+def last_good(folder: Path) -> Path | None:
+    """The newest state."""
+    return _states(folder)[-1] if _states(folder) else None
+
+
+def _states(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("step-*") if p.is_dir())

@@ -1,0 +1,29 @@
+"""Samples of a model while it trains: the same seeds at every step, so that progress can be seen."""
+
+from typing import Any
+
+import torch
+
+from gendata.models import tokens
+from gendata.models.family import ImageRequest, TextRequest, item_seed
+from gendata.models.picture import grid, to_bytes
+
+COLUMNS, ROWS = 10, 6
+TEXTS = 4
+
+
+@torch.no_grad()
+def sample_grid(model: Any, classes: tuple[str, ...], seed: int) -> bytes:
+    """A PNG with a column per class, or as many of them as COLUMNS shows."""
+    columns = min(len(classes), COLUMNS)
+    labels = torch.arange(columns).repeat(ROWS)
+    seeds = [item_seed(seed, i) for i in range(len(labels))]
+    return grid(to_bytes(model.eval().sample(seeds, labels, ImageRequest())), columns)
+
+
+@torch.no_grad()
+def sample_texts(model: Any, seed: int) -> str:
+    """A few texts, with a line between them."""
+    seeds = [item_seed(seed, i) for i in range(TEXTS)]
+    texts = [tokens.decode(t) for t in model.eval().sample(seeds, [], TextRequest(max_tokens=200))]
+    return "\n----\n".join(texts) + "\n"

@@ -1,0 +1,129 @@
+"""Manifests as arrays: every item once an epoch, windows that predict every token once, odd images."""
+
+import numpy as np
+import pytest
+from warehouse import image, stock, text
+
+from gendata.errors import StoreError
+from gendata.items import Item
+from gendata.models import Needs, needs, tokens
+from gendata.select import SelectParams
+from gendata.select.contents import Contents
+from gendata.select.selection import select
+from gendata.train.data import image_data, text_data
+
+
+def test_every_training_image_comes_once_an_epoch(images):
+    data = image_data(images, 8, 1)
+    n = len(data.labels["train"])
+    assert (n, len(data.labels["valid"]), len(data.labels["test"])) == (14, 1, 1)
+    flat = data.pixels["train"].reshape(n, -1).astype(np.float32) / 127.5 - 1
+    for batch in (4, 14, 20):
+        seen = []
+        for step in range(3 * n):
+            rows = data.batch(0, step, batch)["pixels"].numpy().reshape(batch, -1)
+            seen += [int(np.abs(flat - row).sum(axis=1).argmin()) for row in rows]
+        for epoch in range(len(seen) // n):
+            assert sorted(seen[epoch * n : (epoch + 1) * n]) == list(range(n))
+        assert seen[:n] != seen[n : 2 * n]
+
+
+def test_a_batch_follows_from_seed_and_step_alone(images, texts):
+    for data in (image_data(images, 8, 1), text_data(texts, 16)):
+        for key, value in data.batch(3, 5, 6).items():
+            assert value.equal(data.batch(3, 5, 6)[key])
+        key = "pixels" if "pixels" in data.batch(3, 5, 6) else "tokens"
+        assert not data.batch(3, 5, 6)[key].equal(data.batch(3, 6, 6)[key])
+        assert not data.batch(3, 5, 6)[key].equal(data.batch(4, 5, 6)[key])
+
+
+def test_the_cache_is_read_back_and_may_be_deleted(images, tmp_path):
+    first = image_data(images, 8, 1).pixels["train"].copy()
+    caches = list((tmp_path / ".gendata/cache/arrays").iterdir())
+    assert len(caches) == 1
+    assert np.array_equal(image_data(images, 8, 1).pixels["train"], first)
+    for file in caches[0].iterdir():
+        file.unlink()
+    caches[0].rmdir()
+    assert np.array_equal(image_data(images, 8, 1).pixels["train"], first)
+
+
+@pytest.mark.parametrize("context", [1, 5, 16, 1000])
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_validation_predicts_every_held_out_token_once(texts, context, size):
+    data = text_data(texts, context)
+    targets = [row[1:] for batch, _ in data.validation(size) for row in batch["tokens"].tolist()]
+    stream = data.streams["valid"].tolist()
+    assert [t for row in targets for t in row] == stream[1:]
+    assert sum(weight for _, weight in data.validation(size)) == len(stream) - 1
+
+
+def test_a_stream_is_its_texts_between_separators(texts):
+    streams = text_data(texts, 16).streams
+    rows = [r for b in texts.batches() for r in b.to_pylist()]
+    for split in ("train", "valid", "test"):
+        parts = [p for p in np.split(streams[split], np.flatnonzero(streams[split] == tokens.SEPARATOR)) if len(p) > 1]
+        assert [tokens.decode(p.tolist()) for p in parts] == [r["text"] for r in rows if r["split"] == split]
+
+
+def test_a_window_is_never_longer_than_the_text(texts):
+    data = text_data(texts, 100_000)
+    assert data.batch(0, 0, 2)["tokens"].shape == (2, len(data.streams["train"]))
+
+
+def test_images_of_different_sizes_and_modes_become_equal(tmp_path):
+    rows = [
+        image(1, "a", size=(8, 8)),
+        image(2, "a", size=(30, 9)),
+        image(3, "a", size=(5, 40), mode="RGB"),
+        image(4, "a", "valid", size=(1, 1)),
+    ]
+    contents = _contents(stock(tmp_path / "artifacts", photos=("real", rows)))
+    for channels in (1, 3):
+        assert image_data(contents, 12, channels).pixels["train"].shape == (3, channels, 12, 12)
+
+
+def test_an_image_is_turned_upright(tmp_path):
+    import io
+
+    from PIL import Image
+
+    picture = Image.new("L", (8, 8))
+    picture.paste(255, (0, 0, 8, 4))  # bright above
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    out = io.BytesIO()
+    picture.save(out, "PNG", exif=exif)
+    item = Item(modality="image", uri="x.png", media_type="image/png", data=out.getvalue(), label="a")
+    contents = _contents(
+        stock(tmp_path / "artifacts", photos=("real", [("train", item), image(1, "a"), image(2, "a", "valid")]))
+    )
+    first = image_data(contents, 8, 1).pixels["train"][0, 0]
+    assert first[:4].max() == 0
+    assert first[4:].min() == 255
+
+
+def test_an_image_that_does_not_decode_is_named(tmp_path):
+    broken = Item(modality="image", uri="x.png", media_type="image/png", data=b"\x89PNG no", label="a")
+    contents = _contents(
+        stock(tmp_path / "artifacts", photos=("real", [("train", broken), image(1, "a"), image(2, "a", "valid")]))
+    )
+    with pytest.raises(StoreError, match=f"item {broken.id[:12]}: its image does not decode"):
+        image_data(contents, 8, 1)
+
+
+def test_baselines_are_of_the_held_out_split(texts):
+    found = text_data(texts, 16).baselines()
+    assert 0 < found["valid/bigram"] < found["valid/unigram"] < np.log(257)
+
+
+def test_held_out_is_test_where_there_is_no_valid(tmp_path):
+    stores = stock(tmp_path / "artifacts", notes=("real", [text("one"), text("two", "test")]))
+    contents = Contents(select("s", needs("rnn"), SelectParams(where="true"), stores)[0], stores)
+    assert text_data(contents, 4).held_out == "test"
+
+
+def _contents(stores):
+    manifest, reason = select("s", Needs("image", labelled=True), SelectParams(where="true"), stores)
+    assert reason == ""
+    return Contents(manifest, stores)
