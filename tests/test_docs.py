@@ -21,7 +21,8 @@ def test_every_command_has_help_with_an_example_and_is_in_the_readme(name):
 
 
 def test_every_option_has_a_help_text():
-    for command in cli.commands.values():
+    nested = [c for group in cli.commands.values() for c in getattr(group, "commands", {}).values()]
+    for command in [*cli.commands.values(), *nested]:
         for option in command.params:
             if isinstance(option, click.Option) and not isinstance(option.type, click.Choice):
                 assert option.help, f"{command.name} {option.opts}"
@@ -34,7 +35,8 @@ def test_the_readme_names_only_commands_options_and_files_that_exist():
     assert len(commands) > 10
     for command, rest in commands:
         assert command in cli.commands, command
-        known = {o for p in cli.commands[command].params for o in p.opts}
+        found = [cli.commands[command], *getattr(cli.commands[command], "commands", {}).values()]
+        known = {o for c in found for p in c.params for o in p.opts}
         used = re.findall(r"(?<=\s)--[a-z-]+", rest)
         assert set(used) <= known | {"--help"}, f"{command}: {used}"
     for name in re.findall(r"\]\(([A-Z]+\.md)\)", readme):
