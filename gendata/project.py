@@ -201,6 +201,12 @@ class Project:
         """Dropped copies with what they match, of every item or of one."""
         return self.lookup.duplicates(None if key is None else self.lookup.resolve(key))
 
+    def check_place(self, path: Path) -> None:
+        """Raises QueryError where a file written to ``path`` would be ingested again, or is gendata's own to write."""
+        from gendata.export.folder import check_place
+
+        check_place(path, self.root, self.sources())
+
     def doctor(self, *, repair: Callable[[str], None] | None = None) -> list[Any]:
         """Everything found wrong with shards and stores; ``repair`` is told what was mended."""
         from gendata import doctor

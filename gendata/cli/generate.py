@@ -44,7 +44,10 @@ def generate(
     """
     given = {key: value for key, value in asked.items() if value is not None}
     _check(family, given, grid)
-    rows = project().generate(family, checkpoint=checkpoint, **given)
+    here = project()
+    for place in filter(None, (grid, save)):
+        here.check_place(place)
+    rows = here.generate(family, checkpoint=checkpoint, **given)
     if grid is not None:
         _write(grid, _sheet(rows))
     if save is not None:

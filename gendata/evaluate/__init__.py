@@ -24,8 +24,8 @@ class EvaluateParams:
                 raise ValueError(f"{name}: must be at least 1, not {getattr(self, name)}")
         if not 0 < self.duplicate_share < 1:
             raise ValueError(f"duplicate_share: must be between 0 and 1, not {self.duplicate_share}")
-        if self.seed < 0:
-            raise ValueError(f"seed: must be 0 or more, not {self.seed}")
+        if not 0 <= self.seed < 1 << 62:
+            raise ValueError(f"seed: must be between 0 and 2**62, not {self.seed}")
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ def report(outputs: pa.Table, model: Any, config: Any, data: TextData, out: Path
     own, floor = overlaps[: len(texts)], overlaps[len(texts) :]
     _write_overlaps(out / "overlaps.csv", outputs["id"].to_pylist(), texts, own)
     nats = {"": validate(model, config, TextData(streams, data.context))["valid/loss"]}
-    nats["unigram"] = ngram.fit(data.streams["train"], 1).nats_per_token(stream)
-    nats["bigram"] = ngram.fit(data.streams["train"], 2).nats_per_token(stream)
+    nats["unigram"] = ngram.fit(data.streams["train"], 1).nats_per_token(stream[1:])
+    nats["bigram"] = ngram.fit(data.streams["train"], 2).nats_per_token(stream[1:])
     n_bytes = int(np.count_nonzero(np.asarray(stream) != SEPARATOR))
     bits = {name: bits_per_byte(value, len(stream) - 1, n_bytes) for name, value in nats.items()}
     return TextFigures(

@@ -57,10 +57,13 @@ def export(
     from gendata.errors import QueryError
     from gendata.export.choice import choose
     from gendata.export.folder import digest, whole
+    from gendata.store import INPUTS
 
     if format_ not in FORMATS:
         raise QueryError(f"format {format_!r} is none of {', '.join(FORMATS)}")
     module = import_module(FORMATS[format_])
+    if "generated" not in choice.allowed:  # what our own models made is generated
+        stores = {name: store for name, store in stores.items() if name in INPUTS}
     with whole(dest) as part:
         manifest = choose(choice, module.MODALITY, stores, ledger, limits)
         _write(part, module, manifest, stores)
@@ -72,7 +75,7 @@ def export(
             **digest(part),
         }
         ledger.keep_manifest(manifest)
-        export_id = ledger.keep_export(record)
+    export_id = ledger.keep_export(record)  # once it is there: a kill before leaves no record of it
     return record | {"export_id": export_id}
 
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from gendata.errors import StoreError
 from gendata.records.manifest import Manifest
 from gendata.select.contents import CHUNK, Contents
-from gendata.store import INPUTS
+from gendata.store import STORES
 from gendata.store.head import Store
 
 SCHEMA = pa.schema(
@@ -77,7 +77,7 @@ class _Details:
         self._row, self._store = np.full(count, -1, np.int64), np.zeros(count, np.int8)
         self._connections: list[Any] = []
         wanted = pa.table({"id": ids, "at": np.arange(count)})
-        for number, store in enumerate(stores[name] for name in INPUTS if name in stores):
+        for number, store in enumerate(stores[name] for name in STORES if name in stores):
             try:
                 connection = stack.enter_context(duckdb.connect(str(store.catalog), read_only=True))
                 connection.register("wanted", wanted)

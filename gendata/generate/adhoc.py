@@ -97,12 +97,15 @@ def _identify(root: Path, key: str) -> tuple[dict[str, Any], Path | None]:
 
 def _logged(root: Path, checkpoint_id: str, tracking: TrackingParams) -> Path:
     """The folder of a checkpoint that a tracked run has logged. Raises ProjectError if there is none."""
+    problem = "only its card is kept"
     for run in Ledger(root).all("runs"):
         if run["checkpoint_id"] == checkpoint_id and (folder := checkpoint_folder(run["run_id"], root, tracking)):
-            return folder
+            try:
+                return open_checkpoint(folder).folder
+            except StoreError as error:  # a copy that was cut short; another run may have it whole
+                problem = str(error)
     raise ProjectError(
-        f"the weights of checkpoint {checkpoint_id[:12]} are neither in artifacts/train nor in a tracked run; "
-        "only its card is kept"
+        f"the weights of checkpoint {checkpoint_id[:12]} are neither in artifacts/train nor in a tracked run: {problem}"
     )
 
 

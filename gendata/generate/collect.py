@@ -7,7 +7,8 @@ from typing import Any
 
 from gendata import files
 from gendata.errors import StoreError
-from gendata.items import OUTPUT_SCHEMA, REJECT_SCHEMA
+from gendata.items import OUTPUT_SCHEMA, REJECT_SCHEMA, content_id
+from gendata.models import MODELS
 from gendata.records.outputs import read_adhoc
 
 ADHOC = "adhoc"
@@ -61,6 +62,12 @@ class _Shelves:
         for row in rows:
             if row["origin"] != "generated":
                 raise StoreError(f"{where}: output {row['id'][:12]} claims to be {row['origin']}, not generated")
+            if row["source"] not in MODELS:
+                self.reject(ADHOC, row["uri"], "unknown-family", f"{row['source']!r} is no model family")
+                continue
+            if row["id"] != content_id(row["data"] if row["data"] is not None else row["text"] or ""):
+                self.reject(row["source"], row["uri"], "wrong-id", "its content is not what its id says")
+                continue
             if not row["model"] or not row["checkpoint_id"] or not row["manifest_id"]:
                 self.reject(row["source"], row["uri"], "no-provenance", "does not say which checkpoint made it")
                 continue

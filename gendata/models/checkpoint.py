@@ -1,7 +1,7 @@
 """A checkpoint: weights as safetensors beside a readable card, both checked when opened; no pickle.
 
-The card says what the weights are and what they were trained on; ``checkpoint_id`` is the sha256 of
-the weights' file. The same weights give the same bytes.
+The card says what the weights are and what they were trained on; ``checkpoint_id`` is the sha256 of the weights'
+file, whose header holds the digest of the card. The same weights and card give the same bytes.
 """
 
 import hashlib
@@ -10,17 +10,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gendata import files, params
 from gendata.errors import StoreError
+from gendata.items import canonical_json, content_id
 from gendata.models import load_family
 from gendata.models.family import DataSpec, Recipe
 
 SCHEMA = 1
 WEIGHTS, CARD = "weights.safetensors", "card.json"
+
+_CARD_KEY = "gendata.card"
+"""In the header of the weights: the digest of their card, so that equal weights of two trainings have two ids."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Checkpoint:
 
 def save_checkpoint(folder: Path, model: nn.Module, card: Mapping[str, Any]) -> Checkpoint:
     """Write weights and card into an existing folder; ``checkpoint_id`` and ``schema`` are added to the card."""
-    save_tensors(folder / WEIGHTS, model.state_dict())
+    save_tensors(folder / WEIGHTS, model.state_dict(), {_CARD_KEY: content_id(canonical_json(card))})
     full = {**card, "schema": SCHEMA, "checkpoint_id": file_digest(folder / WEIGHTS)}
     files.write_json(folder / CARD, full)
     return Checkpoint(folder, full)
@@ -69,23 +73,37 @@ def card_of(family_name: str, config: Recipe, data: DataSpec, facts: Mapping[str
 def open_checkpoint(folder: Path) -> Checkpoint:
     """Open a checkpoint. Raises StoreError if a part is missing, cut short or not what its card says."""
     card = files.read_json(folder / CARD)
-    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
+    if not isinstance(card, dict) or card.get("schema") != SCHEMA or not isinstance(card.get("checkpoint_id"), str):
         raise StoreError(f"{folder / CARD}: not a checkpoint card of schema {SCHEMA}")
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise StoreError(f"{weights}: not found")
     if file_digest(weights) != card["checkpoint_id"]:
         raise StoreError(f"{weights}: not the weights of checkpoint {card['checkpoint_id'][:12]}: cut short or changed")
+    facts = {key: value for key, value in card.items() if key not in {"schema", "checkpoint_id"}}
+    if _card_digest(weights) != content_id(canonical_json(facts)):
+        raise StoreError(f"{folder / CARD}: not the card that these weights were saved with: it was changed")
     return Checkpoint(folder, card)
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors, durable. Raises StoreError if the disk does not take them."""
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors as safetensors, durable. Raises StoreError if the disk does not take them.
+
+    More than one key of ``metadata`` would come in any order: the same tensors would not give the same bytes.
+    """
     try:
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, path)
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, path, metadata)
         files.fsync(path)
     except (SafetensorError, OSError) as error:
         raise StoreError(f"{path}: cannot be written: {str(error).splitlines()[0]}") from error
+
+
+def _card_digest(path: Path) -> str | None:
+    try:
+        with safe_open(path, "pt") as file:
+            return dict(file.metadata() or {}).get(_CARD_KEY)
+    except (SafetensorError, OSError) as error:
+        raise StoreError(f"{path}: not readable safetensors: {str(error).splitlines()[0]}") from None
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

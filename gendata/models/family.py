@@ -24,6 +24,9 @@ Figures = dict[str, Tensor]
 """Scalars worth logging, by name, detached."""
 
 
+_LARGEST = 1e6
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How any family is trained; the Config of a family adds what it is. Section ``train.<family>``."""
@@ -48,17 +51,22 @@ class Recipe:
     every: int = 250
     # auto | cpu | cuda | cuda:1 | mps
     device: str = "auto"
+    # on the CPU; more change the last bits of the weights, and help large models alone
+    threads: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "every"):
+        for name in ("steps", "batch", "every", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1, not {getattr(self, name)}")
         for name in ("lr", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: must be above 0, not {getattr(self, name)}")
-        for name in ("warmup", "weight_decay", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: must be 0 or more, not {getattr(self, name)}")
+            if not 0 < getattr(self, name) <= _LARGEST:
+                raise ValueError(f"{name}: must be above 0 and at most {_LARGEST:g}, not {getattr(self, name)}")
+        if not 0 <= self.weight_decay <= _LARGEST:
+            raise ValueError(f"weight_decay: must be between 0 and {_LARGEST:g}, not {self.weight_decay}")
+        if self.warmup < 0:
+            raise ValueError(f"warmup: must be 0 or more, not {self.warmup}")
+        if not 0 <= self.seed < 1 << 62:
+            raise ValueError(f"seed: must be between 0 and 2**62, not {self.seed}")
         if not 0 <= self.final <= 1:
             raise ValueError(f"final: must be between 0 and 1, not {self.final}")
 

@@ -42,7 +42,7 @@ class Config(Recipe):
     embedding: int = 32
     # share of embedding and output dropped in training
     dropout: float = 0.0
-    steps: int = 1500
+    steps: int = 900
     batch: int = 16
     lr: float = 1e-2
     warmup: int = 50

@@ -46,7 +46,7 @@ class Config(Recipe):
     span: int = 4
     # share of each block's output dropped in training
     dropout: float = 0.0
-    steps: int = 1800
+    steps: int = 900
     batch: int = 16
     lr: float = 1e-2
     warmup: int = 50

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gendata.errors import StoreError
 from gendata.records.manifest import Manifest
 from gendata.select.guard import check_origins
-from gendata.store import INPUTS
+from gendata.store import STORES
 from gendata.store.head import Store
 
 CHUNK = 1024
@@ -24,7 +24,9 @@ CHUNK = 1024
 
 
 class Contents:
-    """Texts and blobs of a manifest's rows. Raises StoreError or OriginError when it is made.
+    """Texts and blobs of a manifest's rows, from the stores given. Raises StoreError or OriginError when it is made.
+
+    A row that lies in a store which does not take its origin is refused, whatever the row says of itself.
 
     Memory is in proportion to the number of rows (a few bytes each), not to their content.
     """
@@ -34,7 +36,7 @@ class Contents:
         self._rows = manifest.rows.combine_chunks()  # Arrow takes from one chunk many times faster than from several
         short = manifest.id[:12]
         check_origins(manifest.rows, manifest.selection.get("allow_origins", ()), f"manifest {short}")
-        found = [(store, *_places(stores[store])) for store in INPUTS if store in stores]
+        found = [(store, *_places(store, stores[store])) for store in STORES if store in stores]
         self._tables: list[Any] = [stores[store].table("items") for store, *_ in found]
         ids = pa.chunked_array([i for _, i, _ in found] or [pa.array([], pa.string())])
         at = pc.index_in(manifest.rows["id"], ids.combine_chunks())
@@ -92,12 +94,15 @@ class Contents:
 _EMPTY = hashlib.sha256(b"").hexdigest()
 
 
-def _places(store: Store) -> tuple[pa.Array, pa.Array]:
+def _places(name: str, store: Store) -> tuple[pa.Array, pa.Array]:
     """Id and origin of every row of the store's items, by position."""
     table = store.table("items")
     if table is None:
         return pa.array([], pa.string()), pa.array([], pa.string())
     rows = table.to_lance().to_table(columns=["id", "origin"])
+    if wrong := set(pc.unique(rows["origin"]).to_pylist()) - set(STORES[name]):
+        found = ", ".join(sorted(wrong))
+        raise StoreError(f"the store {name} holds rows of another origin in Lance ({found}): run `gendata doctor`")
     return rows["id"].combine_chunks(), rows["origin"].combine_chunks()
 
 

@@ -14,7 +14,7 @@ from gendata.records.manifest import MANIFEST_SCHEMA, Manifest
 from gendata.search.sql import Limits, select_ids
 from gendata.select import SelectParams
 from gendata.select.guard import check_origins
-from gendata.store import INPUTS
+from gendata.store import INPUTS, STORES
 from gendata.store.head import Store
 
 _COLUMNS = ("id", "source", "uri", "modality", "label", "text", "origin", "split", "license")
@@ -25,11 +25,10 @@ def select_rows(where: str, stores: Mapping[str, Store], limits: Limits | None =
 
     Raises:
         QueryError: the condition is not valid.
-        StoreError: a catalog does not read, or the store of real items holds others.
+        StoreError: a catalog does not read, or a store holds rows of an origin that it does not take.
     """
-    inputs = {name: stores[name] for name in INPUTS if name in stores}
-    ids = select_ids(where, inputs, limits=limits)
-    batches = [batch for name, store in inputs.items() for batch in _rows(name, store, ids[name])]
+    ids = select_ids(where, stores, limits=limits)
+    batches = [batch for name in STORES if name in stores for batch in _rows(name, stores[name], ids[name])]
     return pa.Table.from_batches(batches, MANIFEST_SCHEMA)
 
 
@@ -49,10 +48,8 @@ def _rows(name: str, store: Store, ids: pa.Array) -> Iterator[pa.RecordBatch]:
 
 
 def _manifest_rows(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
-    if name == "real" and (wrong := set(pc.unique(batch["origin"]).to_pylist()) - {"real"}):
-        raise StoreError(
-            f"the store of real items holds rows of origin {', '.join(sorted(wrong))}: run `gendata doctor`"
-        )
+    if wrong := set(pc.unique(batch["origin"]).to_pylist()) - set(STORES[name]):
+        raise StoreError(f"the store {name} holds rows of origin {', '.join(sorted(wrong))}: run `gendata doctor`")
     digests = [None if t is None else hashlib.sha256(t.encode()).hexdigest() for t in batch["text"].to_pylist()]
     columns = {n: batch[n] for n in _COLUMNS if n != "text"} | {"text_sha256": pa.array(digests, pa.string())}
     return pa.record_batch([columns[f.name].cast(f.type) for f in MANIFEST_SCHEMA], MANIFEST_SCHEMA)
@@ -77,7 +74,8 @@ def select(
         OriginError: a row is not real and its origin is not allowed.
         QueryError: the condition is not valid.
     """
-    rows = select_rows(chosen.where, stores, limits)
+    inputs = {name: stores[name] for name in INPUTS if name in stores}  # never what our own models made
+    rows = select_rows(chosen.where, inputs, limits)
     allowed = check_origins(rows, chosen.allow_origins, what)
     usable, left_out = _usable(rows, needs, chosen.min_per_label)
     selection = {"where": chosen.where, "allow_origins": sorted(chosen.allow_origins), "allowed": allowed}

@@ -54,6 +54,7 @@ def train(
 
     data = load_data(contents, needs(name).modality, config)
     spec = DataSpec(data.classes)
+    torch.set_num_threads(config.threads)  # the order of sums, and with it the last bits, follows from it
     torch.manual_seed(config.seed)
     model = load_family(name).Model(config, spec).to(_device(config.device))
     tracker.start(asdict(config) | {"family": name}, manifest.summary())
@@ -132,7 +133,7 @@ def _key(name: str, manifest: Manifest, config: Recipe) -> str:
         "gendata.train.data",
     ]
     code = "".join(inspect.getsource(import_module(m)) for m in modules)
-    parts = [manifest.id, canonical_json(asdict(config)), code, torch.__version__]
+    parts = [manifest.id, canonical_json(asdict(config)), code, torch.__version__, _device(config.device)]
     return f"{name}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
 

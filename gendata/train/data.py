@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
@@ -19,11 +21,15 @@ from gendata import files
 from gendata.engine import Progress
 from gendata.errors import StoreError
 from gendata.models import ngram, tokens
+from gendata.models.checkpoint import file_digest
 from gendata.models.family import Batch
 from gendata.select.contents import Contents
 
-LAYOUT = 2
+LAYOUT = 3
 """Version of the cached arrays."""
+
+_HEADER = 128
+"""Bytes of a .npy file without rows, which cannot be mapped."""
 
 SPLITS = ("train", "valid", "test")
 
@@ -88,7 +94,7 @@ class TextData:
 
     def baselines(self) -> dict[str, float]:
         """Held-out loss in nats per token of n-gram models of the training split, as ``valid/<name>``."""
-        held_out = self.streams[self.held_out]
+        held_out = self.streams[self.held_out][1:]  # the tokens that a model predicts: all but the first separator
         models = {"unigram": ngram.fit(self.streams["train"], 1), "bigram": ngram.fit(self.streams["train"], 2)}
         return {f"valid/{name}": model.nats_per_token(held_out) for name, model in models.items()}
 
@@ -115,33 +121,35 @@ def image_data(contents: Contents, size: int, channels: int) -> ImageData:
     import PIL
 
     rows = contents.manifest.rows
-    splits, labels = (np.array(rows[name].to_pylist(), np.str_) for name in ("split", "label"))
+    splits = np.array(rows["split"].to_pylist(), np.str_)
     folder = _cache(contents, f"images-{size}-{channels}-pillow-{PIL.__version__}")
-    if not folder.is_dir():
+    if not _whole(folder):
         with files.output(folder) as work, Progress("decode", len(contents), "images") as progress:
             for name in SPLITS:
                 positions = np.flatnonzero(splits == name)
                 _write_images(work / f"{name}.npy", contents, positions, (channels, size, size), progress)
-    pixels = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in SPLITS}
-    classes = np.unique(labels[splits == "train"])
-    numbers = {name: np.searchsorted(classes, labels[splits == name]) for name in SPLITS}
-    return ImageData(pixels, numbers, tuple(classes.tolist()))
+            _seal(work)
+    pixels = {name: _mapped(folder / f"{name}.npy") for name in SPLITS}
+    classes = sorted(pc.unique(rows["label"].filter(pa.array(splits == "train"))).to_pylist())
+    labels = pc.index_in(rows["label"], pa.array(classes, pa.string())).to_numpy().astype(np.int64)
+    return ImageData(pixels, {name: labels[splits == name] for name in SPLITS}, tuple(classes))
+
+
+def _mapped(path: Path) -> NDArray[np.uint8]:
+    array: NDArray[np.uint8] = np.load(path, mmap_mode="r" if path.stat().st_size > _HEADER else None)
+    return array
 
 
 def _write_images(
     path: Path, contents: Contents, positions: NDArray[np.int64], shape: tuple[int, int, int], progress: Progress
 ) -> None:
-    if not positions.size:  # which cannot be mapped
-        np.save(path, np.empty((0, *shape), np.uint8))
-        return
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(positions), *shape))
-    at = 0
-    for batch in contents.batches(positions):
-        for row in batch.select(["id", "data"]).to_pylist():
-            out[at] = decode_image(row["id"], row["data"], shape)
-            at += 1
-        progress.add(batch.num_rows)
-    out.flush()
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(positions), *shape)}
+    with path.open("wb") as file:  # not mapped: a full disk is then an error, and no signal
+        np.lib.format.write_array_header_1_0(file, header)
+        for batch in contents.batches(positions):
+            for row in batch.select(["id", "data"]).to_pylist():
+                file.write(decode_image(row["id"], row["data"], shape).tobytes())
+            progress.add(batch.num_rows)
 
 
 def decode_image(item_id: str, data: bytes, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -151,7 +159,7 @@ def decode_image(item_id: str, data: bytes, shape: tuple[int, int, int]) -> NDAr
     channels, height, width = shape
     try:
         with Image.open(io.BytesIO(data)) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB" if channels > 1 else "L")
+            upright = _flat(ImageOps.exif_transpose(image)).convert("RGB" if channels > 1 else "L")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise StoreError(f"item {item_id[:12]}: its image does not decode: {error}") from None
     if upright.size != (width, height):
@@ -159,14 +167,27 @@ def decode_image(item_id: str, data: bytes, shape: tuple[int, int, int]) -> NDAr
     return np.asarray(upright, np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
 
 
+def _flat(image: Any) -> Any:
+    """An image without transparency, which lies on white then, and with 8 bits a channel."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16 bits a pixel: Pillow's own conversion would cut them at 255
+        return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image
+
+
 def text_data(contents: Contents, context: int) -> TextData:
     """Texts of a manifest as tokens."""
     folder = _cache(contents, "bytes")
-    if not folder.is_dir():
+    if not _whole(folder):
         splits = np.array(contents.manifest.rows["split"].to_pylist(), np.str_)
         with files.output(folder) as work, Progress("tokenise", len(contents), "texts") as progress:
             for name in SPLITS:
                 _write_stream(work / f"{name}.u16", contents, np.flatnonzero(splits == name), progress)
+            _seal(work)
     streams = {name: _stream(folder / f"{name}.u16") for name in SPLITS}
     return TextData(streams, context)
 
@@ -191,6 +212,21 @@ def _stream(path: Path) -> NDArray[np.uint16]:
 def _cache(contents: Contents, kind: str) -> Path:
     key = hashlib.sha256(f"{contents.manifest.id}/{kind}/{LAYOUT}".encode()).hexdigest()[:24]
     return files.WORK / "cache" / "arrays" / key
+
+
+def _seal(folder: Path) -> None:
+    """Write down what the arrays are, so that what was cut short or changed since is not believed."""
+    digests = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
+    files.write_json(folder / "digests.json", digests)
+
+
+def _whole(folder: Path) -> bool:
+    """Whether the arrays are there and as they were written; if not they are made again."""
+    try:
+        digests = files.read_json(folder / "digests.json")
+        return all(file_digest(folder / name) == digest for name, digest in digests.items())
+    except (StoreError, OSError, AttributeError):
+        return False
 
 
 def load_data(contents: Contents, modality: str, config: Any) -> ImageData | TextData:

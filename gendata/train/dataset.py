@@ -29,6 +29,7 @@ from gendata.search.sql import Limits
 from gendata.select.contents import Contents
 from gendata.select.guard import check_origins
 from gendata.select.selection import select_rows
+from gendata.store import INPUTS
 from gendata.store.head import Store
 from gendata.train.columns import ColumnWriter, open_columns
 
@@ -132,6 +133,7 @@ def open_dataset(
         raise QueryError(f"allow_origins: {unknown[0]!r} is none of {', '.join(ORIGINS)}")
     usable = sorted({"real", *allow_origins})
     condition = where or " OR ".join(f"origin = '{origin}'" for origin in usable)
+    stores = {name: store for name, store in stores.items() if name in INPUTS}  # never what our own models made
     rows = select_rows(condition, stores, limits)
     if splits:
         rows = rows.filter(pc.is_in(rows["split"], pa.array(splits, pa.string())))

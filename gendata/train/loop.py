@@ -70,11 +70,7 @@ def fit(name: str, model: Any, config: Recipe, data: ImageData | TextData, work:
             try:
                 figures = _step(model, optimizers, config, data, state.step)
             except FloatingPointError as error:
-                kept = last_good(work)
-                good = f"the last good checkpoint is {kept}" if kept else "there is no checkpoint before it"
-                raise DivergedError(
-                    f"train {name}: {error} at step {state.step}; {good}; lower train.{name}.lr or clip"
-                ) from None
+                raise _diverged(name, str(error), state.step, work) from None
             state.step += 1
             since += 1
             for key, value in figures.items():
@@ -82,6 +78,7 @@ def fit(name: str, model: Any, config: Recipe, data: ImageData | TextData, work:
             if state.step % _REPORTED == 0:
                 watch.figures(state.step, {f"train/{key}": value for key, value in figures.items()})
             if state.step % config.every == 0 or state.step == config.steps:
+                _check_finite(name, model, work, state.step)
                 row = {f"train/{key}": value / since for key, value in sums.items()} | validate(model, config, data)
                 state.history.append({"step": state.step, **row})
                 sums, since = {}, 0
@@ -90,6 +87,19 @@ def fit(name: str, model: Any, config: Recipe, data: ImageData | TextData, work:
                 save_state(work, state, model, optimizers)
             progress.add()
     return state
+
+
+def _diverged(name: str, what: str, step: int, work: Path) -> DivergedError:
+    kept = last_good(work)
+    good = f"the last good checkpoint is {kept}" if kept else "there is no checkpoint before it"
+    return DivergedError(f"train {name}: {what} at step {step}; {good}; lower train.{name}.lr or clip")
+
+
+def _check_finite(name: str, model: Any, work: Path, step: int) -> None:
+    """Raise DivergedError where a weight is not finite: a state with such weights is not worth keeping."""
+    for key, tensor in model.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise _diverged(name, f"the weights {key} are not finite", step, work)
 
 
 def _optimizer(objective: Objective, config: Recipe) -> AdamW:

@@ -16,9 +16,9 @@ FIRST, SECOND = "2026-01-02T03:04:05.000001Z", "2026-01-02T03:04:06.000000Z"
 
 
 def rows(*texts, created_at=FIRST, **changed):
-    made = {"model": "toy", "checkpoint_id": CHECKPOINT, "manifest_id": "d" * 64, "seed": 1, "request": "{}"}
+    made = {"model": "rnn", "checkpoint_id": CHECKPOINT, "manifest_id": "d" * 64, "seed": 1, "request": "{}"}
     return [
-        Item(modality="text", uri=f"c/{i}.txt", media_type="text/plain", text=text).row("toy", "generated", None)
+        Item(modality="text", uri=f"c/{i}.txt", media_type="text/plain", text=text).row("rnn", "generated", None)
         | made
         | {"created_at": created_at}
         | changed
@@ -67,10 +67,10 @@ def test_a_broken_file_is_named_and_the_rest_goes_on(tmp_path, capsys, how):
     assert "\n" not in str(error)
     assert good["text"].to_pylist() == ["b"]
     sources = gather(tmp_path / "absent", tmp_path / OUTPUTS, [], tmp_path / "out")
-    assert sources.keys() == {"toy", "adhoc"}
+    assert sources.keys() == {"rnn", "adhoc"}
     rejected = pq.read_table(tmp_path / "out" / "adhoc" / "rejected.parquet").to_pylist()
     assert [(r["uri"], r["reason"]) for r in rejected] == [(f"outputs/{broken.name}", "corrupt-parquet")]
-    assert pq.read_table(tmp_path / "out" / "toy" / "items")["text"].to_pylist() == ["b"]
+    assert pq.read_table(tmp_path / "out" / "rnn" / "items")["text"].to_pylist() == ["b"]
     assert "corrupt-parquet" in capsys.readouterr().err
 
 
@@ -78,7 +78,7 @@ def test_the_same_output_twice_counts_once_and_the_first_stays(tmp_path):
     write_adhoc(tmp_path, rows("a"), FIRST, CHECKPOINT)
     write_adhoc(tmp_path, rows("a", "b", created_at=SECOND), SECOND, CHECKPOINT)
     gather(tmp_path / "absent", tmp_path / OUTPUTS, [], tmp_path / "out")
-    kept = pq.read_table(tmp_path / "out" / "toy" / "items").to_pylist()
+    kept = pq.read_table(tmp_path / "out" / "rnn" / "items").to_pylist()
     assert [(r["text"], r["created_at"]) for r in kept] == [("a", FIRST), ("b", SECOND)]
     assert [r["id"] for r in kept] == [hashlib.sha256(t.encode()).hexdigest() for t in "ab"]
 
@@ -86,7 +86,18 @@ def test_the_same_output_twice_counts_once_and_the_first_stays(tmp_path):
 def test_outputs_without_provenance_or_of_another_origin_do_not_pass(tmp_path):
     write_adhoc(tmp_path, rows("a", checkpoint_id=None), FIRST, CHECKPOINT)
     gather(tmp_path / "absent", tmp_path / OUTPUTS, [], tmp_path / "out")
-    assert pq.read_table(tmp_path / "out" / "toy" / "rejected.parquet")["reason"].to_pylist() == ["no-provenance"]
+    assert pq.read_table(tmp_path / "out" / "rnn" / "rejected.parquet")["reason"].to_pylist() == ["no-provenance"]
     write_adhoc(tmp_path, rows("b", origin="real", created_at=SECOND), SECOND, CHECKPOINT)
     with pytest.raises(StoreError, match="claims to be real"):
         gather(tmp_path / "absent", tmp_path / OUTPUTS, [], tmp_path / "out2")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"), [({"source": "../../escaped"}, "unknown-family"), ({"id": "e" * 64}, "wrong-id")]
+)
+def test_rows_that_are_not_what_they_say_are_rejects(tmp_path, change, reason):
+    write_adhoc(tmp_path, rows("a", **change), FIRST, CHECKPOINT)
+    (source,) = gather(tmp_path / "none", tmp_path / OUTPUTS, [], tmp_path / "out")
+    (reject,) = pq.read_table(tmp_path / "out" / source / "rejected.parquet").to_pylist()
+    assert reject["reason"] == reason
+    assert {p.name for p in tmp_path.iterdir()} == {"records", "out"}

@@ -72,14 +72,14 @@ def test_a_generated_row_planted_in_lance_is_refused(stores, artifacts):
     first = manifest.rows["id"][0].as_py()
     table.update(where=f"id = '{first}'", values={"origin": "generated"})
     stores["real"].head.lance["items"] = table.version
-    with pytest.raises(StoreError, match="1 rows have another origin in the store"):
+    with pytest.raises(StoreError, match=r"the store real holds rows of another origin in Lance \(generated\)"):
         Contents(manifest, open_stores(artifacts / "store", INPUTS) | {"real": stores["real"]})
 
 
 def test_a_generated_row_planted_in_the_catalog_is_refused(stores):
     with duckdb.connect(str(stores["real"].catalog)) as connection:
         connection.execute("UPDATE items SET origin = 'generated' WHERE label = 'a'")
-    with pytest.raises(StoreError, match="the store of real items holds rows of origin generated"):
+    with pytest.raises(StoreError, match="the store real holds rows of origin generated"):
         manifest_of(stores, SelectParams(where="label = 'a' AND modality = 'image'", allow_origins=("generated",)))
 
 

@@ -1,7 +1,11 @@
 """Manifests as arrays: every item once an epoch, windows that predict every token once, odd images."""
 
+import io
+import shutil
+
 import numpy as np
 import pytest
+from PIL import Image
 from warehouse import image, stock, text
 
 from gendata.errors import StoreError
@@ -42,9 +46,12 @@ def test_the_cache_is_read_back_and_may_be_deleted(images, tmp_path):
     caches = list((tmp_path / ".gendata/cache/arrays").iterdir())
     assert len(caches) == 1
     assert np.array_equal(image_data(images, 8, 1).pixels["train"], first)
-    for file in caches[0].iterdir():
-        file.unlink()
-    caches[0].rmdir()
+    whole = (caches[0] / "train.npy").read_bytes()
+    (caches[0] / "train.npy").write_bytes(whole[:-8])  # cut short
+    assert np.array_equal(image_data(images, 8, 1).pixels["train"], first)
+    (caches[0] / "train.npy").write_bytes(whole[:-1] + bytes([whole[-1] ^ 255]))  # changed
+    assert np.array_equal(image_data(images, 8, 1).pixels["train"], first)
+    shutil.rmtree(caches[0])
     assert np.array_equal(image_data(images, 8, 1).pixels["train"], first)
 
 
@@ -84,10 +91,6 @@ def test_images_of_different_sizes_and_modes_become_equal(tmp_path):
 
 
 def test_an_image_is_turned_upright(tmp_path):
-    import io
-
-    from PIL import Image
-
     picture = Image.new("L", (8, 8))
     picture.paste(255, (0, 0, 8, 4))  # bright above
     exif = Image.Exif()
@@ -101,6 +104,20 @@ def test_an_image_is_turned_upright(tmp_path):
     first = image_data(contents, 8, 1).pixels["train"][0, 0]
     assert first[:4].max() == 0
     assert first[4:].min() == 255
+
+
+def test_sixteen_bits_are_scaled_and_what_is_transparent_is_white(tmp_path):
+    def item(image, name):
+        out = io.BytesIO()
+        image.save(out, "PNG")
+        return "train", Item(modality="image", uri=name, media_type="image/png", data=out.getvalue(), label="a")
+
+    deep = Image.fromarray(np.full((8, 8), 0x4000, np.uint16))
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    rows = [item(deep, "deep.png"), item(clear, "clear.png"), image(2, "a", "valid")]
+    pixels = image_data(_contents(stock(tmp_path / "artifacts", photos=("real", rows))), 8, 1).pixels["train"]
+    assert (pixels[0].min(), pixels[0].max()) == (0x40, 0x40)
+    assert pixels[1].min() == 255
 
 
 def test_an_image_that_does_not_decode_is_named(tmp_path):

@@ -95,6 +95,14 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(data, tmp
         run(toys.Config(burst=2), data, tmp_path / "early")
 
 
+def test_weights_that_are_not_finite_are_no_checkpoint(data, tmp_path):
+    config = toys.Config()
+    model = start(config, data)
+    model.average.fill_(float("inf"))  # which no loss sees
+    with pytest.raises(DivergedError, match="the weights average are not finite at step 4; there is no checkpoint"):
+        fit("toy", model, config, data, tmp_path, Watch())
+
+
 @pytest.mark.parametrize("harm", ["truncate", "garble", "no tensors", "no json", "half json"])
 def test_a_broken_state_is_left_aside_and_the_one_before_taken(data, tmp_path, harm):
     config = toys.Config()

@@ -5,12 +5,16 @@ import json
 import shutil
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 import torch
 from train import toys
 
 from gendata.errors import ParamsError, StoreError
-from gendata.models.checkpoint import open_checkpoint
+from gendata.models.checkpoint import load_tensors, load_weights, open_checkpoint
+from gendata.models.family import DataSpec
+from gendata.records.manifest import Manifest
+from gendata.select.contents import Contents
 from gendata.tracking import NullTracker
 from gendata.train import train
 
@@ -120,9 +124,26 @@ def _recarded(folder, change):
 
 
 def test_a_checkpoint_of_other_params_is_refused(trained):
+    with pytest.raises(StoreError, match="not the card that these weights were saved with"):
+        _recarded(trained, lambda card: card["config"].update(size=12))
     with pytest.raises(StoreError, match=r"weights of other params: means is \[2, 1, 8, 8\], not \[2, 1, 12, 12\]"):
-        _recarded(trained, lambda card: card["config"].update(size=12)).model()
+        load_weights(toys.Model(toys.Config(size=12), DataSpec(("a", "b"))), trained / "weights.safetensors")
+
+
+def test_a_card_of_other_code_is_refused(trained):
+    checkpoint = open_checkpoint(trained)
     with pytest.raises(ParamsError, match="unknown key 'depth'"):
-        _recarded(trained, lambda card: card["config"].update(depth=3)).model()
+        replace(checkpoint, card={**checkpoint.card, "config": {"depth": 3}}).model()
     with pytest.raises(ParamsError, match="unknown family 'old'"):
-        _recarded(trained, lambda card: card.update(family="old", config={})).model()
+        replace(checkpoint, card={**checkpoint.card, "family": "old"}).model()
+
+
+def test_equal_weights_on_another_manifest_are_another_checkpoint(images, stores, trained, tmp_path):
+    """A corrected licence changes no weight, but it is another training."""
+    rows = images.manifest.rows.to_pylist()
+    rows[0]["license"] = "MIT"
+    other = Manifest.of(images.manifest.selection, pa.Table.from_pylist(rows, images.manifest.rows.schema))
+    card = train("toy", other, Contents(other, stores), CONFIG, tmp_path / "other", NullTracker())
+    assert card["checkpoint_id"] != open_checkpoint(trained).id
+    tensors = [load_tensors(folder / "weights.safetensors") for folder in (trained, tmp_path / "other")]
+    assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
