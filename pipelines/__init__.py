@@ -8,10 +8,6 @@ from pathlib import Path
 from gendata import files
 from gendata.errors import REFUSED, GendataError
 
-# before torch: threads that spin at barriers bring training to a halt beside other work (measured: 0.3
-# steps a second against 5, at a load of 6 on 2 cores)
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 PARAMS = Path("params.yaml")
 """Numbers stand here and nowhere else; DVC runs every stage in the project root."""
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -50,8 +51,14 @@ class Checkpoint:
         return params.build(chosen, self.card["config"], f"{self.folder / CARD}: config")
 
     def model(self) -> nn.Module:
-        """The module with its weights, in evaluation mode. Raises StoreError where they do not fit the card."""
-        made = load_family(self.card["family"]).Model(self.config(), self.data)
+        """The module with its weights, in evaluation mode. Raises StoreError where they do not fit the card.
+
+        Torch's threads are set to those of the training: more would change the last bits, and spin at barriers
+        that small models are full of.
+        """
+        config = self.config()
+        torch.set_num_threads(config.threads)
+        made = load_family(self.card["family"]).Model(config, self.data)
         assert isinstance(made, nn.Module)
         load_weights(made, self.folder / WEIGHTS)
         return made.eval()
