@@ -85,8 +85,8 @@ class Project:
 
     def validate(self) -> None:
         """Check every section of params.yaml. Raises ParamsError with section, key and what is allowed."""
-        check_sections(self.root, params.read(self.params_file), models=self.has_models())
         self.sources()
+        check_sections(self.root, params.read(self.params_file), models=self.has_models())
 
     @cached_property
     def stores(self) -> dict[str, Store]:
