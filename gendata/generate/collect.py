@@ -1,5 +1,6 @@
 """Gather all outputs, of the pipeline and ad hoc, into shards as ingest writes them, for the store ``outputs``."""
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 from gendata import files
 from gendata.errors import StoreError
 from gendata.items import OUTPUT_SCHEMA, REJECT_SCHEMA, content_id
-from gendata.models import MODELS
 from gendata.records.outputs import read_adhoc
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 ADHOC = "adhoc"
 """Source of what cannot be attributed to a family."""
@@ -62,8 +64,8 @@ class _Shelves:
         for row in rows:
             if row["origin"] != "generated":
                 raise StoreError(f"{where}: output {row['id'][:12]} claims to be {row['origin']}, not generated")
-            if row["source"] not in MODELS:
-                self.reject(ADHOC, row["uri"], "unknown-family", f"{row['source']!r} is no model family")
+            if not _NAME.fullmatch(row["source"]):  # it names a folder; a family that is gone by now stays known
+                self.reject(ADHOC, row["uri"], "bad-source", f"{row['source']!r} cannot be the name of a family")
                 continue
             if row["id"] != content_id(row["data"] if row["data"] is not None else row["text"] or ""):
                 self.reject(row["source"], row["uri"], "wrong-id", "its content is not what its id says")

@@ -93,7 +93,7 @@ def test_outputs_without_provenance_or_of_another_origin_do_not_pass(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"), [({"source": "../../escaped"}, "unknown-family"), ({"id": "e" * 64}, "wrong-id")]
+    ("change", "reason"), [({"source": "../../escaped"}, "bad-source"), ({"id": "e" * 64}, "wrong-id")]
 )
 def test_rows_that_are_not_what_they_say_are_rejects(tmp_path, change, reason):
     write_adhoc(tmp_path, rows("a", **change), FIRST, CHECKPOINT)
