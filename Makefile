@@ -13,7 +13,7 @@ demo: $(VENV)/.installed
 	$(BIN)/gendata run
 
 test: lint
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder
 
 # the long versions of the durability and fuzz tests
 soak: $(VENV)/.installed
@@ -26,11 +26,13 @@ lint: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# torch first and alone: a looser pin, or another index, would pull gigabytes of CUDA
+# torch first and alone: a looser pin, or another index, would pull gigabytes of CUDA; torchvision, a reader that
+# exports are tested with, outside site-packages: one built for another torch would break transformers
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	$(PIP) install -c constraints.txt -e ".[demo,dev]"
+	$(PIP) install -c constraints.txt --no-deps --upgrade --target $(VENV)/readers torchvision
 	touch $@
 
 clean:

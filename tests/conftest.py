@@ -12,6 +12,8 @@ from gendata import template
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("LANCE_LOG", "error")
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: threads that wait for one another spin
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # seeded, so that `make test` means the same twice; `make soak` sets HYPOTHESIS_PROFILE=soak
 settings.register_profile("default", deadline=None, derandomize=True, print_blob=True)
@@ -19,6 +21,12 @@ settings.register_profile("soak", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 REPO = Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items):
+    """Files whose tests run whole pipelines come first, so that no worker is left alone with one at the end."""
+    slow = ("test_models_pipeline", "test_pipeline", "test_kill", "test_wheel")
+    items.sort(key=lambda item: slow.index(item.path.stem) if item.path.stem in slow else len(slow))
 
 
 @pytest.fixture(autouse=True)

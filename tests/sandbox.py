@@ -11,10 +11,12 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+from click.testing import CliRunner
 from PIL import Image, ImageDraw
 from ruamel.yaml import YAML
 
 from gendata import template
+from gendata.cli import cli
 from gendata.models import MODELS, load_config, needs
 
 
@@ -89,7 +91,11 @@ class Sandbox:
         return result
 
     def json(self, *args):
-        return json.loads(self.gendata(*args, "--format", "json").stdout)
+        """What a command answers with ``--format json``; asked in this process, which has its imports behind it."""
+        with contextlib.chdir(self.root):
+            result = CliRunner().invoke(cli, [*map(str, args), "--format", "json"], prog_name="gendata")
+        assert result.exit_code == 0, f"{args}: exit {result.exit_code}\n{result.output}\n{result.exception!r}"
+        return json.loads(result.stdout)
 
     @contextlib.contextmanager
     def settings(self):

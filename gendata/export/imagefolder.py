@@ -15,11 +15,11 @@ LAYOUT = (
     '`<split>/<label>/<id>.<extension>`, and `<split>/metadata.jsonl` with everything else of each image (`""` where '
     "nothing is stated). Labels are percent-encoded where a name cannot hold them; `_unlabelled` holds images without."
 )
-LOAD = """from torchvision.datasets import ImageFolder
-images = ImageFolder("DEST/SPLIT")
+LOAD = """from datasets import load_dataset
+images = load_dataset("DEST", split="SPLIT")
 
-from datasets import load_dataset
-images = load_dataset("DEST", split="SPLIT")"""
+from torchvision.datasets import ImageFolder
+images = ImageFolder("DEST/SPLIT")"""
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 

@@ -13,6 +13,9 @@ from gendata.errors import ProjectError, StoreError
 SCHEMA = 1
 """Version of the store's layout; a reader refuses another one."""
 
+_LANCE_END = b"LANC"
+"""The last bytes of a manifest of Lance."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -73,8 +76,19 @@ class Store:
             duckdb.connect(str(self.catalog), read_only=True).close()
         except duckdb.Error as error:
             raise StoreError(f"{self.catalog}: does not open: {str(error).splitlines()[0]}") from None
-        for name in self.head.lance:
-            self.table(name)
+        for name, version in self.head.lance.items():
+            if not self._manifest_is_whole(name, version):
+                self.table(name)
+
+    def _manifest_is_whole(self, name: str, version: int) -> bool:
+        """Whether Lance's manifest of a version ends as one does: opening the table takes seconds, for the import."""
+        path = self.path / "lance" / f"{name}.lance" / "_versions" / f"{2**64 - 1 - version:020d}.manifest"
+        try:
+            with path.open("rb") as file:
+                file.seek(-len(_LANCE_END), os.SEEK_END)
+                return file.read() == _LANCE_END
+        except OSError:
+            return False
 
     @cached_property
     def _database(self) -> Any:

@@ -169,7 +169,7 @@ def test_a_kill_leaves_a_cache_that_the_next_run_uses(corpus):
     code = code.replace("os.kill(os.getpid(), signal.SIGKILL)", "pass")
     args[2] = code
     done = subprocess.run(args, capture_output=True, text=True, check=True, env={**os.environ})
-    assert done.stderr == "embedded 40 new items, 20 from cache\n"
+    assert done.stderr.splitlines()[-1] == "embedded 40 new items, 20 from cache"  # before it progress, if it took long
     assert len(rows(corpus, "a")) == 60
 
 
