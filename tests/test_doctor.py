@@ -239,6 +239,17 @@ def test_a_source_that_was_removed_since_is_found_in_manifests(project):
     assert "rows are no longer in the store" in found.problem
 
 
+def test_records_whose_manifest_or_card_is_gone_are_named(project):
+    ledger = Ledger(project)
+    ledger.keep_export({"format": "csv", "manifest_id": HEX, "rows": 1})
+    ledger.keep_run({"run_id": "a" * 32, "family": TOY, "checkpoint_id": HEX})
+    problems = {f.where.split("/")[2]: f.problem for f in examine(project)}
+    assert problems == {
+        "exports": f"its manifest {HEX[:12]} is not in the ledger",
+        "runs": f"its checkpoint {HEX[:12]} is not in the ledger",
+    }
+
+
 def _dead():
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()

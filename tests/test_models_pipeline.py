@@ -89,6 +89,13 @@ def test_outputs_made_by_hand_join_the_store_and_train_nothing(project):
     (row,) = project.json("sql", f"SELECT seed, created_at FROM outputs WHERE id = '{made[0]['id']}'")
     assert row["seed"] == 5
     assert row["created_at"]
+    asked = ("export", "made", "--as", "jsonl", "--where", "model = 'gan'")
+    assert project.gendata(*asked, code=1).stderr.startswith("error: ")
+    (export,) = project.json(*asked, "--origin", "generated")
+    exported = [json.loads(line) for path in (project.root / "made").glob("*.jsonl") for line in path.open()]
+    assert len(exported) == export["rows"] == 10
+    assert {row["origin"] for row in exported} == {"generated"}
+    shutil.rmtree(project.root / "made")
     again = project.json("generate", "gan", "-n", "6", "--label", "1", "--seed", "5")
     assert [r["id"] for r in again] == [r["id"] for r in made]
     project.gendata("run")

@@ -100,7 +100,10 @@ def _next(summary: "Summary") -> str:
     if summary.example is None:
         return ""
     made = {m.modality: m.family for m in reversed(summary.models) if not m.skipped}
-    lines = ["gendata search --origin generated -n 5", f"gendata show {short(summary.example)} --chain"]
+    lines = [
+        'gendata search "open a file for reading" --origin generated',
+        f"gendata show {short(summary.example)} --chain",
+    ]
     if "image" in made:
         lines.append(f"gendata generate {made['image']} -n 60 --grid samples.png")
     if "text" in made:

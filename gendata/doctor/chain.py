@@ -54,9 +54,10 @@ def _ledger(root: Path, ledger: Ledger, kept: set[str]) -> Iterator[Finding]:
     for path, problem in ledger.check():
         broken.add(path)
         yield _finding(root, path, problem, _BACKUP)
-    for path in sorted((ledger.folder / "checkpoints").glob("[0-9a-f]*.json")):
-        if path not in broken and (manifest := files.read_json(path).get("manifest_id")) not in kept:
-            yield _finding(root, path, f"its manifest {str(manifest)[:12]} {_NOT_KEPT}", _BACKUP)
+    for kind, named in (("checkpoints", "manifest"), ("exports", "manifest"), ("runs", "checkpoint")):
+        for path in sorted((ledger.folder / kind).glob("[0-9a-f]*.json")):
+            if path not in broken and (key := files.read_json(path).get(f"{named}_id")) not in kept:
+                yield _finding(root, path, f"its {named} {str(key)[:12]} {_NOT_KEPT}", _BACKUP)
 
 
 def _manifests(root: Path, kept: set[str]) -> Iterator[Finding]:

@@ -79,7 +79,7 @@ def choose(
         where = "true" if choice.origin == ANY else f"origin = '{choice.origin or 'real'}'"
     found = given.rows if given is not None else select_rows(where or "", stores, limits)
     rows = choice.narrow(found)
-    allowed = check_origins(rows, choice.allowed, "export without --origin" if choice.origin is None else "export")
+    allowed = check_origins(rows, choice.allowed, "export", "ask for {} with --origin, or for all with --origin any")
     usable = rows if modality is None else rows.filter(pc.equal(rows["modality"], modality))
     if not usable.num_rows:
         raise QueryError(f"nothing to export: {_why_nothing(found, rows, modality)}")

@@ -31,6 +31,13 @@ BLOCKED = re.compile(
 )
 """Functions that may not be called, and system views that may not be read."""
 
+UNSTABLE = frozenset(
+    {"random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "now", "today", "current_date", "current_time"}
+    | {"current_timestamp", "get_current_time", "get_current_timestamp", "localtime", "localtimestamp"}
+    | {"transaction_timestamp", "txid_current", "current_query_id", "current_transaction_id", "current_connection_id"}
+)
+"""Functions (some are written as columns) that answer differently each time: a selection must mean the same twice."""
+
 _SETTINGS_VIEWS = frozenset({"pg_settings"})
 
 _WHERE_KEYS = frozenset({"type", "cte_map", "select_list", "from_table", "where_clause", "aggregate_handling"})
@@ -58,11 +65,12 @@ def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
     return tables
 
 
-def check_where(connection: duckdb.DuckDBPyConnection, where: str) -> str:
+def check_where(connection: duckdb.DuckDBPyConnection, where: str, *, stable: bool = False) -> str:
     """Check that ``where`` is one boolean expression over ``items``; the condition, ready to embed.
 
     ``SELECT id FROM items WHERE <where>`` must parse to exactly that: any clause or statement that
-    the text adds (ORDER BY, UNION, a second statement) shows in the tree.
+    the text adds (ORDER BY, UNION, a second statement) shows in the tree. A ``stable`` condition
+    holds for the same rows each time: no chance and no clock.
 
     Raises:
         QueryError: it is not an expression, or ``check_select`` refuses it.
@@ -74,7 +82,21 @@ def check_where(connection: duckdb.DuckDBPyConnection, where: str) -> str:
     node = _parse(connection, sql)
     if not node.keys() <= _WHERE_KEYS or node["type"] != "SELECT_NODE" or node.get("cte_map"):
         raise QueryError("a condition must be one expression, as after WHERE")
+    if stable:
+        _check_stable(node)
     return f"{where}\n"  # the line feed ends a trailing comment
+
+
+def _check_stable(root: object) -> None:
+    for node in _walk(root):
+        names = {_last_name(node, "function_name"), *(str(n).lower() for n in node.get("column_names", ())[:1])}
+        if used := names & UNSTABLE:
+            raise QueryError(
+                f"{used.pop()} answers differently each time, and a selection must not: "
+                "for a share of the items use `hash(id) % 100 < 10`, for a time write it out"
+            )
+        if "sample" in node:
+            raise QueryError("TABLESAMPLE draws by chance, and a selection must not: use `hash(id) % 100 < 10`")
 
 
 def _parse(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:

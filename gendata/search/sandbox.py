@@ -111,7 +111,7 @@ def lock(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def run(request: Mapping[str, Any], out: IO[bytes]) -> None:
-    """Answer one request: ``{"sql": ...}``, or ``{"where": ...}`` for the ids of each store that satisfy it."""
+    """Answer one request: ``{"sql": ...}``, or ``{"where": ..., "stable": ...}`` for the ids that satisfy it."""
     connection = connect(request["memory"], request["threads"])
     catalogs: dict[str, str] = request["catalogs"]
     add_catalogs(connection, catalogs)
@@ -120,7 +120,7 @@ def run(request: Mapping[str, Any], out: IO[bytes]) -> None:
     if where is None:
         sql, mentioned = request["sql"], check_select(connection, request["sql"])
     else:
-        condition = check_where(connection, where)
+        condition = check_where(connection, where, stable=request["stable"])
         parts = " UNION ALL BY NAME ".join(f"SELECT '{n}' AS store, * FROM store_{n}.items" for n in catalogs)
         sql = f"SELECT store, id FROM ({parts}) AS items WHERE {condition}"  # a column that one store lacks is null
         mentioned = check_select(connection, f"SELECT 1 FROM items WHERE {condition}")

@@ -84,13 +84,15 @@ def run_sql(
         return reader.read_all()
 
 
-def select_ids(where: str, stores: Mapping[str, Store], *, limits: Limits | None = None) -> dict[str, pa.Array]:
+def select_ids(
+    where: str, stores: Mapping[str, Store], *, stable: bool = False, limits: Limits | None = None
+) -> dict[str, pa.Array]:
     """The ids of each store's items that satisfy a condition over the columns of ``items``.
 
     Raises:
-        QueryError: ``where`` is not one expression, or fails.
+        QueryError: ``where`` is not one expression, or fails; if ``stable``, also if it asks a clock or chance.
     """
-    with _child({"where": _clean(where)}, stores, {}, limits or Limits()) as reader:
+    with _child({"where": _clean(where), "stable": stable}, stores, {}, limits or Limits()) as reader:
         found = reader.read_all()
     names = found.column("store").combine_chunks().to_numpy(zero_copy_only=False)
     ids = found.column("id").combine_chunks()
@@ -104,7 +106,7 @@ def _clean(text: str) -> str:
 
 @contextlib.contextmanager
 def _child(
-    question: dict[str, str], stores: Mapping[str, Store], tables: Mapping[str, Rows], limits: Limits
+    question: dict[str, Any], stores: Mapping[str, Store], tables: Mapping[str, Rows], limits: Limits
 ) -> Iterator[pa.RecordBatchReader]:
     if not stores:
         raise ProjectError("no store is built: run `gendata run`")

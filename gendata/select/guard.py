@@ -13,13 +13,16 @@ class OriginError(GendataError):
     """Rows whose origin was not asked for."""
 
 
-def check_origins(rows: pa.Table, allowed: Collection[str], what: str) -> dict[str, Any]:
+def check_origins(
+    rows: pa.Table, allowed: Collection[str], what: str, remedy: str = "allow {} with allow_origins"
+) -> dict[str, Any]:
     """Refuse rows whose origin is neither real nor in ``allowed``.
 
     Args:
         rows: with the columns origin and source.
         allowed: origins beside real that may be used.
         what: names the selection in the message.
+        remedy: how the origins at ``{}`` are allowed, in the message.
 
     Returns:
         For each allowed origin that occurs: its rows, its share of all, and rows by source.
@@ -34,7 +37,7 @@ def check_origins(rows: pa.Table, allowed: Collection[str], what: str) -> dict[s
         origins = ", ".join(sorted({origin for origin, _ in refused}))
         raise OriginError(
             f"{what}: refused, since {sum(refused.values())} of {rows.num_rows} rows are not real ({found}); "
-            f"add `origin = 'real'` to the condition, or allow {origins} with allow_origins"
+            f"add `origin = 'real'` to the condition, or {remedy.format(origins)}"
         )
     return {
         origin: {

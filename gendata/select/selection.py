@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gendata.engine import Progress
 from gendata.errors import StoreError
 from gendata.models import Needs
 from gendata.records.manifest import MANIFEST_SCHEMA, Manifest
@@ -24,11 +25,16 @@ def select_rows(where: str, stores: Mapping[str, Store], limits: Limits | None =
     """The items that satisfy a condition (MANIFEST_SCHEMA), in the order of the store.
 
     Raises:
-        QueryError: the condition is not valid.
+        QueryError: the condition is not valid, or does not hold for the same rows each time.
         StoreError: a catalog does not read, or a store holds rows of an origin that it does not take.
     """
-    ids = select_ids(where, stores, limits=limits)
-    batches = [batch for name in STORES if name in stores for batch in _rows(name, stores[name], ids[name])]
+    ids = select_ids(where, stores, stable=True, limits=limits)
+    batches = []
+    with Progress("select", sum(map(len, ids.values())), "rows") as progress:
+        for name in (n for n in STORES if n in stores):
+            for batch in _rows(name, stores[name], ids[name]):
+                batches.append(batch)
+                progress.add(batch.num_rows)
     return pa.Table.from_batches(batches, MANIFEST_SCHEMA)
 
 

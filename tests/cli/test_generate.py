@@ -70,6 +70,16 @@ def invoke(root, *args, code=0):
     return result
 
 
+@pytest.mark.parametrize("option", ["--grid", "--save"])
+def test_nothing_is_written_where_it_would_be_ingested(root, option):
+    (root / "mine").mkdir()
+    sources = {"mine": {"kind": "folder", "path": "mine", "origin": "real"}}
+    (root / "params.yaml").write_text(json.dumps(PARAMS | {"sources": sources}))
+    assert "mine" in error(root, "generate", "toy", "-n", "2", option, root / "mine" / "x.png")
+    assert not list((root / "mine").iterdir())
+    assert not list((root / OUTPUTS).glob("*"))
+
+
 def rows_of(result):
     return [json.loads(line) for line in result.stdout.splitlines()]
 

@@ -80,7 +80,7 @@ def test_origins_that_were_asked_for(shop, tmp_path, choice, origins):
 
 
 def test_generated_rows_are_refused_unless_asked_for(shop, everything, tmp_path):
-    with pytest.raises(OriginError, match=r"without --origin: refused, since 1 of 3 rows.*1 generated from made"):
+    with pytest.raises(OriginError, match=r"refused, since 1 of 3 .*1 generated from made.*generated with --origin"):
         shop.export(tmp_path / "out", "parquet", where="label = '3'")
     with pytest.raises(OriginError, match="3 of 25 rows are not real"):
         shop.export_manifest(tmp_path / "out", "parquet", everything)

@@ -45,6 +45,27 @@ def test_rows_that_are_not_real_are_refused_by_number_and_source(stores):
         select("select.rnn", needs("rnn"), chosen("modality = 'text'"), stores)
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        "random() < 0.5",
+        "now() > TIMESTAMP '2020-01-01'",
+        "current_timestamp IS NOT NULL",
+        "CURRENT_DATE > DATE '2020-01-01'",
+        "id > uuid()::VARCHAR",
+        "id IN (SELECT id FROM items TABLESAMPLE 10%)",
+    ],
+)
+def test_a_selection_asks_no_chance_and_no_clock(stores, where):
+    with pytest.raises(QueryError, match="a selection must not"):
+        select("s", needs("rnn"), chosen(where), stores)
+
+
+def test_a_share_of_the_items_is_the_same_each_time(stores):
+    found = [select("s", needs("gan"), chosen("origin = 'real' AND hash(id) % 100 < 60"), stores)[0] for _ in range(2)]
+    assert found[0].id == found[1].id
+
+
 def test_allowing_one_origin_does_not_allow_another_and_is_logged(stores):
     where = "modality = 'text'"
     with pytest.raises(OriginError, match=r"1 of \d+ rows are not real \(1 unknown from found\)"):
