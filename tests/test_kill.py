@@ -1,5 +1,6 @@
 """kill -9 anywhere in a run, then run again: the same bytes as an unbroken run, and doctor is content."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -12,6 +13,8 @@ import pytest
 from sandbox import write_corpus
 
 from gendata.store.head import read_head
+
+STAGES = ("scan", "ingest@corpus", "dedup", "tag", "embed", "store")
 
 FOLDER = {"kind": "folder", "path": "corpus", "origin": "real"}
 
@@ -29,43 +32,31 @@ def _reset(project):
     (project.root / "dvc.lock").unlink(missing_ok=True)
 
 
-def _kill_after(project, seconds):
-    """Start a run and kill it with all its children."""
-    command = [sys.executable, "-m", "gendata", "run"]
-    process = subprocess.Popen(
-        command,
-        cwd=project.root,
-        env=project.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
-    return False
+def _kill_in(project, stage, seconds, *flags):
+    """Start a run and kill it with all its children, some time after a stage began; whether it was still at work."""
+    command = [sys.executable, "-m", "gendata", "run", *flags]
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, cwd=project.root, env=project.environment(), **options) as process:
+        for line in process.stderr:
+            if line.strip() == f"running {stage}":
+                time.sleep(seconds)
+                break
+        at_work = process.poll() is None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return at_work
 
 
 def _kills(project, count, seed, recover):
     """Kill ``count`` runs; after every ``recover`` of them, which hit what the kill before left, all must be well."""
     project.gendata("run")
     expected = project.digest()
-    _reset(project)
-    start = time.monotonic()
-    project.gendata("run")
-    whole = time.monotonic() - start
-    assert project.digest() == expected
     rng, killed = random.Random(seed), 0
     for n in range(count):
-        if n % recover == 0:
-            if n // recover % 3 != 2:  # every third time the kill hits a run over a whole one
-                _reset(project)
-            else:
-                shutil.rmtree(project.root / "artifacts" / "dedup", ignore_errors=True)
-        killed += _kill_after(project, rng.uniform(0.3, whole))
+        over = n // recover % 3 == 2  # every third time the kill hits a run over a whole one
+        if n % recover == 0 and not over:
+            _reset(project)
+        killed += _kill_in(project, rng.choice(STAGES), rng.uniform(0, 3), *(["--force"] if over else []))
         if n % recover == recover - 1:
             project.gendata("run")
             assert project.digest() == expected, f"kill {n}"

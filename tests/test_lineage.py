@@ -104,7 +104,7 @@ def test_an_output_leads_back_to_its_training_data(project, family):
 def test_the_nearest_are_those_of_brute_force(project, family, table):
     manifest = Ledger(project.root).manifest(card_of(project, family)["manifest_id"])
     train = {row["id"]: row for row in manifest.split("train").to_pylist()}
-    made, known = (project.stores[name].table(table).to_arrow() for name in ("outputs", "real"))
+    made, known = (project.stores[name].table(table).to_table() for name in ("outputs", "real"))
     for item_id in outputs(project, family):
         queries = np.array([v for i, v in zip(*columns(made), strict=True) if i == item_id])
         scores = {}

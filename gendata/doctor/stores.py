@@ -136,9 +136,13 @@ def _lance(
 def _indexes(store: Store) -> Iterator[str]:
     for name in store.head.lance:
         table: Any = store.table(name)
-        for index in table.list_indices():
-            if index.num_unindexed_rows:
-                yield f"index {index.name} of {name} misses {index.num_unindexed_rows} rows"
+        for index in table.describe_indices():
+            if missing := _unindexed(table, index.name):
+                yield f"index {index.name} of {name} misses {missing} rows"
+
+
+def _unindexed(table: Any, index: str) -> int:
+    return int(table.stats.index_stats(index)["num_unindexed_rows"])
 
 
 def _vectors(store: Store, name: str, record: Mapping[str, Any]) -> Iterator[str]:
@@ -155,7 +159,7 @@ def _vectors(store: Store, name: str, record: Mapping[str, Any]) -> Iterator[str
 
 def _batches(table: Any, columns: list[str]) -> Iterator[Any]:
     if table is not None:
-        yield from table.to_lance().to_batches(columns=columns, batch_size=_BATCH)
+        yield from table.to_batches(columns=columns, batch_size=_BATCH)
 
 
 def storage(stores: Mapping[str, Store]) -> list[dict[str, Any]]:
@@ -167,18 +171,18 @@ def storage(stores: Mapping[str, Store]) -> list[dict[str, Any]]:
             table = store.table(kind)
             if table is None:
                 raise ProjectError(f"{name}: table {kind} is gone; run `gendata doctor --repair`")
-            stats, indexes = table.stats(), table.list_indices()
+            indexes = table.describe_indices()
             rows.append(
                 {
                     "store": name,
                     "table": kind,
                     "rows": table.count_rows(),
                     "version": store.head.lance[kind],
-                    "versions": len(table.list_versions()),
-                    "fragments": stats["fragment_stats"]["num_fragments"],
-                    "indexes": ", ".join(sorted(f"{i.index_type}({', '.join(i.columns)})" for i in indexes)),
-                    "unindexed": sum(i.num_unindexed_rows for i in indexes),
-                    "bytes": stats["total_bytes"],
+                    "versions": len(table.versions()),
+                    "fragments": table.stats.dataset_stats()["num_fragments"],
+                    "indexes": ", ".join(sorted(f"{i.index_type}({', '.join(i.field_names)})" for i in indexes)),
+                    "unindexed": sum(_unindexed(table, i.name) for i in indexes),
+                    "bytes": sum(p.stat().st_size for p in (store.path / "lance").glob(f"{kind}.lance/**/*")),
                 }
             )
     return rows

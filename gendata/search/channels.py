@@ -156,7 +156,7 @@ def _open_vectors(
             )
             continue
         exact = vector.ranker(table, encoded, exact=True)
-        indexed = any(i.columns == ["vector"] for i in table.list_indices()) and wheres[store].ids is None
+        indexed = any(i.field_names == ["vector"] for i in table.describe_indices()) and wheres[store].ids is None
         rank = vector.ranker(table, encoded, exact=False) if indexed else exact
         opened[store] = Channel(table.count_rows(), wheres[store], rank, exact)
 

@@ -89,5 +89,5 @@ def _passages(store: Store, keys: set[tuple[str, int]]) -> dict[tuple[str, int],
     where = f"{among(sorted({i for i, _ in keys}))} AND part IN ({parts})"
     columns = ["id", "part", "start", "end", "text"]
     table: Any = store.table("passages")
-    rows = table.search().select(columns).where(where).to_arrow().to_pylist()
+    rows = table.to_table(columns=columns, filter=where).to_pylist()
     return {(r["id"], r["part"]): (r["start"], r["end"], r["text"]) for r in rows if (r["id"], r["part"]) in keys}

@@ -15,7 +15,7 @@ TERMS = 16
 
 def has_index(table: Any) -> bool:
     """Whether the table's ``text`` has a full-text index."""
-    return any(i.index_type == "FTS" and i.columns == ["text"] for i in table.list_indices())
+    return any(i.index_type == "Inverted" and i.field_names == ["text"] for i in table.describe_indices())
 
 
 def ranker(table: Any, text: str, scale: float = 1.0) -> Ranker:
@@ -23,13 +23,13 @@ def ranker(table: Any, text: str, scale: float = 1.0) -> Ranker:
 
     ``text`` is taken as words, whatever it holds: there is no query language.
     """
-    from lancedb import query as lance_query
+    from lance.query import MatchQuery
 
-    match: Any = lance_query.MatchQuery  # a query object, not a query string: no text can be a syntax error
+    words = MatchQuery(text, "text")  # a query object, not a query string: no text can be a syntax error
+    columns = ["id", "part", "_score"]
 
     def rank(where: str | None, limit: int) -> pa.Table:
-        query = table.search(match(text, "text"), query_type="fts").select(["id", "part", "_score"]).limit(limit)
-        rows = (query.where(where, prefilter=True) if where else query).to_arrow()
+        rows = table.to_table(columns=columns, full_text_query=words, filter=where, prefilter=True, limit=limit)
         scores = pa.array(rows.column("_score").to_numpy().astype("float64") * scale, pa.float64())
         return pa.table({"id": rows.column("id"), "part": rows.column("part"), "score": scores})
 

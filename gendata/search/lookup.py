@@ -154,7 +154,7 @@ class Lookup:
         """The original bytes of a media item, or the UTF-8 text of another, and the media type."""
         item = self.item(item_id)
         table = self._stores[item["store"]].table("items")
-        rows = table.search().where(f"id = '{item_id}'").select(["data", "text"]).to_list() if table else []
+        rows = table.to_table(columns=["data", "text"], filter=f"id = '{item_id}'").to_pylist() if table else []
         if not rows:
             raise QueryError(f"{item_id}: its content is not in the store; run `gendata doctor --repair`")
         data = rows[0]["data"]

@@ -56,7 +56,7 @@ def _table(stores: Mapping[str, Store], name: str, kind: str) -> Any | None:
 def _vectors(table: Any | None, item_id: str) -> list[NDArray[np.float32]]:
     if table is None:
         return []
-    rows = table.search().where(among([item_id])).select(["vector"]).to_arrow()
+    rows = table.to_table(columns=["vector"], filter=among([item_id]))
     return [np.array(vector, np.float32) for vector in rows["vector"].to_pylist()]
 
 

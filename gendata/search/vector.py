@@ -23,10 +23,10 @@ def ranker(table: Any, vector: NDArray[np.float32], *, exact: bool) -> Ranker:
     columns = ["id", "part"] if "part" in table.schema.names else ["id"]
 
     def rank(where: str | None, limit: int) -> pa.Table:
-        query = table.search(vector, vector_column_name="vector", query_type="vector").distance_type("cosine")
-        query = query.select([*columns, "_distance"]).limit(limit)
-        query = query.bypass_vector_index() if exact else query.refine_factor(1)  # 1: exact scores of what is found
-        rows = (query.where(where, prefilter=True) if where else query).to_arrow()
+        nearest = {"column": "vector", "q": vector, "k": limit, "metric": "cosine", "use_index": not exact}
+        if not exact:
+            nearest["refine_factor"] = 1  # exact scores of what is found
+        rows = table.to_table(columns=[*columns, "_distance"], nearest=nearest, filter=where, prefilter=True)
         part = rows.column("part") if "part" in columns else pa.array(np.zeros(rows.num_rows, np.int32))
         scores = pa.array(1.0 - rows.column("_distance").to_numpy().astype("float64"), pa.float64())
         return pa.table({"id": rows.column("id"), "part": part, "score": scores})

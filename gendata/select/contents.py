@@ -77,7 +77,7 @@ class Contents:
             if inside.size:
                 offsets = at[inside] - self._starts[number]
                 sort = np.argsort(offsets, kind="stable")  # Lance reads ascending rows fastest
-                parts.append(table.to_lance().take(offsets[sort].tolist(), columns=["id", "text", "data"]))
+                parts.append(table.take(offsets[sort].tolist(), columns=["id", "text", "data"]))
                 order.append(inside[sort])
         content = pa.concat_tables(parts).take(np.argsort(np.concatenate(order), kind="stable"))
         if self._verify:
@@ -99,7 +99,7 @@ def _places(name: str, store: Store) -> tuple[pa.Array, pa.Array]:
     table = store.table("items")
     if table is None:
         return pa.array([], pa.string()), pa.array([], pa.string())
-    rows = table.to_lance().to_table(columns=["id", "origin"])
+    rows = table.to_table(columns=["id", "origin"])
     if wrong := set(pc.unique(rows["origin"]).to_pylist()) - set(STORES[name]):
         found = ", ".join(sorted(wrong))
         raise StoreError(f"the store {name} holds rows of another origin in Lance ({found}): run `gendata doctor`")

@@ -190,6 +190,9 @@ def test_hf_has_no_column_for_what_is_not_there(shop, everything, tmp_path):
 @pytest.mark.parametrize("name", ["parquet", "jsonl", "csv", "imagefolder", "webdataset", "hf"])
 def test_the_card_loads_what_it_says(exports, name, tmp_path, monkeypatch):
     """The first of the ways to load that the card gives."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)  # not what another run read at this place
     card = (exports / name / "README.md").read_text(encoding="utf-8")
     code = card.partition("```python\n")[2].partition("\n\n")[0].partition("```")[0]
     code, space = code.replace("DEST", str(exports / name)), {}

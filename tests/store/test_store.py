@@ -90,7 +90,7 @@ def test_real_takes_real_rows_and_nothing_else(root):
     for name, origins in (("real", {"real"}), ("other", {"generated"})):
         store = Store.open(root / "store" / name)
         for table in store.head.lance:
-            assert {r["origin"] for r in store.table(table).to_arrow().to_pylist()} == origins
+            assert {r["origin"] for r in store.table(table).to_table().to_pylist()} == origins
 
 
 def test_store_json_depends_on_content_alone(root, tmp_path):
@@ -120,11 +120,11 @@ def test_a_removed_source_is_gone_and_a_store_without_sources_is_not_there(root)
 def test_a_reader_keeps_its_view_while_the_store_is_rebuilt(root):
     make(root)
     reader = Store.open(root / "store" / "real")
-    before = sorted(r["id"] for r in reader.table("items").to_arrow().to_pylist())
+    before = sorted(r["id"] for r in reader.table("items").to_table().to_pylist())
     write_source(root, "a", "real", [f"quite new text {i}" for i in range(20)])
     make(root)
-    assert sorted(r["id"] for r in reader.table("items").to_arrow().to_pylist()) == before
-    assert reader.table("passages").search("real", query_type="fts").limit(5).to_list()
+    assert sorted(r["id"] for r in reader.table("items").to_table().to_pylist()) == before
+    assert reader.table("passages").to_table(full_text_query="real", limit=5).num_rows
     assert reader.catalog.is_file()
     assert Store.open(root / "store" / "real").table("items").count_rows() == 10
 
@@ -137,7 +137,7 @@ def test_blobs_texts_and_passages_come_back(root):
     assert lookup.resolve(image[:10]) == image
     item = lookup.item(image)
     assert (item["source"], item["text"], item["split"]) == ("a", "picture 1", "train")
-    rows = Store.open(root / "store" / "real").table("passages").to_arrow().to_pylist()
+    rows = Store.open(root / "store" / "real").table("passages").to_table().to_pylist()
     assert {r["text"] for r in rows} == {"real text 0", "real text 2", "real text 4", "picture 0", "picture 1"}
 
 
