@@ -1,12 +1,13 @@
 """Shared by all tests: no network, the evaluation data, a small project to run things in."""
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sandbox import Sandbox, full_project
+from sandbox import CORPUS, Sandbox, full_project, write_corpus
 
 from gendata import template
 
@@ -59,6 +60,25 @@ def sandbox(tmp_path):
     box = Sandbox(root)
     box.sources()
     return box
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """A project whose source ``corpus`` was ingested, for tests that only ask."""
+    root = tmp_path_factory.mktemp("built") / "project"
+    template.create(root)
+    write_corpus(root / "corpus")
+    box = Sandbox(root)
+    box.sources(corpus=CORPUS)
+    box.first = box.gendata("run")
+    return box
+
+
+@pytest.fixture
+def project(built, tmp_path):
+    """A copy of ``built``, to be changed."""
+    shutil.copytree(built.root, tmp_path / "project", symlinks=True)
+    return Sandbox(tmp_path / "project")
 
 
 @pytest.fixture

@@ -65,6 +65,7 @@ def write_digits(folder, count=24, labels=("0", "1"), start=0):
     (folder / f"labels-{start}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+CORPUS = {"kind": "folder", "path": "corpus", "origin": "real", "license": "CC0-1.0"}
 DIGITS = {"kind": "table", "path": "digits", "origin": "real", "license": "CC0-1.0", "dedup": False}
 NOTES = {"kind": "folder", "path": "notes", "origin": "real", "license": "MIT"}
 

@@ -10,20 +10,10 @@ import sys
 import time
 
 import pytest
-from sandbox import write_corpus
 
 from gendata.store.head import read_head
 
 STAGES = ("scan", "ingest@corpus", "dedup", "tag", "embed", "store")
-
-FOLDER = {"kind": "folder", "path": "corpus", "origin": "real"}
-
-
-@pytest.fixture
-def project(sandbox):
-    write_corpus(sandbox.root / "corpus")
-    sandbox.sources(corpus=FOLDER)
-    return sandbox
 
 
 def _reset(project):
@@ -49,7 +39,6 @@ def _kill_in(project, stage, seconds, *flags):
 
 def _kills(project, count, seed, recover):
     """Kill ``count`` runs; after every ``recover`` of them, which hit what the kill before left, all must be well."""
-    project.gendata("run")
     expected = project.digest()
     rng, killed = random.Random(seed), 0
     for n in range(count):
@@ -74,7 +63,6 @@ def test_a_hundred_kills(project):
 
 
 def test_a_dvc_lock_that_was_cut_short_is_written_anew(project):
-    project.gendata("run")
     expected, lock = project.digest(), project.root / "dvc.lock"
     whole = lock.read_bytes()
     for share in (0.0, 0.01, 0.5, 0.97):
@@ -85,7 +73,6 @@ def test_a_dvc_lock_that_was_cut_short_is_written_anew(project):
 
 
 def test_databases_that_are_missing_are_rebuilt(project):
-    project.gendata("run")
     expected = project.digest()
     shutil.rmtree(project.root / "artifacts/store/real/lance")
     assert project.gendata("status").stdout

@@ -92,7 +92,8 @@ def test_outputs_made_by_hand_join_the_store_and_train_nothing(project):
     asked = ("export", "made", "--as", "jsonl", "--where", "model = 'gan'")
     assert project.gendata(*asked, code=1).stderr.startswith("error: ")
     (export,) = project.json(*asked, "--origin", "generated")
-    exported = [json.loads(line) for path in (project.root / "made").glob("*.jsonl") for line in path.open()]
+    lines = [line for path in (project.root / "made").glob("*.jsonl") for line in path.read_text().splitlines()]
+    exported = [json.loads(line) for line in lines]
     assert len(exported) == export["rows"] == 10
     assert {row["origin"] for row in exported} == {"generated"}
     shutil.rmtree(project.root / "made")

@@ -5,29 +5,16 @@ import os
 import shutil
 
 import pyarrow.parquet as pq
-import pytest
-from sandbox import Sandbox, draw, write_corpus
-
-from gendata import template
-
-FOLDER = {"kind": "folder", "path": "corpus", "origin": "real", "license": "CC0-1.0"}
-
-
-@pytest.fixture
-def project(sandbox):
-    write_corpus(sandbox.root / "corpus")
-    sandbox.sources(corpus=FOLDER)
-    return sandbox
+from sandbox import CORPUS, Sandbox, draw, write_corpus
 
 
 def _store(project, name="real"):
     return json.loads((project.root / f"artifacts/store/{name}/store.json").read_text())
 
 
-def test_ten_texts_and_ten_images_are_added_searched_and_removed(project):
-    first = project.gendata("run")
-    assert "read     32" in first.stdout
-    assert "nothing to do" in project.gendata("run").stderr
+def test_ten_texts_and_ten_images_are_added_searched_and_removed(built, project):
+    assert "read     32" in built.first.stdout
+    assert "nothing to do" in project.gendata("run").stderr  # in another folder
     assert not project.json("status") if project.gendata("status").stdout else True
     before = _store(project)
 
@@ -52,23 +39,12 @@ def test_ten_texts_and_ten_images_are_added_searched_and_removed(project):
     only = project.json("search", "bees and ships", "-n", "50", "--origin", "real")
     assert {row["origin"] for row in only} == {"real"}
 
-    project.sources(corpus=FOLDER)
+    project.sources(corpus=CORPUS)
     project.gendata("run")
     assert _store(project) == before
     assert _store(project, "other")["items"] == 0
     assert {row["source"] for row in project.json("sql", "SELECT DISTINCT source FROM items")} == {"corpus"}
     assert project.json("doctor") == []
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    root = tmp_path_factory.mktemp("built") / "project"
-    template.create(root)
-    box = Sandbox(root)
-    write_corpus(root / "corpus")
-    box.sources(corpus=FOLDER)
-    box.gendata("run")
-    return box
 
 
 def test_every_search_mode_and_image_search(built):
@@ -95,7 +71,6 @@ def test_every_search_mode_and_image_search(built):
 
 
 def test_one_percent_new_items_are_all_that_is_embedded(project):
-    project.gendata("run")
     (project.root / "corpus" / "note-999.txt").write_text("Only this one note is new, and it is about kites.\n")
     again = project.gendata("run")
     assert "embedded 1 new" in again.stderr
@@ -192,7 +167,7 @@ def _bomb():
 
 def test_the_same_bytes_under_two_origins_meet_in_the_lower_one(project):
     shutil.copytree(project.root / "corpus", project.root / "copies")
-    project.sources(corpus=FOLDER, copies={**FOLDER, "path": "copies", "origin": "unknown"})
+    project.sources(corpus=CORPUS, copies={**CORPUS, "path": "copies", "origin": "unknown"})
     project.gendata("run")
     assert _store(project)["items"] == 0
     assert _store(project, "other")["items"] == 32
