@@ -16,23 +16,29 @@ test: lint
 	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder
 
 # the long versions of the durability and fuzz tests
-soak: $(VENV)/.installed
+soak: $(VENV)/.tested
 	$(BIN)/python -m pytest -m soak
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "not soak" tests/test_items.py tests/ingest tests/tag
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.tested
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# torch first and alone: a looser pin, or another index, would pull gigabytes of CUDA; torchvision, a reader that
-# exports are tested with, outside site-packages: one built for another torch would break transformers
+# torch first and alone: a looser pin, or another index, would pull gigabytes of CUDA. Modules are compiled when they
+# are first imported, which most never are
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
-	$(PIP) install -c constraints.txt -e ".[demo,dev]"
-	$(PIP) install -c constraints.txt --no-deps --upgrade --target $(VENV)/readers torchvision
+	$(PIP) install --no-compile -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(PIP) install --no-compile -c constraints.txt -e ".[demo]"
+	touch $@
+
+# torchvision, a reader that exports are tested with, outside site-packages: one built for another torch breaks
+# transformers, which imports it where it finds it
+$(VENV)/.tested: $(VENV)/.installed
+	$(PIP) install --no-compile -c constraints.txt -e ".[demo,dev]"
+	$(PIP) install --no-compile -c constraints.txt --no-deps --upgrade --target $(VENV)/readers torchvision
 	touch $@
 
 clean:
