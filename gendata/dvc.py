@@ -109,6 +109,15 @@ def status(root: Path) -> dict[str, Any]:
     return dict(json.loads(result.stdout))
 
 
+def cache(root: Path) -> Path:
+    """The folder of DVC's cache. Raises ProjectError."""
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    result = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise ProjectError((result.stderr.strip().splitlines() or ["dvc cache dir failed"])[-1].removeprefix("ERROR: "))
+    return Path(result.stdout.strip())
+
+
 def _forget_the_dead(path: Path) -> None:
     """Remove DVC's file of readers and writers if none of them lives.
 

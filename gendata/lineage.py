@@ -137,8 +137,7 @@ def _described(card: Mapping[str, Any]) -> str:
     if card.get("external"):
         return f"{card['name']} ({card['family']}), trained elsewhere, file {card['file']}"
     figures = {k.removeprefix("valid/"): v for k, v in card["figures"].items() if k.startswith("valid/")}
-    name = "loss" if "loss" in figures else min(figures, default="")
-    figure = f", held-out {name} {figures[name]:.4g}" if name else ""
+    figure = f", held-out loss {figures['loss']:.4g}" if "loss" in figures else ""  # a GAN has none
     return f"{card['family']}, {card['steps']:,} steps, {card['parameters']:,} parameters{figure}"
 
 

@@ -118,14 +118,36 @@ class Project:
             return reader.read_all()
 
     def open_sql(
-        self, query: str, *, tables: "Mapping[str, Rows] | None" = None
+        self, query: str, *, tables: "Mapping[str, Rows] | None" = None, say: Callable[[str], None] = lambda line: None
     ) -> "AbstractContextManager[pa.RecordBatchReader]":
-        """Like ``sql``, as a stream of record batches for results larger than memory."""
+        """Like ``sql``, as a stream of record batches for results larger than memory.
+
+        ``search('a text', k := 20)`` in the statement is a table of hits; ``say`` gets what its searches say.
+        """
         from gendata.records.catalog import ledger_tables
         from gendata.search import sql
+        from gendata.search.calls import bind, find_calls
 
+        def run(text: str, **options: Any) -> "SearchResult":
+            result = self.search(text, **options)
+            for message in result.messages:
+                say(f"search: {message}")
+            return result
+
+        bound, hits = bind(query, find_calls(query), run, {*(tables or {})})
+        attached = {**(tables or {}), **hits}
         ledger = ledger_tables(self.root, query)
-        return sql.open_sql(query, self.stores, tables=tables, ledger=ledger, limits=self._sql_limits())
+        return sql.open_sql(bound, self.stores, tables=attached, ledger=ledger, limits=self._sql_limits())
+
+    def tables(self) -> list[dict[str, str]]:
+        """The columns of every table that SQL can name: rows of table, column and type."""
+        from gendata.search.sql import LEDGER, TABLES
+
+        return [
+            {"table": table, "column": row["column_name"], "type": row["column_type"]}
+            for table in (*TABLES, *LEDGER)
+            for row in self.sql(f"DESCRIBE {table}").to_pylist()
+        ]
 
     def _sql_limits(self) -> "Limits":
         from gendata.search.sql import Limits

@@ -6,6 +6,7 @@ Commands import what they need when they run: ``gendata --help`` loads nothing b
 import click
 
 from gendata.cli.add import add
+from gendata.cli.diff import diff
 from gendata.cli.doctor import doctor
 from gendata.cli.duplicates import duplicates
 from gendata.cli.export import export
@@ -50,5 +51,5 @@ def cli(context: click.Context, root: str) -> None:
     context.obj = root
 
 
-for command in (init, add, run, status, search, sql, show, stats, duplicates, export, generate, model, doctor):
+for command in (init, add, run, status, search, sql, show, stats, diff, duplicates, export, generate, model, doctor):
     cli.add_command(command)

@@ -23,16 +23,27 @@ COLUMNS = ("score", "id", "modality", "origin", "source", "uri", "text")
 @click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page with snippets and thumbnails."
 )
+@click.option("--explain", is_flag=True, help="Show score and rank by words, by meaning and by likeness.")
 @format_option
 @expected_errors
 def search(
-    *, query: str | None, image: str | None, html: Path | None, format_: str | None, count: int, **filters: Any
+    *,
+    query: str | None,
+    image: str | None,
+    html: Path | None,
+    explain: bool,
+    format_: str | None,
+    count: int,
+    **filters: Any,
 ) -> None:
     """Find items by meaning and keyword together; images by caption or by --image.
+
+    A "phrase in quotes" must occur, a -word must not; everything else is words. (After --, a query may begin with -.)
 
     \b
     gendata search "how do I read a file line by line"
     gendata search "weak reference" --mode keyword --source pydocs
+    gendata search 'parse "command line" -deprecated' --explain
     gendata search "digit seven" --modality image --html hits.html
     gendata search --image drawing.png -n 20
     gendata search "parse a date" --where "quality > 0.8 AND split = 'train'"
@@ -43,13 +54,23 @@ def search(
     found = here.search(query, image=_image(here, image) if image else None, n=count, **filters)
     for message in found.messages:
         note(message)
-    rows = [hit.row() for hit in found.hits]
+    rows = [hit.explained() if explain else hit.row() for hit in found.hits]
     if html is not None:
         from gendata.cli import _html
 
         _html.write(html, f"search: {query or image}", [(row, here.lookup.content) for row in rows])
         note(f"page written to {html}")
-    emit([{**row, "id": short(row["id"])} for row in rows] if wants_table(format_) else rows, format_, COLUMNS)
+    shown = [{**row, "id": short(row["id"])} for row in rows] if wants_table(format_) else rows
+    emit(shown, format_, _columns(explain, query, image))
+
+
+def _columns(explain: bool, query: str | None, image: str | None) -> tuple[str, ...]:
+    """The columns of a table."""
+    if not explain:
+        return COLUMNS
+    kinds = [*(["keyword", "semantic"] if query else []), *(["visual"] if image else [])]
+    rankings = [f"{kind}_{what}" for kind in kinds for what in ("score", "rank")]
+    return ("score", *rankings, "id", "origin", "source", "text")
 
 
 def _image(here: Any, key: str) -> bytes:

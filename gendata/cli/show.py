@@ -14,6 +14,7 @@ _TWICE = "a model gave it verbatim; the one that was ingested is shown, --chain 
 @click.command()
 @click.argument("key", metavar="ID|FILE")
 @click.option("--chain", is_flag=True, help="Print where it came from and what was made with it, step by step.")
+@click.option("--history", "past", is_flag=True, help="Print at which commits it came, changed or went.")
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the original bytes to FILE.")
 @click.option(
     "--format",
@@ -22,7 +23,7 @@ _TWICE = "a model gave it verbatim; the one that was ingested is shown, --chain 
     help="Default: table on a terminal, else jsonl.",
 )
 @expected_errors
-def show(key: str, chain: bool, save: Path | None, format_: str | None) -> None:
+def show(key: str, chain: bool, past: bool, save: Path | None, format_: str | None) -> None:
     """Show one item with everything known about it: by id, a unique prefix of it, or a file with its content.
 
     \b
@@ -32,6 +33,11 @@ def show(key: str, chain: bool, save: Path | None, format_: str | None) -> None:
     gendata show 8d01b7 --chain        an output: its checkpoint, training data and nearest items
     """
     here = project()
+    if past:
+        from gendata import history
+
+        emit(history.history(here, history.find(here, key)), format_)
+        return
     item = here.show(key)
     if copy := here.lookup.dropped(key):
         note(f"{key} was dropped as a copy ({copy['reason']}) of {short(copy['kept_id'])}; shown is the one kept")

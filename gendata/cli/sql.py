@@ -22,12 +22,22 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to FILE (.parquet or .csv)."
 )
+@click.option("--tables", is_flag=True, help="List the tables and their columns instead.")
 @format_option
 @expected_errors
-def sql(query: str | None, file: Path | None, attach: tuple[str, ...], out: Path | None, format_: str | None) -> None:
+def sql(
+    *,
+    query: str | None,
+    file: Path | None,
+    attach: tuple[str, ...],
+    out: Path | None,
+    tables: bool,
+    format_: str | None,
+) -> None:
     """Ask one SELECT over what is stored, and over what the ledger keeps (DuckDB SQL, read-only, sandboxed).
 
-    Tables: items, passages, rejected, sources, outputs; manifests, manifest_items, checkpoints, runs.
+    Tables: items, passages, rejected, sources, outputs; manifests, manifest_items, checkpoints, runs. A search is a
+    table, too: search('a text', k := 20), with mode, modality, origin, source, condition as gendata search has them.
 
     \b
     gendata sql "SELECT source, count(*) FROM items GROUP BY 1"
@@ -36,11 +46,15 @@ def sql(query: str | None, file: Path | None, attach: tuple[str, ...], out: Path
     gendata sql "SELECT model, label, count(*) FROM outputs GROUP BY ALL"
     gendata sql "SELECT family, steps, figures->>'valid/loss' AS loss FROM checkpoints"
     gendata sql "SELECT * FROM items JOIN mine USING (id)" --attach mine=scores.csv
+    gendata sql "SELECT rank, uri, label FROM search('seven', k := 50) JOIN items USING (id) WHERE split = 'test'"
     """
     from gendata.search.attach import read_attachment, write_result
 
-    if (query is None) == (file is None):
-        raise click.UsageError("give a query, or a file of one with -f")
+    if (query is not None) + (file is not None) + tables != 1:
+        raise click.UsageError("give a query, or a file of one with -f, or --tables")
+    if tables:
+        emit(project().tables(), format_, fields=("table", "column", "type"))
+        return
     try:
         text = query if query is not None else Path(file or "").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -49,7 +63,8 @@ def sql(query: str | None, file: Path | None, attach: tuple[str, ...], out: Path
     if len(pairs) != len(attach):
         raise click.UsageError("--attach takes NAME=FILE, each name once")
     here = project()
-    with here.open_sql(text, tables={name: read_attachment(Path(path)) for name, path in pairs.items()}) as result:
+    attached = {name: read_attachment(Path(path)) for name, path in pairs.items()}
+    with here.open_sql(text, tables=attached, say=note) as result:
         rows = _distinct(result)
         if out is None:
             emit((row for batch in rows for row in batch.to_pylist()), format_, fields=rows.schema.names)

@@ -48,7 +48,7 @@ class SearchParams:
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What is searched for. Any string is a valid text: no operator, no syntax.
+    """What is searched for. Any text is valid: ``"a phrase"`` must occur, ``-word`` must not, the rest is words.
 
     With a text and an image, images are ranked half by likeness, half by their captions.
     """
@@ -104,11 +104,22 @@ class Hit:
     """Cosine of the best passage to the query; None if it was not asked for."""
     visual_score: float | None
     """Cosine of the image to the query's image."""
+    keyword_rank: int | None = None
+    """Place of the best passage by keyword score, from 1, over all stores; None if it has no word of the query."""
+    semantic_rank: int | None = None
+    """Place of the best passage by semantic score among those that were ranked."""
+    visual_rank: int | None = None
+    """Place of the image by visual score."""
 
     def row(self) -> dict[str, Any]:
         """As a JSON row of the command line: id, modality, origin, source, uri, score, text, start, end."""
         names = ("id", "modality", "origin", "source", "uri", "score", "text", "start", "end")
         return {name: getattr(self, name) for name in names}
+
+    def explained(self) -> dict[str, Any]:
+        """``row``, with the score and the rank by words, by meaning and by likeness."""
+        kinds = ("keyword", "semantic", "visual")
+        return self.row() | {f"{k}_{what}": getattr(self, f"{k}_{what}") for k in kinds for what in ("score", "rank")}
 
 
 @dataclass(frozen=True)

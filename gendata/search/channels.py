@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gendata.errors import QueryError
 from gendata.search import Query, keyword, vector
 from gendata.search.ranking import Filter, Key, Ranker, both, quote, scores_of, top
+from gendata.search.terms import Terms
 from gendata.store.head import Store
 
 Vector: TypeAlias = NDArray[np.float32]
@@ -72,6 +74,7 @@ def fill(channels: Mapping[str, Channel], scores: dict[PassageKey, float], keys:
 def open_channels(
     stores: Mapping[str, Store],
     query: Query,
+    terms: Terms,
     vectors: Mapping[str, "Future[Vector]"],
     ids: "Mapping[str, pa.Array] | None",
 ) -> Channels:
@@ -80,6 +83,7 @@ def open_channels(
     Args:
         stores: by name.
         query: checked.
+        terms: of its text.
         vectors: of the query, under "text" and "image", while they are still being made.
         ids: by store, the items that satisfy ``query.where``.
 
@@ -87,18 +91,19 @@ def open_channels(
         QueryError: the mode has no ranking to fall back on.
     """
     channels = Channels()
-    text = clean(query.text or "")
-    if text:
+    limits: dict[str, Filter] = {store: Filter(ids=ids[store]) for store in stores} if ids is not None else {}
+    if terms.text:
         tables = _tables(stores, "passages")
-        wheres = _filters(query, tables, ids)
+        limits = _restrict(channels, terms, stores, tables, limits)
+        wheres = _filters(query, tables, limits)
         if query.mode != "semantic":
-            _open_keyword(channels, text, tables, wheres)
+            _open_keyword(channels, terms.text, tables, wheres)
         if query.mode != "keyword":
             _open_vectors(channels, "semantic", tables, wheres, vectors.get("text"))
         _check_text(channels, query, bool(tables))
     if query.image is not None:
         tables = _tables(stores, "images")
-        _open_vectors(channels, "visual", tables, _filters(query, tables, ids), vectors["image"])
+        _open_vectors(channels, "visual", tables, _filters(query, tables, limits), vectors["image"])
         if not tables:
             channels.messages.append("no store holds images that can be compared")
     elif query.modality == "image":
@@ -116,13 +121,41 @@ def _tables(stores: Mapping[str, Store], name: str) -> dict[str, Any]:
     return {store: table for store, table in found.items() if table is not None}
 
 
-def _filters(query: Query, tables: Mapping[str, Any], ids: "Mapping[str, pa.Array] | None") -> dict[str, Filter]:
+def _restrict(
+    channels: Channels,
+    terms: Terms,
+    stores: Mapping[str, Store],
+    tables: Mapping[str, Any],
+    limits: Mapping[str, Filter],
+) -> dict[str, Filter]:
+    """The limits on ids by store, and those that phrases and excluded words make."""
+    if not (terms.phrases or terms.without or terms.without_phrases):
+        return dict(limits)
+    found = {}
+    for store in stores:
+        before = limits.get(store, Filter()).ids
+        if store in tables and keyword.has_index(tables[store]):
+            held, barred = terms.restrict(tables[store])
+        else:  # no words, no phrase
+            held, barred = (pa.array([], pa.string()) if terms.phrases else None), None
+        if before is not None and held is not None:
+            held = held.filter(pc.is_in(held, value_set=before))
+        found[store] = Filter(ids=before if held is None else held, without=barred)
+    if terms.phrases and not any(len(one.ids) for one in found.values()):
+        listed = " and ".join(f'"{phrase}"' for phrase in terms.phrases)
+        channels.messages.append(f"no passage that passes the filters holds {listed}; without quotes words are ranked")
+    return found
+
+
+def _filters(query: Query, tables: Mapping[str, Any], limits: Mapping[str, Filter]) -> dict[str, Filter]:
     modality = "image" if query.image is not None else query.modality
     wanted = {"modality": modality, "source": query.source, "origin": None if query.origin == "any" else query.origin}
     return {
-        store: Filter(
-            both(*(f"{c} = {quote(v)}" for c, v in wanted.items() if v is not None and c in table.schema.names)),
-            ids.get(store) if ids is not None else None,
+        store: replace(
+            limits.get(store, Filter()),
+            columns=both(
+                *(f"{c} = {quote(v)}" for c, v in wanted.items() if v is not None and c in table.schema.names)
+            ),
         )
         for store, table in tables.items()
     }
@@ -156,7 +189,11 @@ def _open_vectors(
             )
             continue
         exact = vector.ranker(table, encoded, exact=True)
-        indexed = any(i.field_names == ["vector"] for i in table.describe_indices()) and wheres[store].ids is None
+        indexed = (
+            any(i.field_names == ["vector"] for i in table.describe_indices())
+            and wheres[store].ids is None
+            and wheres[store].without is None
+        )
         rank = vector.ranker(table, encoded, exact=False) if indexed else exact
         opened[store] = Channel(table.count_rows(), wheres[store], rank, exact)
 

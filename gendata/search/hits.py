@@ -12,6 +12,8 @@ from gendata.store.head import Store
 Passage: TypeAlias = tuple[int | None, int | None, str | None]
 """(start, end, text)."""
 
+_RANKINGS = ("keyword", "semantic", "visual")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
@@ -24,6 +26,9 @@ class Found:
     keyword_score: float | None
     semantic_score: float | None
     visual_score: float | None
+    keyword_rank: int | None = None
+    semantic_rank: int | None = None
+    visual_rank: int | None = None
 
 
 def look_up(stores: Mapping[str, Store], found: Sequence[Found]) -> tuple[Hit, ...]:
@@ -59,9 +64,7 @@ def _hit(
         start=start,
         end=end,
         store=found.store,
-        keyword_score=found.keyword_score,
-        semantic_score=found.semantic_score,
-        visual_score=found.visual_score,
+        **{f"{k}_{what}": getattr(found, f"{k}_{what}") for k in _RANKINGS for what in ("score", "rank")},
     )
 
 

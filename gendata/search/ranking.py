@@ -22,16 +22,28 @@ set is applied to the ranked rows instead, which is as exact and needs no long e
 
 @dataclass(frozen=True)
 class Filter:
-    """Which rows take part: a condition over Lance columns, and a set of ids (None: all)."""
+    """Which rows take part: a condition over Lance columns, a set of ids (None: all), and ids that do not (None)."""
 
     columns: str | None = None
     ids: pa.Array | None = None
+    without: pa.Array | None = None
 
-    def split(self) -> tuple[str | None, pa.Array | None]:
-        """What is pushed into Lance, and the ids that are left for the ranked rows."""
-        if self.ids is None or len(self.ids) > PUSHED_IDS:
-            return self.columns, self.ids
-        return both(self.columns, among(self.ids.to_pylist())), None
+    def split(self) -> "tuple[str | None, Filter]":
+        """What is pushed into Lance, and what is left for the ranked rows."""
+        pushed, ids, without = self.columns, self.ids, self.without
+        if ids is not None and len(ids) <= PUSHED_IDS:
+            pushed, ids = both(pushed, among(ids.to_pylist())), None
+        if without is not None and len(without) <= PUSHED_IDS:
+            pushed, without = both(pushed, f"NOT {among(without.to_pylist())}"), None
+        return pushed, Filter(ids=ids, without=without)
+
+    def apply(self, rows: pa.Table) -> pa.Table:
+        """The rows whose ids take part."""
+        if self.ids is not None:
+            rows = rows.filter(pc.is_in(rows.column("id"), value_set=self.ids))
+        if self.without is not None:
+            rows = rows.filter(pc.invert(pc.is_in(rows.column("id"), value_set=self.without)))
+        return rows
 
 
 def quote(value: str) -> str:
@@ -56,12 +68,12 @@ def top(ranker: Ranker, where: Filter, depth: int) -> dict[Key, float]:
     Rows are fetched until one scores below the last that is kept: rows that tie at the cut are all
     seen, so that the result does not depend on their order in the index.
     """
-    pushed, ids = where.split()
+    pushed, left = where.split()
     limit = depth + 1
     while True:
         rows = ranker(pushed, limit)
         scores = rows.column("score").to_numpy()
-        kept = rows if ids is None else rows.filter(pc.is_in(rows.column("id"), value_set=ids))
+        kept = left.apply(rows)
         best = np.sort(kept.column("score").to_numpy())[::-1]
         if len(scores) < limit or (len(best) > depth and best[depth - 1] > scores.min()):
             break

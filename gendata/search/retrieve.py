@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import get_args
 
 from gendata.errors import ProjectError, QueryError
@@ -12,6 +13,7 @@ from gendata.search.channels import Channels, ItemKey, PassageKey, clean, collec
 from gendata.search.fusion import best_by, blend
 from gendata.search.hits import Found, look_up
 from gendata.search.sql import Limits, select_ids
+from gendata.search.terms import parse
 from gendata.store.head import Store
 
 LIKENESS = 0.5
@@ -24,18 +26,18 @@ def retrieve(stores: Mapping[str, Store], query: Query, encoders: Encoders, para
     if not stores:
         raise ProjectError("no store is built: run `gendata run`")
     limits = Limits(params.sql_timeout, params.sql_memory_mb << 20)
-    text = clean(query.text or "")
-    # the encoders import torch while this thread evaluates the condition and imports LanceDB
+    terms = parse(clean(query.text or ""))
+    # the encoders import torch while this thread evaluates the condition and imports Lance
     with ThreadPoolExecutor(2) as pool:
         vectors = {}
-        if text and query.mode != "keyword" and encoders.text:
-            vectors["text"] = pool.submit(encoders.text, text)
+        if terms.text and query.mode != "keyword" and encoders.text:
+            vectors["text"] = pool.submit(encoders.text, terms.text)
         if query.image is not None:
             if encoders.image is None:
                 raise QueryError("search by image needs the image encoder")
             vectors["image"] = pool.submit(encoders.image, query.image)
         ids = select_ids(query.where, stores, limits=limits) if query.where is not None else None
-        channels = open_channels(stores, query, vectors, ids)
+        channels = open_channels(stores, query, terms, vectors, ids)
     best = _best(channels, query, params)
     return SearchResult(look_up(stores, best), tuple(channels.messages))
 
@@ -66,6 +68,16 @@ class _Ranked:
     semantic: dict[PassageKey, float]
     visual: dict[PassageKey, float]
     exhausted: bool
+
+    @cached_property
+    def places(self) -> dict[str, dict[PassageKey, int]]:
+        """The place of each passage and image, from 1, in each ranking."""
+        found = {}
+        for name in ("keyword", "semantic", "visual"):
+            scores: dict[PassageKey, float] = getattr(self, name)
+            order = sorted(scores, key=lambda key: (-scores[key], key))
+            found[name] = {key: place for place, key in enumerate(order, 1)}
+        return found
 
 
 def _best(channels: Channels, query: Query, params: SearchParams) -> list[Found]:
@@ -106,17 +118,21 @@ def _items(ranked: _Ranked, channels: Channels, params: SearchParams) -> list[Fo
             fill(channels.visual, visual, [(*item, 0) for item in passage_of])
         likeness = {key[:2]: score for key, score in visual.items()}
         scores = blend(likeness, scores, LIKENESS) if scores else likeness
-    return [
-        Found(
-            store=item[0],
-            id=item[1],
-            score=score,
-            part=passage_of[item][2] if item in passage_of else None,
-            keyword_score=ranked.keyword.get(passage_of[item], 0.0)
-            if item in passage_of and channels.keyword
-            else None,
-            semantic_score=ranked.semantic.get(passage_of[item]) if item in passage_of else None,
-            visual_score=visual.get((*item, 0)),
-        )
-        for item, score in sorted(scores.items(), key=lambda pair: (-pair[1], pair[0][1], pair[0][0]))
-    ]
+    best = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0][1], pair[0][0]))
+    return [_found(ranked, item, score, passage_of.get(item), bool(channels.keyword)) for item, score in best]
+
+
+def _found(ranked: _Ranked, item: ItemKey, score: float, passage: PassageKey | None, by_words: bool) -> Found:
+    words = ranked.keyword.get(passage, 0.0) if passage and by_words else None
+    return Found(
+        store=item[0],
+        id=item[1],
+        score=score,
+        part=passage[2] if passage else None,
+        keyword_score=words,
+        semantic_score=ranked.semantic.get(passage) if passage else None,
+        visual_score=ranked.visual.get((*item, 0)),
+        keyword_rank=ranked.places["keyword"].get(passage) if passage else None,
+        semantic_rank=ranked.places["semantic"].get(passage) if passage else None,
+        visual_rank=ranked.places["visual"].get((*item, 0)),
+    )

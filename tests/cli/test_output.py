@@ -28,7 +28,7 @@ class Here:
         self.read = 0
 
     @contextlib.contextmanager
-    def open_sql(self, text, tables):
+    def open_sql(self, text, tables, say):
         with duckdb.connect() as connection:
             reader = connection.sql(text).to_arrow_reader(500)
             yield pa.RecordBatchReader.from_batches(reader.schema, self._batches(reader))
