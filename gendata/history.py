@@ -56,7 +56,7 @@ def diff(project: Project, before: str, after: str = NOW, *, examples: int = 3) 
     """
     sql = " UNION ALL ".join(
         f"SELECT {place} AS place, '{change}' AS change, source, count(*) AS items, "
-        f"list_sort(list(uri))[:{examples:d}] AS examples FROM both WHERE {change} GROUP BY source"
+        f"list_sort(list(uri))[:{examples:d}] AS examples FROM pairs WHERE {change} GROUP BY source"
         for place, change in enumerate(CHANGES)
     )
     rows = _compare(project, before, after, f"SELECT * EXCLUDE place FROM ({sql}) ORDER BY place, source")
@@ -67,7 +67,7 @@ def changes(project: Project, before: str, after: str = NOW) -> list[dict[str, A
     """Every changed item: rows of change, id, source, uri, and what it was before and is after, where these differ."""
     kinds = ", ".join(f"CASE WHEN {change} THEN '{change}' END" for change in CHANGES)
     pairs = ", ".join(f"a_{name}, b_{name}" for name in _COMPARED)
-    sql = f"SELECT [{kinds}] AS kinds, id, source, uri, {pairs} FROM both WHERE {' OR '.join(CHANGES)} ORDER BY ALL"
+    sql = f"SELECT [{kinds}] AS kinds, id, source, uri, {pairs} FROM pairs WHERE {' OR '.join(CHANGES)} ORDER BY ALL"
     return [_changed(row) for row in _compare(project, before, after, sql)]
 
 
@@ -89,8 +89,9 @@ def _compare(project: Project, before: str, after: str, sql: str) -> list[dict[s
         sides = [f"a.{name} AS a_{name}, b.{name} AS b_{name}" for name in _COMPARED]
         either = [f"coalesce(b.{name}, a.{name}) AS {name}" for name in ("id", "source", "uri")]
         columns = ", ".join([*either, *sides, *kinds])
-        connection.execute(f"CREATE TABLE both AS SELECT {columns} FROM a FULL JOIN b ON a.id = b.id")
-        return connection.sql(sql).to_arrow_table().to_pylist()
+        connection.execute(f"CREATE TABLE pairs AS SELECT {columns} FROM a FULL JOIN b ON a.id = b.id")
+        rows: list[dict[str, Any]] = connection.sql(sql).to_arrow_table().to_pylist()
+        return rows
 
 
 def items_of(project: Project, version: str) -> pa.Table:
@@ -117,7 +118,8 @@ def _of_store(folder: Path) -> pa.Table:
 
 
 def _rows(artifacts: Path, sources: tuple[str, ...]) -> pa.Table:
-    parts = Artifacts(*(artifacts / stage for stage in ("ingest", "dedup", "tag", "embed")), sources)
+    ingested, decisions, tags, vectors = (artifacts / stage for stage in ("ingest", "dedup", "tag", "embed"))
+    parts = Artifacts(ingested, decisions, tags, vectors, sources)
     tables = [table.select([*FACTS, *TAGS]) for table in kept_rows(parts, ORIGINS, FACTS)]
     if not tables:
         strings = [pa.field(name, pa.string()) for name in FACTS]

@@ -126,7 +126,7 @@ class Project:
         """
         from gendata.records.catalog import ledger_tables
         from gendata.search import sql
-        from gendata.search.calls import bind, find_calls
+        from gendata.search.calls import expand
 
         def run(text: str, **options: Any) -> "SearchResult":
             result = self.search(text, **options)
@@ -134,7 +134,7 @@ class Project:
                 say(f"search: {message}")
             return result
 
-        bound, hits = bind(query, find_calls(query), run, {*(tables or {})})
+        bound, hits = expand(query, run, tables or {})
         attached = {**(tables or {}), **hits}
         ledger = ledger_tables(self.root, query)
         return sql.open_sql(bound, self.stores, tables=attached, ledger=ledger, limits=self._sql_limits())

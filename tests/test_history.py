@@ -18,9 +18,8 @@ def versions(built, tmp_path_factory):
     """A project with two commits: notes added, removed and moved, a caption changed, then labels and licence."""
     shutil.copytree(built.root, root := tmp_path_factory.mktemp("history") / "project", symlinks=True)
     box, folder = Sandbox(root), root / "corpus"
-    (root / "rows.jsonl").write_text(
-        "".join(json.dumps({"t": f"row {i} of a table", "l": "x"}) + "\n" for i in range(5))
-    )
+    rows = [{"t": f"row {i} of a table", "l": "x"} for i in range(5)]
+    (root / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     table = {"kind": "table", "path": "rows.jsonl", "origin": "real", "map": {"text": "t", "label": "l"}}
     box.sources(corpus=CORPUS, rows=table)
     box.gendata("run")

@@ -5,8 +5,7 @@ and the statement reads the hits as an attached table that stands where the call
 """
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -39,67 +38,48 @@ HITS = pa.schema(
 """The columns of a call: none but ``id`` is one of ``items``, so that a join needs no prefixes."""
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call in a statement."""
+def expand(sql: str, run: Callable[..., SearchResult], taken: Collection[str]) -> tuple[str, dict[str, pa.Table]]:
+    """The statement with a table in place of each call, and these tables; as it is, if it has none.
 
-    start: int
-    length: int
-    """Where it stands, in bytes of UTF-8."""
-    query: str
-    options: dict[str, Any]
-    named: bool
-    """Whether the statement gives it an alias."""
-
-
-def find_calls(sql: str) -> tuple[Call, ...]:
-    """The calls of ``search`` in a statement, in order; none in one that does not parse: the sandbox says why.
-
-    Raises:
-        QueryError: an argument is not a literal, or is not known.
-    """
-    if "search" not in sql.lower():
-        return ()
-    nodes = (n for n in _walk(_parse(sql)) if n.get("type") == "TABLE_FUNCTION" and _name(n) == "search")
-    return tuple(sorted((_call(n) for n in nodes), key=lambda call: call.start))
-
-
-def bind(
-    sql: str, calls: tuple[Call, ...], run: Callable[..., SearchResult], taken: set[str]
-) -> tuple[str, dict[str, pa.Table]]:
-    """The statement with a table in place of each call, and these tables.
+    One that does not parse is left alone: the sandbox says why.
 
     Args:
-        sql: as ``find_calls`` read it.
-        calls: which it found.
+        sql: one statement.
         run: searches: ``run(query, **options)``.
         taken: names that tables have already.
+
+    Raises:
+        QueryError: an argument of a call is not a literal, or is not known; or what ``run`` raises.
     """
-    text, tables = sql.encode(), dict[str, pa.Table]()
-    for number, call in reversed(list(enumerate(calls, 1))):  # from the end: what stands before keeps its place
-        name = f"search_{number}"
-        while name in taken:
-            name += "_"
-        result = run(call.query, **call.options)
-        rows = [{"rank": rank, "snippet": hit.text, **vars(hit)} for rank, hit in enumerate(result.hits, 1)]
-        tables[name] = pa.Table.from_pylist(rows, HITS)
-        put = name if call.named else f"{name} AS search" if len(calls) == 1 else name
-        text = text[: call.start] + put.encode() + text[call.start + call.length :]
-    return text.decode(), tables
-
-
-def _parse(sql: str) -> Any:
     import duckdb
 
+    if "search" not in sql.lower():
+        return sql, {}
     with duckdb.connect() as connection:
-        try:
-            rows = connection.execute(
-                "SELECT json_serialize_sql(?::VARCHAR, skip_null := true, skip_empty := true, skip_default := true)",
-                [sql.encode("utf-8", "replace").decode()],
-            ).fetchall()
-            return json.loads(rows[0][0])
-        except (duckdb.Error, RecursionError):
-            return None
+        tree = _parse(connection, sql)
+        calls = [node for node in _walk(tree) if _is_call(node)]
+        tables: dict[str, pa.Table] = {}
+        for node in calls:
+            name = _free(f"search_{len(tables) + 1}", taken)
+            query, options = _arguments(node)
+            tables[name] = _hits(run(query, **options))
+            alias = node["alias"] or ("search" if len(calls) == 1 else name)
+            _put(node, _parse(connection, f'FROM "{name}"')["statements"][0]["node"]["from_table"], alias)
+        return (_text(connection, tree) if calls else sql), tables
+
+
+def _parse(connection: Any, sql: str) -> Any:
+    import duckdb
+
+    try:
+        text = sql.encode("utf-8", "replace").decode()
+        return json.loads(connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()[0])
+    except (duckdb.Error, RecursionError):
+        return None
+
+
+def _text(connection: Any, tree: Any) -> str:
+    return str(connection.execute("SELECT json_deserialize_sql(?::JSON)", [json.dumps(tree)]).fetchone()[0])
 
 
 def _walk(root: object) -> Iterator[dict[str, Any]]:
@@ -113,17 +93,37 @@ def _walk(root: object) -> Iterator[dict[str, Any]]:
             stack.extend(value)
 
 
-def _name(node: dict[str, Any]) -> str:
-    return str(node.get("function", {}).get("function_name", "")).lower()
+def _is_call(node: Mapping[str, Any]) -> bool:
+    function = node.get("function")
+    return node.get("type") == "TABLE_FUNCTION" and str((function or {}).get("function_name")).lower() == "search"
 
 
-def _call(node: dict[str, Any]) -> Call:
+def _free(name: str, taken: Collection[str]) -> str:
+    while name in {other.lower() for other in taken}:
+        name += "_"
+    return name
+
+
+def _put(node: dict[str, Any], table: Mapping[str, Any], alias: str) -> None:
+    """A table where the call stood, under the names that the statement gives it."""
+    names = node["column_name_alias"]
+    node.clear()
+    node.update(table, alias=alias, column_name_alias=names)
+
+
+def _hits(result: SearchResult) -> pa.Table:
+    rows = [{"rank": rank, "snippet": hit.text, **vars(hit)} for rank, hit in enumerate(result.hits, 1)]
+    return pa.Table.from_pylist(rows, HITS)
+
+
+def _arguments(node: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The text of a call, and the options of ``search``."""
     query, options = None, dict[str, Any]()
     for argument in node["function"].get("arguments", []):
         name, value = argument.get("name"), _literal(argument["expression"])
-        if name is None and query is None:
+        if not name and query is None:
             query = value
-        elif name is None or name.lower() not in OPTIONS:
+        elif not name or name.lower() not in OPTIONS:
             raise QueryError(f"search() takes a text and {', '.join(OPTIONS)}, not {name or 'a second text'}")
         else:
             options[OPTIONS[name.lower()]] = value
@@ -131,11 +131,11 @@ def _call(node: dict[str, Any]) -> Call:
         raise QueryError("search() takes a text first: search('a text', k := 20)")
     if not isinstance(options.get("n", 1), int) or not all(isinstance(v, str) for k, v in options.items() if k != "n"):
         raise QueryError("search(): k is a whole number, the other arguments are texts")
-    return Call(node["query_location"], node["query_location_length"], query, options, "alias" in node)
+    return query, options
 
 
-def _literal(expression: dict[str, Any]) -> str | int:
-    literal = expression.get("literal", {})
+def _literal(expression: Mapping[str, Any]) -> str | int:
+    literal = expression.get("literal") or {}
     if expression.get("type") != "VALUE_CONSTANT" or literal.get("kind") not in {"STRING", "INTEGER"}:
         raise QueryError("search() takes literals alone: a text in quotes, a number")
     return str(literal["text"]) if literal["kind"] == "STRING" else int(literal["text"])

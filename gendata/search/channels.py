@@ -141,7 +141,7 @@ def _restrict(
         if before is not None and held is not None:
             held = held.filter(pc.is_in(held, value_set=before))
         found[store] = Filter(ids=before if held is None else held, without=barred)
-    if terms.phrases and not any(len(one.ids) for one in found.values()):
+    if terms.phrases and not any(one.ids is not None and len(one.ids) for one in found.values()):
         listed = " and ".join(f'"{phrase}"' for phrase in terms.phrases)
         channels.messages.append(f"no passage that passes the filters holds {listed}; without quotes words are ranked")
     return found

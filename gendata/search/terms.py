@@ -55,7 +55,7 @@ def parse(query: str) -> Terms:
     def take(part: re.Match[str]) -> str:
         minus, straight, curly, word = part.groups()
         if word:
-            without.append(word)
+            (without if re.fullmatch(r"\w+", word) else without_phrases).append(word)
             return " "
         phrase = " ".join((straight or curly).split())
         (without_phrases if minus else phrases).append(phrase)
@@ -78,9 +78,12 @@ def literal(phrase: str) -> re.Pattern[str]:
 def _with_word(table: Any, word: str) -> Iterator[str]:
     from lance.query import MatchQuery
 
-    total = table.count_rows()
+    total, found = table.count_rows(), 0
     for batch in _batches(table, MatchQuery(word, "text"), total, ["id", "_score"]):
+        found += batch.num_rows
         yield from batch["id"].to_pylist()
+    if not found:  # the index knows no stop words
+        yield from _with_phrase(table, word)
 
 
 def _with_phrase(table: Any, phrase: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from search.shelves import encode
 from gendata.cli import cli
 from gendata.errors import QueryError
 from gendata.search import search
-from gendata.search.calls import bind, find_calls
+from gendata.search.calls import expand
 from gendata.search.sql import run_sql
 
 
@@ -22,7 +22,7 @@ def ask(stores, sql, said=None):
             said.extend(result.messages)
         return result
 
-    bound, tables = bind(sql, find_calls(sql), run, set())
+    bound, tables = expand(sql, run, ())
     return run_sql(bound, stores, tables=tables).to_pylist()
 
 
@@ -60,6 +60,13 @@ def test_calls_stand_anywhere_and_as_often_as_one_likes(shelf):
     assert [r["id"] for r in ask(shelf.stores, sql)] == sorted(found[0] & found[1] & both)
 
 
+def test_aliases_of_tables_and_columns_hold(shelf):
+    sql = """SELECT "t ""1".key, place FROM search('stone') AS "t ""1"(key, place) WHERE place = 1"""
+    (row,) = ask(shelf.stores, sql)
+    assert row["place"] == 1
+    assert list(row) == ["key", "place"]
+
+
 def test_a_call_that_finds_nothing_is_an_empty_table(shelf):
     said = []
     sql = """SELECT count(*) AS n FROM search('"purple elephants dance"')"""
@@ -90,7 +97,7 @@ def test_wrong_arguments_are_named(shelf, call, message):
 
 @pytest.mark.parametrize("sql", ["SELEC search(", "SELECT 'search(1)'", "SELECT search FROM t", "(" * 3000 + "search("])
 def test_what_is_no_call_is_left_alone(sql):
-    assert find_calls(sql) == ()
+    assert expand(sql, None, ()) == (sql, {})
 
 
 @given(st.text(max_size=40), st.text(max_size=10))
@@ -103,10 +110,10 @@ def test_any_text_can_be_searched_for(query, before):
         asked.append((text, options))
         return search_nothing
 
-    bound, tables = bind(sql, find_calls(sql), run, {"search_1"})
+    bound, tables = expand(sql, run, {"SEARCH_1"})
     cleaned = query.replace("\x00", "").encode("utf-8", "replace").decode()
     assert asked == [(cleaned, {"n": 3})]
-    assert bound == f"/*{comment}*/ SELECT * FROM search_1_ AS s WHERE s.rank < 2"
+    assert bound == "SELECT * FROM search_1_ AS s WHERE (s.rank < 2)"
     assert list(tables) == ["search_1_"]
 
 
