@@ -5,6 +5,8 @@ One project for the whole module; the tests change it in their order, since each
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 from sandbox import draw, full_project
@@ -41,6 +43,15 @@ def test_a_first_run_goes_from_sources_to_the_table(project):
     for name in ("frechet_floor", "bits_per_byte_bigram", "overlap_max", "label_accuracy"):
         assert f"| {name} |" in table
     assert metrics(project, "collect")["items"] == 8
+
+
+def test_dvc_plots_curves_and_pictures(project):
+    command = [sys.executable, "-m", "dvc", "plots", "show", "--json"]
+    shown = subprocess.run(command, cwd=project.root, env=project.environment(), capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    plots = json.loads(shown.stdout)["data"]
+    found = {str(name).removeprefix("artifacts/evaluate/") for name in plots}
+    assert {"gan/curves.csv", "gan/neighbours.png", "rnn/curves.csv", "rnn/overlaps.csv"} <= found, found
 
 
 def test_a_second_run_does_nothing(project):

@@ -71,12 +71,12 @@ def _alike(stream: NDArray[np.uint16], lengths: Sequence[int]) -> Iterator[str]:
 
 
 def _write_overlaps(path: Path, ids: Sequence[str], texts: Sequence[str], overlaps: Sequence[Any]) -> None:
-    """The longest verbatim overlap of every output with the training data, longest first."""
+    """The longest verbatim overlap of every output with the training data, longest first; DVC plots the last column."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["output_id", "bytes", "share", "text"])
+        writer.writerow(["output_id", "text", "share", "bytes"])
         for overlap, output, text in sorted(zip(overlaps, ids, texts, strict=True), key=lambda r: (-r[0].length, r[1])):
             data = text.encode()
             part = data[overlap.offset : overlap.offset + overlap.length].decode("utf-8", "replace")
             share = overlap.length / len(data) if data else 0.0
-            writer.writerow([output, overlap.length, f"{share:.4f}", " ".join(part.split())[:_SNIPPET]])
+            writer.writerow([output, " ".join(part.split())[:_SNIPPET], f"{share:.4f}", overlap.length])

@@ -1,5 +1,6 @@
 """The stage: outputs, checkpoint and held-out data to figures and pictures."""
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from gendata.train.data import ImageData, load_data
 def evaluate(
     checkpoint: Checkpoint, contents: Contents, generated: Path, params: EvaluateParams, out: Path
 ) -> dict[str, Any]:
-    """Measure the outputs of a checkpoint and write figures.json, and a table of what was copied, into ``out``.
+    """Measure the outputs of a checkpoint; into ``out`` go figures.json and what DVC plots.
+
+    That is the curves of the training, a table of what was copied and, of images, a picture of it.
 
     Args:
         checkpoint: the model.
@@ -52,6 +55,7 @@ def evaluate(
             found = prose.report(outputs, checkpoint.model(), config, data, work)
         figures = {name: round(v, 6) if isinstance(v, float) else v for name, v in asdict(found).items()}
         files.write_json(work / "figures.json", figures)
+        shutil.copyfile(checkpoint.folder / "history.csv", work / "curves.csv")
     return figures
 
 
