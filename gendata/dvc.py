@@ -102,20 +102,22 @@ def _repro(root: Path, args: list[str], say: Callable[[str], None]) -> tuple[lis
 
 def status(root: Path) -> dict[str, Any]:
     """``dvc status`` as DVC gives it: stage to a list of reasons. Raises ProjectError."""
-    command = [sys.executable, "-m", "dvc", "status", "--json"]
-    result = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise ProjectError((result.stderr.strip().splitlines() or ["dvc status failed"])[-1].removeprefix("ERROR: "))
-    return dict(json.loads(result.stdout))
+    return dict(json.loads(_ask(root, "status", "--json")))
 
 
 def cache(root: Path) -> Path:
     """The folder of DVC's cache. Raises ProjectError."""
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    return Path(_ask(root, "cache", "dir").strip())
+
+
+def _ask(root: Path, *args: str) -> str:
+    """What a command of DVC prints. Raises ProjectError with DVC's own last line if it fails."""
+    command = [sys.executable, "-m", "dvc", *args]
     result = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
     if result.returncode:
-        raise ProjectError((result.stderr.strip().splitlines() or ["dvc cache dir failed"])[-1].removeprefix("ERROR: "))
-    return Path(result.stdout.strip())
+        said = result.stderr.strip().splitlines() or [f"dvc {args[0]} failed"]
+        raise ProjectError(said[-1].removeprefix("ERROR: "))
+    return result.stdout
 
 
 def _forget_the_dead(path: Path) -> None:

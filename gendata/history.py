@@ -73,8 +73,8 @@ def changes(project: Project, before: str, after: str = NOW) -> list[dict[str, A
 
 def _changed(row: dict[str, Any]) -> dict[str, Any]:
     kinds = [kind for kind in row["kinds"] if kind]
-    names = [n for n in _COMPARED if row[f"a_{n}"] != row[f"b_{n}"]] if kinds[0] not in ("added", "removed") else []
-    sides = {side: {n: row[f"{key}_{n}"] for n in names} for side, key in (("before", "a"), ("after", "b"))}
+    before, after = ({n: row[f"{key}_{n}"] for n in _COMPARED} for key in ("a", "b"))
+    sides = _differences(None if "added" in kinds else before, None if "removed" in kinds else after)
     return {"change": ", ".join(kinds), **{n: row[n] for n in ("id", "source", "uri")}, **sides}
 
 
@@ -193,6 +193,7 @@ def _step(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
 
 
 def _differences(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:
+    """What an item was and is, where these differ; nothing of one that came or went."""
     names = [n for n in _COMPARED if before and after and before[n] != after[n]]
     sides = {"before": before or {}, "after": after or {}}
     return {side: {n: values[n] for n in names} for side, values in sides.items()}

@@ -38,7 +38,10 @@ def _kill_in(project, stage, seconds, *flags):
 
 
 def _kills(project, count, seed, recover):
-    """Kill ``count`` runs; after every ``recover`` of them, which hit what the kill before left, all must be well."""
+    """Kill ``count`` runs; after every ``recover`` of them, which hit what the kill before left, all must be well.
+
+    Returns how many hit a run that was still at work.
+    """
     expected = project.digest()
     rng, killed = random.Random(seed), 0
     for n in range(count):
@@ -50,16 +53,16 @@ def _kills(project, count, seed, recover):
             project.gendata("run")
             assert project.digest() == expected, f"kill {n}"
             project.gendata("doctor", "--repair", "--format", "json")
-    assert killed >= count * 0.6
+    return killed
 
 
 def test_ten_kills(project):
-    _kills(project, 10, seed=1, recover=2)
+    assert _kills(project, 10, seed=1, recover=2) >= 6
 
 
 @pytest.mark.soak
 def test_a_hundred_kills(project):
-    _kills(project, 100, seed=2, recover=1)
+    assert _kills(project, 100, seed=2, recover=1) >= 60
 
 
 def test_a_dvc_lock_that_was_cut_short_is_written_anew(project):

@@ -30,7 +30,4 @@ def diff(before: str, after: str, items: bool, format_: str | None) -> None:
     rows = history.changes(here, before, after) if items else history.diff(here, before, after)
     if not rows:
         note(f"nothing changed from {before} to {after}")
-    fields = (
-        ("change", "id", "source", "uri", "before", "after") if items else ("change", "source", "items", "examples")
-    )
-    emit(rows, format_, fields=fields)
+    emit(rows, format_, fields=LISTED if items else COUNTED)

@@ -182,7 +182,9 @@ def storage(stores: Mapping[str, Store]) -> list[dict[str, Any]]:
                     "fragments": table.stats.dataset_stats()["num_fragments"],
                     "indexes": ", ".join(sorted(f"{i.index_type}({', '.join(i.field_names)})" for i in indexes)),
                     "unindexed": sum(_unindexed(table, i.name) for i in indexes),
-                    "bytes": sum(p.stat().st_size for p in (store.path / "lance").glob(f"{kind}.lance/**/*")),
+                    "bytes": sum(
+                        p.stat().st_size for p in (store.path / "lance" / f"{kind}.lance").rglob("*") if p.is_file()
+                    ),
                 }
             )
     return rows

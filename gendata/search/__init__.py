@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Mode = Literal["hybrid", "semantic", "keyword"]
 
+RANKINGS = ("keyword", "semantic", "visual")
+"""By words, by meaning, by likeness: a hit has score and rank of each."""
+
 TextEncoder = Callable[[str], NDArray[np.float32]]
 """A text to a unit vector (d,), in the space of the table ``passages``."""
 
@@ -118,8 +121,8 @@ class Hit:
 
     def explained(self) -> dict[str, Any]:
         """``row``, with the score and the rank by words, by meaning and by likeness."""
-        kinds = ("keyword", "semantic", "visual")
-        return self.row() | {f"{k}_{what}": getattr(self, f"{k}_{what}") for k in kinds for what in ("score", "rank")}
+        names = [f"{kind}_{what}" for kind in RANKINGS for what in ("score", "rank")]
+        return self.row() | {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ and the statement reads the hits as an attached table that stands where the call
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from gendata.errors import QueryError
-from gendata.search import SearchResult
+from gendata.search import RANKINGS, SearchResult
 
 OPTIONS = {
     "k": "n",
@@ -31,7 +31,7 @@ HITS = pa.schema(
         pa.field("snippet", pa.string()),
         pa.field("start", pa.int64()),
         pa.field("end", pa.int64()),
-        *(pa.field(f"{kind}_score", pa.float64()) for kind in ("keyword", "semantic", "visual")),
+        *(pa.field(f"{kind}_score", pa.float64()) for kind in RANKINGS),
         pa.field("store", pa.string()),
     ]
 )
@@ -51,13 +51,15 @@ def expand(sql: str, run: Callable[..., SearchResult], taken: Collection[str]) -
     Raises:
         QueryError: an argument of a call is not a literal, or is not known; or what ``run`` raises.
     """
-    import duckdb
-
     if "search" not in sql.lower():
         return sql, {}
+    import duckdb
+
+    from gendata.search.guard import walk
+
     with duckdb.connect() as connection:
         tree = _parse(connection, sql)
-        calls = [node for node in _walk(tree) if _is_call(node)]
+        calls = [node for node in walk(tree) if _is_call(node)]
         tables: dict[str, pa.Table] = {}
         for node in calls:
             name = _free(f"search_{len(tables) + 1}", taken)
@@ -80,17 +82,6 @@ def _parse(connection: Any, sql: str) -> Any:
 
 def _text(connection: Any, tree: Any) -> str:
     return str(connection.execute("SELECT json_deserialize_sql(?::JSON)", [json.dumps(tree)]).fetchone()[0])
-
-
-def _walk(root: object) -> Iterator[dict[str, Any]]:
-    stack = [root]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict):
-            yield value
-            stack.extend(value.values())
-        elif isinstance(value, list):
-            stack.extend(value)
 
 
 def _is_call(node: Mapping[str, Any]) -> bool:

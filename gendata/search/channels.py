@@ -138,6 +138,10 @@ def _restrict(
             held, barred = terms.restrict(tables[store])
         else:  # no words, no phrase
             held, barred = (pa.array([], pa.string()) if terms.phrases else None), None
+            if store in tables:
+                channels.messages.append(
+                    f"store {store} has no full-text index: no phrase or -word is looked for in it"
+                )
         if before is not None and held is not None:
             held = held.filter(pc.is_in(held, value_set=before))
         found[store] = Filter(ids=before if held is None else held, without=barred)

@@ -50,7 +50,7 @@ def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
         QueryError: it does not parse, is not exactly one SELECT, or calls what is not allowed.
     """
     tables = set()
-    for node in _walk(_parse(connection, sql)):
+    for node in walk(_parse(connection, sql)):
         kind = str(node.get("type", ""))
         if kind.endswith("_NODE") and kind not in QUERY_NODES:
             raise QueryError(f"only SELECT is allowed, not {kind.removesuffix('_NODE').split('_')[0]} inside it")
@@ -88,7 +88,7 @@ def check_where(connection: duckdb.DuckDBPyConnection, where: str, *, stable: bo
 
 
 def _check_stable(root: object) -> None:
-    for node in _walk(root):
+    for node in walk(root):
         names = {_last_name(node, "function_name"), *(str(n).lower() for n in node.get("column_names", ())[:1])}
         if used := names & UNSTABLE:
             raise QueryError(
@@ -123,7 +123,8 @@ def _parse(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
     return node
 
 
-def _walk(root: object) -> Iterator[dict[str, Any]]:
+def walk(root: object) -> Iterator[dict[str, Any]]:
+    """Every node of a parse tree."""
     stack = [root]
     while stack:
         value = stack.pop()

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from gendata.errors import StoreError
-from gendata.search import Hit
+from gendata.search import RANKINGS, Hit
 from gendata.search.ranking import among
 from gendata.store.head import Store
 
 Passage: TypeAlias = tuple[int | None, int | None, str | None]
 """(start, end, text)."""
-
-_RANKINGS = ("keyword", "semantic", "visual")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +62,7 @@ def _hit(
         start=start,
         end=end,
         store=found.store,
-        **{f"{k}_{what}": getattr(found, f"{k}_{what}") for k in _RANKINGS for what in ("score", "rank")},
+        **{f"{k}_{what}": getattr(found, f"{k}_{what}") for k in RANKINGS for what in ("score", "rank")},
     )
 
 

@@ -8,7 +8,7 @@ from typing import get_args
 
 from gendata.errors import ProjectError, QueryError
 from gendata.items import MODALITIES, ORIGINS
-from gendata.search import Encoders, Mode, Query, SearchParams, SearchResult
+from gendata.search import RANKINGS, Encoders, Mode, Query, SearchParams, SearchResult
 from gendata.search.channels import Channels, ItemKey, PassageKey, clean, collect, fill, open_channels
 from gendata.search.fusion import best_by, blend
 from gendata.search.hits import Found, look_up
@@ -73,7 +73,7 @@ class _Ranked:
     def places(self) -> dict[str, dict[PassageKey, int]]:
         """The place of each passage and image, from 1, in each ranking."""
         found = {}
-        for name in ("keyword", "semantic", "visual"):
+        for name in RANKINGS:
             scores: dict[PassageKey, float] = getattr(self, name)
             order = sorted(scores, key=lambda key: (-scores[key], key))
             found[name] = {key: place for place, key in enumerate(order, 1)}

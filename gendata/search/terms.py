@@ -62,9 +62,7 @@ def parse(query: str) -> Terms:
         return " " if minus else f" {phrase} "
 
     text = _PART.sub(take, query)
-    if not re.search(r"\w", text):
-        return Terms(query)
-    if not (phrases or without or without_phrases):
+    if not re.search(r"\w", text) or not (phrases or without or without_phrases):
         return Terms(query)
     return Terms(" ".join(text.split()), tuple(phrases), tuple(without), tuple(without_phrases))
 

@@ -10,7 +10,7 @@ from search.shelves import encode
 
 from gendata.cli import cli
 from gendata.errors import QueryError
-from gendata.search import search
+from gendata.search import SearchResult, search
 from gendata.search.calls import expand
 from gendata.search.sql import run_sql
 
@@ -108,17 +108,13 @@ def test_any_text_can_be_searched_for(query, before):
 
     def run(text, **options):
         asked.append((text, options))
-        return search_nothing
+        return SearchResult((), ())
 
     bound, tables = expand(sql, run, {"SEARCH_1"})
     cleaned = query.replace("\x00", "").encode("utf-8", "replace").decode()
     assert asked == [(cleaned, {"n": 3})]
     assert bound == "SELECT * FROM search_1_ AS s WHERE (s.rank < 2)"
     assert list(tables) == ["search_1_"]
-
-
-class search_nothing:  # noqa: N801
-    hits = ()
 
 
 def test_the_command_line_joins_hits_and_lists_tables(built):
