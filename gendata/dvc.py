@@ -6,7 +6,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,27 @@ def repro(root: Path, args: list[str], say: Callable[[str], None]) -> list[str]:
         time.sleep(1)
 
 
+def repro_side_by_side(root: Path, lanes: Sequence[Sequence[str]], jobs: int, say: Callable[[str], None]) -> list[str]:
+    """Bring each lane of stages up to date, one stage after the other, ``jobs`` lanes at a time; those that ran.
+
+    What a stage depends on outside its lane must be up to date. DVC lets go of its lock while a stage works. Where a
+    stage fails, lanes at work are finished, no other is begun, and ProjectError has the first error.
+    """
+    ran, failed = list[str](), list[str]()
+
+    def follow(lane: Sequence[str]) -> None:
+        if not failed:
+            done, error = _repro(root, ["--single-item", *lane], say)
+            ran.extend(done)
+            failed.extend([error] if error else [])
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(follow, lanes))
+    if failed:
+        raise ProjectError(failed[0])
+    return ran
+
+
 def _set_aside(lock: Path) -> str:
     """Move a lock that was cut short by a kill, or holds a merge conflict, out of DVC's way."""
     kept = lock.parent / files.WORK / "dvc.lock.broken"
@@ -77,7 +99,7 @@ def _repro(root: Path, args: list[str], say: Callable[[str], None]) -> tuple[lis
     ran: list[str] = []
     errors: list[str] = []
     with subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro", *args],
+        [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *args],
         cwd=root,
         env=environment(),
         stdout=subprocess.PIPE,

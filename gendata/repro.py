@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gendata import dvc, files, params, template
+from gendata.engine import cores
 from gendata.errors import ProjectError, StoreError
 from gendata.models import needs
 from gendata.project import Project
@@ -19,6 +20,15 @@ from gendata.store.head import Store
 
 _PARENTS = {"store": ("ingest",), "collect": ("generate",), "compare": ("train", "evaluate")}
 """Folders that a stage depends on and no stage writes as a whole: without a source or a family nobody makes them."""
+
+_LANE = ("select", "train", "generate", "evaluate")
+"""The stages of one family, in their order."""
+
+_JOBS = 4
+"""Most families that are trained at a time if nobody says how many: each needs about 1 GB."""
+
+_ALWAYS = "always changed"
+"""DVC's reason for stage scan, which runs always."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +59,22 @@ class Summary:
     """The id of an output."""
 
 
-def run(project: Project, stages: Sequence[str] = (), *, force: bool = False, say: Callable[[str], None]) -> list[str]:
+def run(
+    project: Project,
+    stages: Sequence[str] = (),
+    *,
+    force: bool = False,
+    jobs: int = 0,
+    say: Callable[[str], None],
+) -> list[str]:
     """``dvc repro`` in the project; the names of the stages that ran. Raises ProjectError if one fails.
 
-    ``say`` gets each line worth reading. Stages write their progress to stderr themselves.
+    Args:
+        project: to bring up to date.
+        stages: only these and what they need; empty for all.
+        force: run them even if nothing changed.
+        jobs: model families that are trained at a time where all stages are asked for; 0: one per core, at most four.
+        say: gets each line worth reading. Stages write their progress to stderr themselves.
     """
     project.validate()
     _prepare(project, say)
@@ -61,10 +83,28 @@ def run(project: Project, stages: Sequence[str] = (), *, force: bool = False, sa
     if "store" in unbuilt and wanted & {"store", *MODEL_STAGES}:  # first: selecting and training read it
         ran += dvc.repro(project.root, ["store"], say)
         ran += _rebuild(project, "store", unbuilt["store"], ran, say)
-    ran += dvc.repro(project.root, [*stages, *(["--force"] if force else [])], say)
+    jobs = jobs or min(cores(), _JOBS)
+    if project.has_models() and jobs > 1 and not (stages or force):
+        ran += _families_side_by_side(project, jobs, say)
+    else:
+        ran += dvc.repro(project.root, [*stages, *(["--force"] if force else [])], say)
     if "collect" in unbuilt and "collect" in wanted:
         ran += _rebuild(project, "collect", unbuilt["collect"], ran, say)
     return ran
+
+
+def _families_side_by_side(project: Project, jobs: int, say: Callable[[str], None]) -> list[str]:
+    """All stages: the data first, then families beside each other, since one small model fills one core; the rest."""
+    ran = dvc.repro(project.root, ["store"], say)
+    stale = {stage for stage, whys in dvc.status(project.root).items() if whys != [_ALWAYS]}
+    lanes = [
+        [f"{stage}@{family}" for stage in _LANE]
+        for family in params.read(project.params_file)["train"]
+        if any(f"{stage}@{family}" in stale for stage in _LANE)
+    ]
+    if len(lanes) > 1:
+        ran += dvc.repro_side_by_side(project.root, lanes, jobs, say)
+    return ran + (dvc.repro(project.root, [], say) if stale else [])
 
 
 def _rebuild(project: Project, stage: str, why: str, ran: list[str], say: Callable[[str], None]) -> list[str]:
@@ -112,7 +152,7 @@ def status(project: Project) -> list[tuple[str, str]]:
     _prepare(project, lambda line: None)
     stale: dict[str, list[str]] = {f"ingest@{name}": ["the source changed"] for name in _changed_sources(project)}
     for stage, reasons in dvc.status(project.root).items():
-        if whys := [w for w in _whys(reasons) if w != "always changed"]:
+        if whys := [w for w in _whys(reasons) if w != _ALWAYS]:
             stale[stage] = [*stale.get(stage, []), *whys]
     for stage, why in _unbuilt(project).items():
         stale[stage] = [*stale.get(stage, []), why]

@@ -29,8 +29,11 @@ def _stage_names(context: click.Context, param: click.Parameter, value: tuple[st
 @click.command()
 @click.argument("stages", metavar="[STAGE]...", nargs=-1, callback=_stage_names)
 @click.option("--force", is_flag=True, help="Run the stages even if nothing changed.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1), help="Model families trained at a time (default: one per core, at most 4)."
+)
 @expected_errors
-def run(stages: tuple[str, ...], force: bool) -> None:
+def run(stages: tuple[str, ...], force: bool, jobs: int | None) -> None:
     """Bring everything, or the named stages, up to date: `dvc repro` with a summary.
 
     \b
@@ -42,7 +45,7 @@ def run(stages: tuple[str, ...], force: bool) -> None:
     from gendata import repro
 
     here, start = project(), time.monotonic()
-    ran = [stage for stage in repro.run(here, stages, force=force, say=note) if stage != "scan"]
+    ran = [stage for stage in repro.run(here, stages, force=force, jobs=jobs or 0, say=note) if stage != "scan"]
     done = f"ran {len(ran)} stages" if ran else "nothing to do"
     note(f"{done}, {time.monotonic() - start:.1f} s\n")
     if not stages or "store" in ran or any("@" in stage and not stage.startswith("ingest@") for stage in ran):

@@ -48,7 +48,7 @@ class Recipe:
     # of initial weights, order of items, and all noise
     seed: int = 0
     # steps between checkpoints, validations and samples
-    every: int = 250
+    every: int = 200
     # auto | cpu | cuda | cuda:1 | mps
     device: str = "auto"
     # on the CPU; more change the last bits of the weights, and help large models alone

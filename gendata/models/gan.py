@@ -61,7 +61,7 @@ class Config(Recipe):
     penalty_share: float = 0.125
     # share of the averaged generator that a step keeps
     ema: float = 0.985
-    steps: int = 500
+    steps: int = 400
     batch: int = 64
     lr: float = 6e-3
     # spikes alone: the norms lie around 1 and Adam makes up for their scale

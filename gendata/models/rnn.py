@@ -42,13 +42,12 @@ class Config(Recipe):
     embedding: int = 32
     # share of embedding and output dropped in training
     dropout: float = 0.0
-    steps: int = 600
+    steps: int = 400
     batch: int = 16
     lr: float = 1e-2
     warmup: int = 50
     final: float = 0.05
     weight_decay: float = 0.01
-    every: int = 200
 
     def __post_init__(self) -> None:
         super().__post_init__()

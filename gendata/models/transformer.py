@@ -46,13 +46,12 @@ class Config(Recipe):
     span: int = 4
     # share of each block's output dropped in training
     dropout: float = 0.0
-    steps: int = 600
+    steps: int = 400
     batch: int = 16
     lr: float = 1e-2
     warmup: int = 50
     final: float = 0.05
     weight_decay: float = 0.1
-    every: int = 200
 
     def __post_init__(self) -> None:
         super().__post_init__()

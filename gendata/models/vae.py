@@ -43,7 +43,7 @@ class Config(Recipe):
     hidden: int = 256
     # share of the training over which the weight of the KL term grows from 0 to 1
     kl_warmup: float = 0.1
-    steps: int = 500
+    steps: int = 400
     lr: float = 5e-3
     # spikes alone: of a loss in nats per image, the norms start at some hundreds and end around 40
     clip: float = 200.0
