@@ -14,6 +14,7 @@ from gendata.doctor.stores import built, check_stores, outputs_of, rebuild, shar
 from gendata.doctor.stores import storage as storage
 from gendata.errors import StoreError
 from gendata.store import OUTPUTS
+from gendata.store.head import roll_back
 
 
 def examine(root: Path, sources: list[str], repair: Callable[[str], None] | None = None) -> list[Finding]:
@@ -55,6 +56,8 @@ def _rebuilt(findings: list[Finding], root: Path, say: Callable[[str], None]) ->
             rebuild(root, (name,))
         except StoreError as error:
             say(f"the store {name} cannot be rebuilt: {str(error).replace(f'{root}/', '')}")
+            if roll_back(root / "artifacts" / "store" / name):
+                say(f"rolled the store {name} back to what it held before the last build")
         else:
             say(f"rebuilt the store {name} from the Parquet artifacts")
     still = {f.where for f in check_stores(root)} if names else set()

@@ -1,6 +1,7 @@
 """The stores against the shards that they are built from, and their parts against each other."""
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 
 from gendata import files, params
 from gendata.doctor.finding import REBUILD, Finding
+from gendata.doctor.indexes import check_indexes, unindexed
 from gendata.errors import GendataError, ProjectError, StoreError
 from gendata.items import content_id
 from gendata.store import INPUTS, OUTPUTS, STORES, StoreParams
@@ -60,6 +62,7 @@ def check_stores(root: Path) -> Iterator[Finding]:
             expected = describe(name, *_inputs_of(root, name))
         except (StoreError, KeyError) as error:
             yield Finding(where, str(error).replace(f"{root}/", ""), "gendata run")
+            yield from _unopened(path, where, root)
             continue
         if record != expected:
             yield Finding(where, "store.json is not what the shards give", REBUILD)
@@ -70,12 +73,20 @@ def check_stores(root: Path) -> Iterator[Finding]:
                 yield Finding(where, str(error).replace(f"{root}/", ""), REBUILD)
 
 
+def _unopened(path: Path, where: str, root: Path) -> Iterator[Finding]:
+    if (path / "HEAD.json").is_file():
+        try:
+            Store.open(path).check()
+        except (GendataError, OSError) as error:
+            yield Finding(where, str(error).replace(f"{root}/", ""), REBUILD)
+
+
 def rebuild(root: Path, names: Collection[str] | None = None) -> None:
     """Build the stores of these names, or all, anew from the Parquet artifacts. Raises StoreError."""
     chosen = params.load(root / "params.yaml", "store", StoreParams)
     for name in built(root):
         if names is None or name in names:
-            build(*_inputs_of(root, name), root / "artifacts" / "store", chosen, (name,))
+            build(*_inputs_of(root, name), root / "artifacts" / "store", chosen, (name,), anew=True)
 
 
 def _store(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
@@ -130,26 +141,16 @@ def _lance(
         yield "Lance holds items of another origin"
     for name in ("passages", "images"):
         yield from _vectors(store, name, record)
-    yield from _indexes(store)
-
-
-def _indexes(store: Store) -> Iterator[str]:
-    for name in store.head.lance:
-        table: Any = store.table(name)
-        for index in table.describe_indices():
-            if missing := _unindexed(table, index.name):
-                yield f"index {index.name} of {name} misses {missing} rows"
-
-
-def _unindexed(table: Any, index: str) -> int:
-    return int(table.stats.index_stats(index)["num_unindexed_rows"])
+    yield from check_indexes(store)
 
 
 def _vectors(store: Store, name: str, record: Mapping[str, Any]) -> Iterator[str]:
     digest, sound = VectorDigest(), True
-    for batch in _batches(store.table(name), ["id", "vector"]):
+    columns = ["id", "part", "vector"] if name == "passages" else ["id", "vector"]
+    for batch in _batches(store.table(name), columns):
         vectors = np.asarray(batch["vector"].flatten()).reshape(batch.num_rows, -1)
-        digest.update(batch["id"].to_pylist(), vectors)
+        parts = batch["part"].to_pylist() if name == "passages" else repeat(0, batch.num_rows)
+        digest.update(batch["id"].to_pylist(), parts, vectors)
         sound &= bool(np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3))  # false for NaN as well
     if not sound:
         yield f"{name} holds vectors that are not finite or not normalised"
@@ -158,8 +159,11 @@ def _vectors(store: Store, name: str, record: Mapping[str, Any]) -> Iterator[str
 
 
 def _batches(table: Any, columns: list[str]) -> Iterator[Any]:
-    if table is not None:
-        yield from table.to_batches(columns=columns, batch_size=_BATCH)
+    try:
+        if table is not None:
+            yield from table.to_batches(columns=columns, batch_size=_BATCH)
+    except (ValueError, RuntimeError) as error:
+        raise StoreError(f"{table.uri}: does not read: {str(error).splitlines()[0]}") from error
 
 
 def storage(stores: Mapping[str, Store]) -> list[dict[str, Any]]:
@@ -181,7 +185,7 @@ def storage(stores: Mapping[str, Store]) -> list[dict[str, Any]]:
                     "versions": len(table.versions()),
                     "fragments": table.stats.dataset_stats()["num_fragments"],
                     "indexes": ", ".join(sorted(f"{i.index_type}({', '.join(i.field_names)})" for i in indexes)),
-                    "unindexed": sum(_unindexed(table, i.name) for i in indexes),
+                    "unindexed": sum(unindexed(table, i.name) for i in indexes),
                     "bytes": sum(
                         p.stat().st_size for p in (store.path / "lance" / f"{kind}.lance").rglob("*") if p.is_file()
                     ),

@@ -47,10 +47,14 @@ class StoreParams:
     """Passages or images from which an approximate vector index is built; below, search is exact."""
     language: str = "English"
     """Stemming and stop words of the full-text index."""
+    update_share: float = 0.2
+    """Share of changed items up to which a store is updated; above, it is written anew."""
 
     def __post_init__(self) -> None:
         if self.vector_index_rows < 256:
             raise ValueError("vector_index_rows: must be at least 256, the least that an index can be trained on")
+        if not 0 <= self.update_share <= 1:
+            raise ValueError("update_share: must be between 0 and 1")
         if self.language not in LANGUAGES:
             raise ValueError(f"language: must be one of {', '.join(LANGUAGES)}, not {self.language!r}")
 

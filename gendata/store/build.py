@@ -21,17 +21,24 @@ def build(
     out: Path,
     params: StoreParams,
     names: tuple[str, ...] = INPUTS,
+    *,
+    anew: bool = False,
 ) -> dict[str, Any]:
-    """Build the stores of these names below ``out`` and write a ``store.json`` in each; the summaries by store.
+    """Build or update the stores of these names below ``out`` and write a ``store.json`` in each; the summaries.
 
     A store that would hold no source, item or reject gets a store.json that says so and no
-    databases. ``sources`` are the rows of the catalog's table of sources.
+    databases. ``sources`` are the rows of the catalog's table of sources. ``anew`` trusts nothing that is there.
     """
-    return {name: _build_one(name, artifacts, sources, out / name, params) for name in names}
+    return {name: _build_one(name, artifacts, sources, out / name, params, anew) for name in names}
 
 
 def _build_one(
-    name: str, artifacts: Artifacts, sources: Mapping[str, Mapping[str, Any]], store: Path, params: StoreParams
+    name: str,
+    artifacts: Artifacts,
+    sources: Mapping[str, Mapping[str, Any]],
+    store: Path,
+    params: StoreParams,
+    anew: bool,
 ) -> dict[str, Any]:
     from gendata.store import catalog, lance
 
@@ -54,14 +61,14 @@ def _build_one(
             (store / "HEAD.json").unlink(missing_ok=True)
             files.write_json(store / "store.json", record)
             return record
-        versions = lance.write_tables(store, artifacts, origins, params)
+        versions = lance.write_tables(store, artifacts, origins, params, before.lance if before and not anew else {})
         final = store / f"catalog-{record['digest'][:16]}-{_next(before)}.duckdb"
         part.rename(final)
-        for path in (final, *(p for p in (store / "lance").rglob("*") if p.is_file())):
+        for path in (final, *(store / "lance").rglob("*")):  # files and the folders that name them
             files.fsync(path)
         files.fsync(store)
         head = Head(catalog=final.name, lance=versions)
-        write_head(store, head)
+        write_head(store, head, before)
         _clean(store, head, before)
         files.write_json(store / "store.json", record)
     return record

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Version of the store's layout; a reader refuses another one."""
 
+_BEFORE = "HEAD.before.json"
+
 
 @dataclass(frozen=True)
 class Head:
@@ -27,7 +29,10 @@ class Head:
 
 def read_head(store: Path) -> Head | None:
     """The store's HEAD, None if it was never built. Raises StoreError if it cannot be used."""
-    path = store / "HEAD.json"
+    return _read(store / "HEAD.json")
+
+
+def _read(path: Path) -> Head | None:
     if not path.is_file():
         return None
     value = files.read_json(path)
@@ -36,9 +41,30 @@ def read_head(store: Path) -> Head | None:
     return Head(**value)
 
 
-def write_head(store: Path, head: Head) -> None:
-    """Switch the store to ``head``: durable, all at once."""
+def write_head(store: Path, head: Head, before: Head | None) -> None:
+    """Switch the store to ``head``: durable, all at once. The HEAD before is kept beside."""
+    if before is not None:
+        files.write_json(store / _BEFORE, asdict(before))
     files.write_json(store / "HEAD.json", asdict(head))
+
+
+def roll_back(store: Path) -> bool:
+    """Switch a store that does not open back to the HEAD before; whether there is one that opens."""
+    try:
+        Store.open(store).check()
+    except (ProjectError, StoreError):
+        pass
+    else:
+        return False
+    try:
+        before = _read(store / _BEFORE)
+        if before is None:
+            return False
+        Store(store, before).check()
+    except StoreError:
+        return False
+    write_head(store, before, None)
+    return True
 
 
 def open_stores(base: Path, names: Iterable[str]) -> dict[str, "Store"]:
@@ -74,7 +100,7 @@ class Store:
 
         try:
             duckdb.connect(str(self.catalog), read_only=True).close()
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
             raise StoreError(f"{self.catalog}: does not open: {str(error).splitlines()[0]}") from None
         for name in self.head.lance:
             self.table(name)

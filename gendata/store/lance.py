@@ -2,14 +2,17 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from gendata.store import StoreParams
+from gendata.store.changes import Changes, prints
 from gendata.store.rows import Artifacts, images, kept_rows, passages
 
 os.environ.setdefault("LANCE_LOG", "error")  # before the import: Rust reads it once
@@ -22,51 +25,137 @@ TABLES = ("items", "passages", "images")
 _KEYS = [pa.field(name, pa.string(), nullable=False) for name in ("id", "modality", "origin", "source")]
 _ITEMS = pa.schema([*_KEYS, pa.field("text", pa.large_string()), pa.field("data", pa.large_binary())])
 
+_LAST_NAME = (1 << 64) - 1
+_DELETED, _FRAGMENTS = 1000, 50
+"""Ids in one condition of a deletion, and the fragments from which a table is written anew."""
+
 GRACE = timedelta(hours=1)
 """How long versions stay that neither HEAD nor the HEAD before it names."""
 
 
-def write_tables(store: Path, artifacts: Artifacts, origins: tuple[str, ...], params: StoreParams) -> dict[str, int]:
-    """Write every table anew with its indexes; the version of each. Nothing is visible before HEAD moves.
+def write_tables(
+    store: Path, artifacts: Artifacts, origins: tuple[str, ...], params: StoreParams, before: Mapping[str, int]
+) -> dict[str, int]:
+    """Bring every table up to date with its indexes; the version of each. Nothing is visible before HEAD moves.
 
-    A table without rows is not written: its name is absent from the result.
+    Where little changed since the versions in ``before``, only changed rows are written; else a table is written
+    anew. A table without rows is not there: its name is absent from the result.
     """
     database = lancedb.connect(store / "lance")
     versions = {}
     for name in TABLES:
-        batches = _batches(name, artifacts, origins)
-        first = next(batches, None)
-        if first is None:
-            continue
-        reader = pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
-        _clear_broken(database, store / "lance" / f"{name}.lance")
-        there = (store / "lance" / f"{name}.lance").exists()
-        table = database.create_table(name, reader, mode="overwrite" if there else "create")
-        _index(table, name, params)
-        versions[name] = int(table.version)
+        if name in before:
+            _roll_back(store / "lance" / f"{name}.lance", before[name])
+        version = _updated(database, name, artifacts, origins, params, before.get(name))
+        if version is None:
+            version = _written(database, name, artifacts, origins, params)
+        if version:
+            versions[name] = version
     return versions
+
+
+def _roll_back(path: Path, version: int) -> None:
+    """Forget versions after the one that HEAD names: a killed run made them, whole or not, and nobody ever saw them.
+
+    Their names count down from the largest number, so that the newest comes first in a listing.
+    """
+    for manifest in (path / "_versions").glob("*.manifest"):
+        if manifest.stem.isdecimal() and _LAST_NAME - int(manifest.stem) > version:
+            manifest.unlink()
+
+
+def _updated(
+    database: Any, name: str, artifacts: Artifacts, origins: tuple[str, ...], params: StoreParams, version: int | None
+) -> int | None:
+    """The version that holds the rows of the artifacts, made from this one; None where it must be written anew."""
+    if version is None:
+        return None
+    try:
+        table = database.open_table(name)
+        if int(table.version) != version:
+            return None
+        dataset = table.to_lance()
+        columns = [n for n in table.schema.names if n != "data"]
+        old, _ = prints(dataset.to_batches(columns=columns))
+    except (ValueError, RuntimeError, OSError):
+        return None  # lost writes: the artifacts have all of it
+    new, rows = prints(_batches(name, artifacts, origins, blobs=False))
+    changes = Changes.between(old, new)
+    if not new or not _extendable(dataset, name, len(changes) / len(new), rows, params):
+        return None
+    if not len(changes):
+        return version
+    for start in range(0, len(changes.out), _DELETED):
+        listed = ", ".join(f"'{i}'" for i in changes.out[start : start + _DELETED].to_pylist())
+        table.delete(f"id IN ({listed})")
+    if len(changes.into):
+        table.add(_reader(_batches(name, artifacts, origins, only=changes.into)))
+    _index(table, name, params)
+    table.to_lance().optimize.optimize_indices()
+    table.checkout_latest()
+    return int(table.version)
+
+
+def _extendable(dataset: Any, name: str, share: float, rows: int, params: StoreParams) -> bool:
+    """Whether an update pays: a small share of changes, few fragments, and indexes of the kind that is asked for."""
+    indexes = {i.field_names[0]: dataset.stats.index_stats(i.name) for i in dataset.describe_indices()}
+    if (
+        name == "passages"
+        and indexes.get("text", {}).get("indices", [{}])[0].get("params", {}).get("language") != params.language
+    ):
+        return False
+    if "vector" in indexes and rows < params.vector_index_rows:
+        return False
+    return share <= params.update_share and len(dataset.get_fragments()) < _FRAGMENTS
+
+
+def _written(
+    database: Any, name: str, artifacts: Artifacts, origins: tuple[str, ...], params: StoreParams
+) -> int | None:
+    """The version of the table written anew; None without rows."""
+    batches = _batches(name, artifacts, origins)
+    first = next(batches, None)
+    if first is None:
+        return None
+    path = Path(database.uri) / f"{name}.lance"
+    _clear_broken(database, path)
+    reader = _reader(chain([first], batches))
+    table = database.create_table(name, reader, mode="overwrite" if path.exists() else "create")
+    _index(table, name, params)
+    return int(table.version)
 
 
 def _clear_broken(database: Any, path: Path) -> None:
     """Remove a table that does not open, as after a lost write: nobody can read it either."""
     if path.exists():
         try:
-            database.open_table(path.stem).count_rows()
+            table = database.open_table(path.stem)
+            table.count_rows()
+            table.list_versions()
         except (ValueError, RuntimeError, OSError):
             shutil.rmtree(path)
 
 
-def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
+def _reader(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:
+    first = next(batches)
+    return pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
 
 
-def _batches(name: str, artifacts: Artifacts, origins: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+def _batches(
+    name: str,
+    artifacts: Artifacts,
+    origins: tuple[str, ...],
+    *,
+    blobs: bool = True,
+    only: pa.Array | None = None,
+) -> Iterator[pa.RecordBatch]:
     if name == "items":
-        for table in kept_rows(artifacts, origins, tuple(_ITEMS.names)):
-            yield from table.select(_ITEMS.names).cast(_ITEMS).to_batches()
+        schema = _ITEMS if blobs else _ITEMS.remove(_ITEMS.get_field_index("data"))
+        for table in kept_rows(artifacts, origins, tuple(schema.names), only):
+            yield from table.select(schema.names).cast(schema).to_batches()
         return
-    for columns in passages(artifacts, origins) if name == "passages" else images(artifacts, origins):
+    source = passages if name == "passages" else images
+    for columns in source(artifacts, origins, only):
         schema = _vector_schema(name, len(columns["vector"][0]))
         yield pa.record_batch([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
 
@@ -80,28 +169,34 @@ def _vector_schema(name: str, dim: int) -> pa.Schema:
 
 
 def _index(table: Any, name: str, params: StoreParams) -> None:
-    table.create_index("id", config=BTree())
-    for column in ("source", "origin"):
-        table.create_index(column, config=Bitmap())
+    """Make the indexes that the table should have and has not."""
+    wanted: dict[str, Any] = {"id": BTree(), "source": Bitmap(), "origin": Bitmap()}
     if name == "passages":
-        table.create_index("text", config=FTS(language=params.language, with_position=False))
+        wanted["text"] = FTS(language=params.language, with_position=False)
     if name != "items" and table.count_rows() >= params.vector_index_rows:
-        table.create_index("vector", config=IvfHnswSq(distance_type="cosine"))
+        wanted["vector"] = IvfHnswSq(distance_type="cosine")
+    there = {index.columns[0] for index in table.list_indices()}
+    for column, config in wanted.items():
+        if column not in there:
+            table.create_index(column, config=config)
 
 
 def clean(store: Path, keep: list[dict[str, int]]) -> None:
-    """Remove versions past the grace period, but never those that the HEADs in ``keep`` name."""
+    """Remove versions past the grace period, but never those that the HEADs in ``keep`` name.
+
+    A table whose old versions do not open is left as it is: doctor finds that.
+    """
     for path in sorted((store / "lance").glob("*.lance")):
-        named = [head[path.stem] for head in keep if path.stem in head]
+        named = {head[path.stem] for head in keep if path.stem in head}
         if not named:
             shutil.rmtree(path)
             continue
-        dataset = lance.dataset(path)
-        existing = {v["version"] for v in dataset.versions()}
-        tags = {f"head-{version}" for version in named}
-        for old in set(dataset.tags.list()) - tags:
-            dataset.tags.delete(old)
-        for version in named:
-            if version in existing and f"head-{version}" not in dataset.tags.list():
-                dataset.tags.create(f"head-{version}", version)
-        dataset.cleanup_old_versions(older_than=GRACE, error_if_tagged_old_versions=False)
+        with suppress(ValueError, RuntimeError, OSError):
+            dataset = lance.dataset(path)
+            oldest = datetime.now() - GRACE  # Lance gives naive local times
+            versions: list[dict[str, Any]] = dataset.versions()
+            gone = [v["version"] for v in versions if v["timestamp"] <= oldest and v["version"] not in named]
+            if (
+                gone
+            ):  # unverified: under the store's lock nobody else writes, files without a version are of killed runs
+                dataset.cleanup_old_versions(versions=gone, delete_unverified=True)

@@ -33,13 +33,18 @@ class Artifacts:
                 yield source, index, path
 
 
-def kept_rows(artifacts: Artifacts, origins: tuple[str, ...], columns: tuple[str, ...]) -> Iterator[pa.Table]:
+def kept_rows(
+    artifacts: Artifacts, origins: tuple[str, ...], columns: tuple[str, ...], only: pa.Array | None = None
+) -> Iterator[pa.Table]:
     """Kept items of these origins with their decision and tags, a row group at a time.
 
-    ``columns`` of ITEM_SCHEMA come first, then group, copies, conflict_id and the tags.
+    ``columns`` of ITEM_SCHEMA come first, then group, copies, conflict_id and the tags. With ``only``, the items of
+    these ids; shards without one of them are not read.
     """
     for source, index, path in artifacts.shards():
         tags = files.read_table(files.shard_path(artifacts.tags / source, index))
+        if only is not None and not pc.any(pc.is_in(tags["id"], value_set=only)).as_py():
+            continue
         at = 0
         decided = files.shard_path(artifacts.decisions / source, index)
         for batch, part in files.aligned_batches(path, decided, ("origin", *columns)):
@@ -54,6 +59,8 @@ def kept_rows(artifacts: Artifacts, origins: tuple[str, ...], columns: tuple[str
             for name in _TAGGED:
                 table = table.append_column(TAG_SCHEMA.field(name), tagged[name])
             mask = pc.is_in(kept["origin"], value_set=pa.array(origins))
+            if only is not None:
+                mask = pc.and_(mask, pc.is_in(kept["id"], value_set=only))
             if (table := table.filter(mask)).num_rows:
                 yield table.combine_chunks()
         if at != tags.num_rows:
@@ -63,9 +70,11 @@ def kept_rows(artifacts: Artifacts, origins: tuple[str, ...], columns: tuple[str
 _PASSAGE_COLUMNS = ("id", "modality", "origin", "source", "text")
 
 
-def passages(artifacts: Artifacts, origins: tuple[str, ...]) -> Iterator[dict[str, list[Any]]]:
-    """Text vectors with their piece of text, as columns, a shard at a time."""
-    for kept, vectors in _with_vectors(artifacts, origins, _PASSAGE_COLUMNS):
+def passages(
+    artifacts: Artifacts, origins: tuple[str, ...], only: pa.Array | None = None
+) -> Iterator[dict[str, list[Any]]]:
+    """Text vectors with their piece of text, as columns, a shard at a time; ``only`` as of ``kept_rows``."""
+    for kept, vectors in _with_vectors(artifacts, origins, _PASSAGE_COLUMNS, only):
         out: dict[str, list[Any]] = {n: [] for n in (*_PASSAGE_COLUMNS, "part", "start", "end", "vector")}
         for row in vectors.filter(pc.is_valid(vectors["start"])).to_pylist():
             item = kept[row["id"]]
@@ -78,9 +87,11 @@ def passages(artifacts: Artifacts, origins: tuple[str, ...]) -> Iterator[dict[st
             yield out
 
 
-def images(artifacts: Artifacts, origins: tuple[str, ...]) -> Iterator[dict[str, list[Any]]]:
-    """Image vectors, as columns, a shard at a time."""
-    for kept, vectors in _with_vectors(artifacts, origins, ("id", "origin", "source")):
+def images(
+    artifacts: Artifacts, origins: tuple[str, ...], only: pa.Array | None = None
+) -> Iterator[dict[str, list[Any]]]:
+    """Image vectors, as columns, a shard at a time; ``only`` as of ``kept_rows``."""
+    for kept, vectors in _with_vectors(artifacts, origins, ("id", "origin", "source"), only):
         rows = vectors.filter(pc.is_null(vectors["start"])).to_pylist()
         if rows:
             out: dict[str, list[Any]] = {n: [kept[r["id"]][n] for r in rows] for n in ("id", "origin", "source")}
@@ -88,11 +99,15 @@ def images(artifacts: Artifacts, origins: tuple[str, ...]) -> Iterator[dict[str,
 
 
 def _with_vectors(
-    artifacts: Artifacts, origins: tuple[str, ...], columns: tuple[str, ...]
+    artifacts: Artifacts, origins: tuple[str, ...], columns: tuple[str, ...], only: pa.Array | None
 ) -> Iterator[tuple[dict[str, dict[str, Any]], pa.Table]]:
     """The kept items of a shard by id, and their vectors in order."""
     for source, index, path in artifacts.shards():
         vectors = files.read_table(files.shard_path(artifacts.vectors / source, index))
+        if only is not None:
+            vectors = vectors.filter(pc.is_in(vectors["id"], value_set=only))
+            if not vectors.num_rows:
+                continue
         decided = files.shard_path(artifacts.decisions / source, index)
         kept = {row["id"]: row for b in files.kept_batches(path, decided, columns) for row in b.to_pylist()}
         if unknown := set(pc.unique(vectors["id"]).to_pylist()) - kept.keys():

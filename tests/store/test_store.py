@@ -6,63 +6,13 @@ import os
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pytest
+from shards import SOURCES, make, write_source
 
 from gendata import doctor, files
 from gendata.errors import ProjectError, StoreError
-from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, REJECT_SCHEMA, TAG_SCHEMA, VECTOR_SCHEMA, Item
 from gendata.search.lookup import Lookup
-from gendata.store import StoreParams
-from gendata.store.build import build
 from gendata.store.head import Store, read_head
-from gendata.store.rows import Artifacts
-
-SOURCES = {
-    "a": {"kind": "folder", "origin": "real", "path": "a"},
-    "b": {"kind": "folder", "origin": "generated", "path": "b"},
-}
-
-
-def unit(seed, dim=8):
-    vector = np.random.default_rng(seed).normal(size=dim).astype(np.float32)
-    return (vector / np.linalg.norm(vector)).tolist()
-
-
-def write_source(root, name, origin, texts, images=0, label=None):
-    """Shards of every stage for one source; every second text is dropped as a copy of the one before."""
-    items = [
-        Item(modality="text", uri=f"t{i}.txt", media_type="text/plain", text=t, label=label)
-        for i, t in enumerate(texts)
-    ]
-    items += [
-        Item(modality="image", uri=f"i{i}.png", media_type="image/png", data=f"{name}{i}".encode(), text=f"picture {i}")
-        for i in range(images)
-    ]
-    rows = [i.row(name, origin, "CC0-1.0") for i in items]
-    files.write_table(root / "ingest" / name / "items" / "00000.parquet", rows, ITEM_SCHEMA)
-    reject = {"source": name, "uri": "bad.txt", "stage": "ingest", "reason": "empty", "detail": "0 bytes"}
-    files.write_table(root / "ingest" / name / "rejected.parquet", [reject], REJECT_SCHEMA)
-    decisions, tags, vectors = [], [], []
-    for n, row in enumerate(rows):
-        kept = row["modality"] == "image" or n % 2 == 0
-        keeper = row["id"] if kept else rows[n - 1]["id"]
-        decisions.append(
-            {"id": row["id"], "source": name, "uri": row["uri"], "kept": kept, "reason": None if kept else "near-text"}
-            | {"kept_id": keeper, "score": 0.9, "group": keeper, "copies": 1, "conflict_id": None}
-        )
-        if not kept:
-            continue
-        tags.append({f.name: None for f in TAG_SCHEMA} | {"id": row["id"], "split": "train", "lang": "en"})
-        if row["modality"] == "image":
-            vectors.append({"id": row["id"], "part": 0, "start": None, "end": None, "vector": unit(n, 4)})
-        text = row["text"]
-        vectors.append({"id": row["id"], "part": 1, "start": 0, "end": len(text), "vector": unit(n)})
-    files.write_table(root / "embed" / name / "rejected.parquet", [], REJECT_SCHEMA)
-    files.write_table(root / "dedup" / name / "00000.parquet", decisions, DECISION_SCHEMA)
-    files.write_table(root / "tag" / name / "00000.parquet", tags, TAG_SCHEMA)
-    files.write_table(root / "embed" / name / "00000.parquet", vectors, VECTOR_SCHEMA)
-    return rows
 
 
 @pytest.fixture
@@ -71,15 +21,6 @@ def root(tmp_path):
     write_source(folder, "a", "real", [f"real text {i}" for i in range(6)], images=2)
     write_source(folder, "b", "generated", [f"made text {i}" for i in range(4)])
     return folder
-
-
-def artifacts(root, *names):
-    return Artifacts(root / "ingest", root / "dedup", root / "tag", root / "embed", names or ("a", "b"))
-
-
-def make(root, *names):
-    chosen = {n: SOURCES[n] for n in names or ("a", "b")}
-    return build(artifacts(root, *chosen), chosen, root / "store", StoreParams())
 
 
 def test_real_takes_real_rows_and_nothing_else(root):
@@ -178,6 +119,7 @@ def _newest(folder):
 
 DAMAGES = [
     "truncated head", "no catalog", "junk catalog", "changed label", "empty manifest", "no table", "foreign row",
+    "empty data file", "empty index file",
 ]  # fmt: skip
 
 
@@ -199,6 +141,11 @@ def test_doctor_finds_damage_and_repairs_it(project, damage):
         _newest(store / "lance" / "items.lance" / "_versions").write_bytes(b"")
     elif damage == "no table":
         os.rename(store / "lance" / "passages.lance", store / "lance" / "gone")
+    elif damage == "empty data file":
+        next((store / "lance" / "items.lance" / "data").glob("*.lance")).write_bytes(b"")
+    elif damage == "empty index file":
+        for path in (store / "lance" / "passages.lance" / "_indices").rglob("*tokens*"):
+            path.write_bytes(b"")
     else:
         _plant(store)
     findings = doctor.examine(project, ["a", "b"])
@@ -230,6 +177,19 @@ def test_a_repair_that_cannot_work_leaves_the_store_as_it_is(project):
     assert not any(f.repaired for f in findings)
     assert (store / "lance" / "items.lance").is_dir()
     assert Store.open(store).table("items").count_rows() == 5
+
+
+def test_a_store_that_cannot_be_built_again_goes_back_to_what_it_held(project, root):
+    store = project / "artifacts" / "store" / "real"
+    before = Store.open(store).table("items").count_rows()
+    write_source(root, "a", "real", [f"quite new text {i}" for i in range(20)])
+    make(root)
+    _newest(store / "lance" / "items.lance" / "_versions").write_bytes(b"")
+    (root / "tag" / "a" / "00000.parquet").unlink()
+    said = []
+    assert not all(f.repaired for f in doctor.examine(project, ["a", "b"], repair=said.append))
+    assert "rolled the store real back to what it held before the last build" in said
+    assert Store.open(store).table("items").count_rows() == before
 
 
 def test_what_a_live_run_holds_is_no_leftover(project):

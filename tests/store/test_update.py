@@ -1,0 +1,155 @@
+"""Stores that are updated where little changed: what they hold is what a build from nothing holds."""
+
+import random
+import shutil
+
+import pytest
+from shards import make, write_source
+
+from gendata import doctor, files
+from gendata.search.keyword import ranker
+from gendata.store.head import Store, read_head
+
+WORDS = ["river", "stone", "amber", "lantern", "copper", "violet", "meadow", "harbour", "thunder", "velvet"]
+
+
+def texts(rng, n):
+    """Distinct texts of a few words."""
+    return [f"{i} " + " ".join(rng.choices(WORDS, k=6)) for i in range(n)]
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "artifacts"
+    write_source(folder, "a", "real", texts(random.Random(0), 60), images=20)
+    write_source(folder, "b", "generated", texts(random.Random(1), 8))
+    return folder
+
+
+def content(root, store="store"):
+    """All rows of all tables of the real store, by id."""
+    opened = Store.open(root / store / "real")
+    tables = {name: opened.table(name).to_table().to_pylist() for name in opened.head.lance}
+    return {name: sorted(map(repr, rows)) for name, rows in tables.items()}
+
+
+def unindexed(root):
+    opened = Store.open(root / "store" / "real")
+    tables = [opened.table(name) for name in opened.head.lance]
+    return sum(t.stats.index_stats(i.name)["num_unindexed_rows"] for t in tables for i in t.describe_indices())
+
+
+def fragments(root, name="passages"):
+    return len(Store.open(root / "store" / "real").table(name).get_fragments())
+
+
+def test_an_update_holds_what_a_new_build_holds(root):
+    make(root)
+    rng, grew = random.Random(5), 0
+    lines = texts(random.Random(0), 60)
+    for number in range(6):
+        lines[2 * rng.randrange(30)] = f"changed {number} " + " ".join(rng.choices(WORDS, k=5))
+        label = "relabelled" if number == 3 else None  # of every item: in the catalog alone, Lance holds no labels
+        images = 20 + number - (3 if number == 4 else 0)
+        write_source(root, "a", "real", lines, images=images, label=label)
+        record = make(root)
+        grew += fragments(root) > 1
+        shutil.rmtree(root / "anew", ignore_errors=True)
+        assert make(root, store="anew") == record
+        assert content(root) == content(root, "anew")
+        assert unindexed(root) == 0
+    assert grew == 6  # they were updates, each
+
+
+def test_nothing_changed_is_nothing_written(root):
+    make(root)
+    before = read_head(root / "store" / "real").lance
+    make(root)
+    assert read_head(root / "store" / "real").lance == before
+
+
+def test_words_of_new_rows_are_found_and_those_of_old_rows_are_not(root):
+    lines = texts(random.Random(0), 60)
+    lines[0] = "a zeppelin over the harbour"
+    write_source(root, "a", "real", lines, images=20)
+    make(root)
+    lines[0] = "a submarine under the harbour"
+    write_source(root, "a", "real", lines, images=20)
+    make(root)
+    table = Store.open(root / "store" / "real").table("passages")
+    assert fragments(root) == 2
+    assert ranker(table, "submarine")(None, 10).num_rows == 1
+    assert ranker(table, "zeppelin")(None, 10).num_rows == 0
+
+
+def test_a_large_change_or_another_language_writes_anew(root):
+    make(root)
+    write_source(root, "a", "real", texts(random.Random(9), 60), images=20)
+    make(root)
+    assert fragments(root) == 1
+    make(root, language="German")
+    table = Store.open(root / "store" / "real").table("passages")
+    (index,) = [i.name for i in table.describe_indices() if i.field_names == ["text"]]
+    assert table.stats.index_stats(index)["indices"][0]["params"]["language"] == "German"
+
+
+def test_a_store_that_crosses_the_threshold_gets_its_vector_index_and_loses_it(root):
+    def indexed():
+        table = Store.open(root / "store" / "real").table("passages")
+        return any(i.field_names == ["vector"] for i in table.describe_indices())
+
+    lines = texts(random.Random(0), 600)
+    write_source(root, "a", "real", lines)
+    make(root, vector_index_rows=301)
+    assert not indexed()
+    write_source(root, "a", "real", [*lines, "one more", "and its copy"])
+    make(root, vector_index_rows=301)
+    assert indexed()
+    write_source(root, "a", "real", lines)
+    make(root, vector_index_rows=301)
+    assert not indexed()
+
+
+def test_versions_that_a_killed_run_left_behind_are_forgotten(root):
+    record = make(root)
+    store = root / "store" / "real"
+    before = content(root)
+    import lancedb
+
+    table = lancedb.connect(store / "lance").open_table("passages")  # killed between its steps
+    table.delete("modality = 'text'")
+    newest = min((store / "lance/passages.lance/_versions").glob("*.manifest"))
+    assert make(root) == record
+    assert content(root) == before
+    table.delete("modality = 'text'")
+    newest.write_bytes(b"")  # killed, and its last write was lost
+    assert make(root) == record
+    assert content(root) == before
+
+
+def test_a_reader_keeps_its_view_during_updates(root):
+    make(root)
+    reader = Store.open(root / "store" / "real")
+    before = sorted(reader.table("items").to_table().column("id").to_pylist())
+    lines = texts(random.Random(0), 60)
+    for number in range(3):
+        lines[number] = f"new {number}"
+        write_source(root, "a", "real", lines, images=20)
+        make(root)
+        assert sorted(reader.table("items").to_table().column("id").to_pylist()) == before
+        assert reader.table("passages").to_table(full_text_query="river", limit=5).num_rows
+
+
+def test_doctor_is_content_with_an_updated_store(root, tmp_path):
+    (tmp_path / "params.yaml").write_text(
+        "gendata: {version: 1}\nsources:\n  a: {kind: folder, origin: real, path: a}\n"
+        "  b: {kind: folder, origin: generated, path: b}\n"
+    )
+    make(root)
+    lines = texts(random.Random(0), 60)
+    lines[2] = "another"
+    write_source(root, "a", "real", lines, images=20)
+    make(root)
+    assert fragments(root) == 2
+    assert doctor.examine(tmp_path, ["a", "b"]) == []
+    assert files.read_json(root / "store/real/store.json")["items"] == 50
