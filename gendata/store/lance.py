@@ -194,9 +194,8 @@ def clean(store: Path, keep: list[dict[str, int]]) -> None:
         with suppress(ValueError, RuntimeError, OSError):
             dataset = lance.dataset(path)
             oldest = datetime.now() - GRACE  # Lance gives naive local times
-            versions: list[dict[str, Any]] = dataset.versions()
+            versions: list[Any] = dataset.versions()
             gone = [v["version"] for v in versions if v["timestamp"] <= oldest and v["version"] not in named]
-            if (
-                gone
-            ):  # unverified: under the store's lock nobody else writes, files without a version are of killed runs
+            # unverified: under the store's lock nobody else writes, so files without a version are of killed runs
+            if gone:
                 dataset.cleanup_old_versions(versions=gone, delete_unverified=True)
