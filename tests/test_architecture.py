@@ -37,7 +37,9 @@ def test_public_names_are_those_exported():
 
 
 def test_help_loads_nothing_heavy():
-    heavy = "torch lancedb lance mlflow duckdb pyarrow numpy sentence_transformers PIL ruamel dvc".split()
+    heavy = (
+        "torch lancedb lance mlflow duckdb pyarrow numpy sentence_transformers PIL ruamel dvc prompt_toolkit".split()
+    )
     code = (
         "import sys\nfrom gendata.cli import cli\n"
         "try:\n    cli(['--help'], prog_name='gendata')\nexcept SystemExit: pass\n"

@@ -1,5 +1,6 @@
 """What commands share: the error policy, the project, and the output formats."""
 
+import bisect
 import csv
 import decimal
 import functools
@@ -12,6 +13,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TextIO, TypeVar
 
@@ -28,6 +30,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FORMATS = ("table", "json", "jsonl", "csv", "ids")
 
+Draw = Callable[[str, int], str]
+"""How a cell of a table looks: its text, to be made that many columns wide; may hold colour codes."""
+
 TABLE_ROWS = 1000
 """Rows of a table at most: its columns cannot be aligned before all rows are there."""
 
@@ -40,7 +45,7 @@ def expected_errors(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except GendataError as error:
-            note(f"error: {' '.join(printable(str(error)).split())}")
+            complain(error)
             raise SystemExit(1) from None
         except BrokenPipeError:  # `gendata ... | head`
             _silence(sys.stdout)
@@ -52,6 +57,11 @@ def expected_errors(function: Callable[P, R]) -> Callable[P, R]:
             raise SystemExit(1) from None
 
     return wrapper
+
+
+def complain(error: GendataError) -> None:
+    """An expected error as one line on stderr."""
+    note(f"error: {' '.join(printable(str(error)).split())}")
 
 
 def project() -> "Project":
@@ -82,6 +92,7 @@ def emit(
     columns: Sequence[str] | None = None,
     *,
     fields: Sequence[str] | None = None,
+    draw: Mapping[str, Draw] | None = None,
 ) -> None:
     """Rows to stdout, one at a time, so that a result may be larger than memory.
 
@@ -91,9 +102,10 @@ def emit(
         columns: the columns of a table; the other formats hold everything.
         fields: all keys of the rows, if known before the first row. Without them CSV has to hold
             every row to find its header, and has none if there are no rows.
+        draw: how the cells of these columns of a table look.
     """
     if wants_table(format_):
-        _table_start(iter(rows), columns or fields)
+        _table_start(iter(rows), columns or fields, draw)
     elif format_ == "json":
         _json(rows)
     elif format_ == "csv":
@@ -105,8 +117,10 @@ def emit(
             click.echo(to_json(row))
 
 
-def _table_start(rows: Iterator[Mapping[str, Any]], columns: Sequence[str] | None) -> None:
-    click.echo(table(list(itertools.islice(rows, TABLE_ROWS)), columns))
+def _table_start(
+    rows: Iterator[Mapping[str, Any]], columns: Sequence[str] | None, draw: Mapping[str, Draw] | None
+) -> None:
+    click.echo(table(list(itertools.islice(rows, TABLE_ROWS)), columns, draw))
     if next(rows, None) is not None:
         note(f"first {TABLE_ROWS} rows shown; --format jsonl gives all of them, as does --out FILE of gendata sql")
 
@@ -185,21 +199,24 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
+def table(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, draw: Mapping[str, Draw] | None = None
+) -> str:
     """Rows as an aligned text table that fits the terminal; long cells are cut with an ellipsis."""
     if not rows:
         return "(no rows)"
     names = list(columns or _keys(rows))
     cells = [[_cell(row.get(n)) for n in names] for row in rows]
-    widths = [max(_width(n), *(_width(line[i]) for line in cells)) for i, n in enumerate(names)]
+    widths = [max(cell_width(n), *(cell_width(line[i]) for line in cells)) for i, n in enumerate(names)]
     room = max(shutil.get_terminal_size((120, 24)).columns, 60)
     while sum(widths) + 2 * (len(widths) - 1) > room and max(widths) > 8:
         widths[widths.index(max(widths))] -= 1
     numeric = [all(isinstance(r.get(n), (int, float)) for r in rows) for n in names]
-    lines = [names, ["─" * w for w in widths], *cells]
+    plain: list[Draw] = [partial(fit, right=right) for right in numeric]
+    drawn = [(draw or {}).get(n, fitted) for n, fitted in zip(names, plain, strict=True)]
+    lines = [(names, plain), (["─" * w for w in widths], plain), *((line, drawn) for line in cells)]
     return "\n".join(
-        "  ".join(_fit(c, w, right) for c, w, right in zip(line, widths, numeric, strict=True)).rstrip()
-        for line in lines
+        "  ".join(look(c, w) for c, w, look in zip(line, widths, looks, strict=True)).rstrip() for line, looks in lines
     )
 
 
@@ -218,16 +235,17 @@ def printable(text: str) -> str:
     return "".join(c if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf", "Cs"} else "�" for c in text)
 
 
-def _width(text: str) -> int:
+def cell_width(text: str) -> int:
+    """How many columns of a terminal a text takes."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def _fit(text: str, width: int, right: bool) -> str:
-    if _width(text) > width:
-        while _width(text) > width - 1:
-            text = text[:-1]
-        text += "…"
-    return " " * (width - _width(text)) + text if right else text + " " * (width - _width(text))
+def fit(text: str, width: int, right: bool = False) -> str:
+    """A text made ``width`` columns wide: cut with an ellipsis, or filled with spaces."""
+    if cell_width(text) > width:
+        text = text[: bisect.bisect(list(itertools.accumulate(map(cell_width, text))), width - 1)] + "…"
+    space = " " * (width - cell_width(text))
+    return space + text if right else text + space
 
 
 def short(item_id: str) -> str:

@@ -5,10 +5,9 @@ from typing import Any
 
 import click
 
-from gendata.cli._shared import emit, expected_errors, format_option, note, project, short, wants_table
+from gendata.cli._hits import print_hits
+from gendata.cli._shared import expected_errors, format_option, note, project
 from gendata.errors import QueryError
-
-COLUMNS = ("score", "id", "modality", "origin", "source", "uri", "text")
 
 
 @click.command()
@@ -39,6 +38,7 @@ def search(
     """Find items by meaning and keyword together; images by caption or by --image.
 
     A "phrase in quotes" must occur, a -word must not; everything else is words. (After --, a query may begin with -.)
+    Without a query, a prompt takes one after the other, or lines are read from stdin; :help lists its commands.
 
     \b
     gendata search "how do I read a file line by line"
@@ -46,31 +46,26 @@ def search(
     gendata search 'parse "command line" -deprecated' --explain
     gendata search "digit seven" --modality image --html hits.html
     gendata search --image drawing.png -n 20
+    gendata search                     a prompt, with history; models and stores stay loaded
     gendata search "parse a date" --where "quality > 0.8 AND split = 'train'"
     """
     here = project()
     if query is None and image is None:
-        raise click.UsageError("give a query, or an image with --image")
+        if html is not None:
+            raise click.UsageError("--html needs a query, or an image with --image")
+        from gendata.cli import _prompt
+
+        _prompt.run(here, {"count": count, **filters}, format_, explain)
+        return
     found = here.search(query, image=_image(here, image) if image else None, n=count, **filters)
     for message in found.messages:
         note(message)
-    rows = [hit.explained() if explain else hit.row() for hit in found.hits]
     if html is not None:
         from gendata.cli import _html
 
-        _html.write(html, f"search: {query or image}", [(row, here.lookup.content) for row in rows])
+        _html.write(html, f"search: {query or image}", [(hit.row(), here.lookup.content) for hit in found.hits])
         note(f"page written to {html}")
-    shown = [{**row, "id": short(row["id"])} for row in rows] if wants_table(format_) else rows
-    emit(shown, format_, _columns(explain, query, image))
-
-
-def _columns(explain: bool, query: str | None, image: str | None) -> tuple[str, ...]:
-    """The columns of a table."""
-    if not explain:
-        return COLUMNS
-    kinds = [*(["keyword", "semantic"] if query else []), *(["visual"] if image else [])]
-    rankings = [f"{kind}_{what}" for kind in kinds for what in ("score", "rank")]
-    return ("score", *rankings, "id", "origin", "source", "text")
+    print_hits(found.hits, query, format_, explain=explain, visual=image is not None)
 
 
 def _image(here: Any, key: str) -> bytes:

@@ -1,7 +1,9 @@
 """gendata show."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -54,6 +56,11 @@ def show(key: str, chain: bool, past: bool, save: Path | None, format_: str | No
         rows = here.chain(item["id"])
         emit([{**row, "what": _short(row["what"])} for row in rows] if wants_table(format_) else rows, format_)
         return
+    print_item(item, format_)
+
+
+def print_item(item: Mapping[str, Any], format_: str | None) -> None:
+    """Everything known about one item, to stdout; a table leaves out what is empty."""
     if wants_table(format_):
         for name, value in item.items():
             if value not in (None, [], "", "{}"):
