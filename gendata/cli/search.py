@@ -36,7 +36,7 @@ def search(
     count: int,
     **filters: Any,
 ) -> None:
-    """Find items by meaning and keyword together; images by caption or by --image.
+    """Find items by meaning and keyword together; images by caption or by --image, by words with a joint model.
 
     A "phrase in quotes" must occur, a -word must not; everything else is words. (After --, a query may begin with -.)
 
@@ -61,14 +61,15 @@ def search(
         _html.write(html, f"search: {query or image}", [(row, here.lookup.content) for row in rows])
         note(f"page written to {html}")
     shown = [{**row, "id": short(row["id"])} for row in rows] if wants_table(format_) else rows
-    emit(shown, format_, _columns(explain, query, image))
+    looks = image is not None or any(hit.visual_score is not None for hit in found.hits)
+    emit(shown, format_, _columns(explain, words=query is not None, looks=looks))
 
 
-def _columns(explain: bool, query: str | None, image: str | None) -> tuple[str, ...]:
+def _columns(explain: bool, *, words: bool, looks: bool) -> tuple[str, ...]:
     """The columns of a table."""
     if not explain:
         return COLUMNS
-    kinds = [*(["keyword", "semantic"] if query else []), *(["visual"] if image else [])]
+    kinds = [*(["keyword", "semantic"] if words else []), *(["visual"] if looks else [])]
     rankings = [f"{kind}_{what}" for kind in kinds for what in ("score", "rank")]
     return ("score", *rankings, "id", "origin", "source", "text")
 
