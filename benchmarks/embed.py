@@ -22,8 +22,9 @@ import numpy as np
 
 from gendata import engine
 from gendata.embed import TextEncoder, TextEncoderParams
+from gendata.embed.hub import offline
 from gendata.embed.passages import split
-from gendata.embed.text import load_text_encoder, minilm_folder, offline
+from gendata.embed.text import load_text_encoder, minilm_folder
 
 
 def pydocs() -> list[str]:

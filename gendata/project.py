@@ -101,13 +101,14 @@ class Project:
         from gendata import search
         from gendata.embed import query as encoders
 
-        embed = self.section("embed")
+        embed = self.section("embed").below(self.root)
         return search.search(
             self.stores,
             query,
             image=image,
             encode_text=partial(encoders.encode_query, params=embed),
             encode_image=partial(encoders.encode_image_query, params=embed),
+            encode_joint=partial(encoders.encode_joint_query, params=embed) if embed.image.joint else None,
             params=self.section("search"),
             **options,
         )

@@ -5,7 +5,8 @@ from click.testing import CliRunner
 
 from gendata import dvc, template
 from gendata.cli.run import run
-from gendata.embed.image import UnreadableImageError, thumbnail
+from gendata.embed.decode import UnreadableImageError
+from gendata.embed.image import thumbnail
 from gendata.errors import ParamsError, ProjectError
 from gendata.project import Project
 from gendata.store import LANGUAGES, StoreParams

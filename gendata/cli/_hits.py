@@ -24,7 +24,6 @@ def print_hits(
     format_: str | None,
     *,
     explain: bool = False,
-    visual: bool = False,
     numbered: bool = False,
 ) -> None:
     """Print hits in a format of ``emit``.
@@ -34,14 +33,13 @@ def print_hits(
         query: what was searched for in words.
         format_: as of ``emit``.
         explain: also show score and rank by words, by meaning and by likeness.
-        visual: an image was searched for.
         numbered: the rows of a table begin with their number, from 1.
     """
     rows = [hit.explained() if explain else hit.row() for hit in hits]
     if not wants_table(format_):
         emit(rows, format_)
         return
-    columns = _columns(bool(query), visual) if explain else COLUMNS
+    columns = _columns(bool(query), any(hit.visual_score is not None for hit in hits)) if explain else COLUMNS
     shown = [{"#": number, **row, "id": short(row["id"])} for number, row in enumerate(rows, 1)]
     emit(shown, format_, ("#", *columns) if numbered else columns, draw=_draw(query))
 

@@ -35,7 +35,7 @@ def search(
     count: int,
     **filters: Any,
 ) -> None:
-    """Find items by meaning and keyword together; images by caption or by --image.
+    """Find items by meaning and keyword together; images by caption or by --image, by words with a joint model.
 
     A "phrase in quotes" must occur, a -word must not; everything else is words. (After --, a query may begin with -.)
     Without a query, a prompt takes one after the other, or lines are read from stdin; :help lists its commands.
@@ -65,7 +65,7 @@ def search(
 
         _html.write(html, f"search: {query or image}", [(hit.row(), here.lookup.content) for hit in found.hits])
         note(f"page written to {html}")
-    print_hits(found.hits, query, format_, explain=explain, visual=image is not None)
+    print_hits(found.hits, query, format_, explain=explain)
 
 
 def _image(here: Any, key: str) -> bytes:

@@ -1,7 +1,7 @@
 """Stage embed: the passages of texts and the images as unit vectors, for search by meaning and by likeness."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,8 +9,8 @@ from gendata.embed.encoder import Encoder, TextEncoder
 
 __all__ = ["EmbedParams", "Encoder", "ImageEncoderParams", "TextEncoder", "TextEncoderParams", "embed"]
 
-IMAGE_MODELS = {"gradient-layout": "gendata.embed.image"}
-"""Image encoders and where they live. Encoders that share a space with text come later."""
+LAYOUT = "gradient-layout"
+"""The image encoder that needs no weights and knows no words."""
 
 MIN_PASSAGE_TOKENS = 16
 
@@ -38,13 +38,24 @@ class TextEncoderParams:
 
 @dataclass(frozen=True)
 class ImageEncoderParams:
-    """How images become vectors: ``gradient-layout`` sees outlines and colour layout and knows no words."""
+    """How images become vectors.
 
-    model: str = "gradient-layout"
+    Attributes:
+        model: ``gradient-layout``, which sees outlines and colour layout and knows no words, or a folder
+            or Hugging Face name of a joint model of images and texts (CLIP, SigLIP) with safetensors
+            weights, of transformers or sentence-transformers: words then find images without captions.
+    """
+
+    model: str = LAYOUT
 
     def __post_init__(self) -> None:
-        if self.model not in IMAGE_MODELS:
-            raise ValueError(f"model must be one of {', '.join(IMAGE_MODELS)}, not {self.model!r}")
+        if not self.model.strip():
+            raise ValueError("model must name a model")
+
+    @property
+    def joint(self) -> bool:
+        """Whether the model puts texts into the space of images."""
+        return self.model != LAYOUT
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class EmbedParams:
         text: The text encoder.
         image: The image encoder.
         device: ``auto`` (an accelerator if there is one), ``cpu``, ``mps``, ``cuda`` or ``cuda:1``.
-        dtype: Precision of the text model's matrix products. ``auto`` is bfloat16 for the default
+        dtype: Precision of the models' matrix products. ``auto`` is bfloat16 for the default
             model where the hardware multiplies it natively, float32 otherwise.
     """
 
@@ -67,6 +78,18 @@ class EmbedParams:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise ValueError(f"device must be auto, cpu, mps, cuda or cuda:N, not {self.device!r}")
+
+    def below(self, root: Path) -> "EmbedParams":
+        """With models that are folders below ``root`` as such, for callers that are elsewhere."""
+
+        def found(model: str) -> str:
+            return str(root / model) if (root / model).is_dir() else model
+
+        text, image = (
+            replace(self.text, model=found(self.text.model)),
+            replace(self.image, model=found(self.image.model)),
+        )
+        return replace(self, text=text, image=image)
 
 
 def embed(ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gendata.embed.cache import Parts, VectorCache
-from gendata.embed.encoder import TextEncoder, Vectors, key_of
-from gendata.embed.image import LayoutEncoder, UnreadableImageError
+from gendata.embed.decode import UnreadableImageError
+from gendata.embed.encoder import ImageEncoder, TextEncoder, Vectors, key_of
 from gendata.embed.passages import Span, split
 from gendata.errors import GendataError
 
@@ -17,7 +17,10 @@ SPLIT_VERSION = 1
 """Raised when ``passages.split`` cuts differently."""
 
 CHUNK = 4096
-"""Contents encoded between two writes to the cache: what a kill can cost, and enough to fill batches."""
+"""Passages encoded between two writes to the cache: what a kill can cost, and enough to fill batches."""
+
+IMAGE_CHUNK = 256
+"""Images likewise: a large model takes a second for each."""
 
 Tick = Callable[[int], None]
 
@@ -49,7 +52,7 @@ class CachedTexts:
         spans = dict(zip(todo, split([texts[key] for key in todo], self._limit, self.encoder.count), strict=True))
         done = {key: _prefix(cached.get(key), spans[key], self.encoder.dim) for key in todo}
         jobs = [(key, part) for key in todo for part in range(len(done[key]), len(spans[key]))]
-        advance = _proportional(tick, len(todo), len(jobs))
+        advance = proportional(tick, len(todo), len(jobs))
         found = {key: [done[key]] for key in todo}
         for start in range(0, len(jobs), CHUNK):
             some = jobs[start : start + CHUNK]
@@ -78,7 +81,7 @@ class CachedTexts:
 class CachedImages:
     """Vectors of images, by the digest of their bytes."""
 
-    def __init__(self, encoder: LayoutEncoder) -> None:
+    def __init__(self, encoder: ImageEncoder) -> None:
         self.encoder = encoder
         self._cache = VectorCache("image", encoder.key, encoder.dim)
 
@@ -88,13 +91,19 @@ class CachedImages:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         self._cache.__exit__(error)
 
-    def vectors(self, images: Mapping[str, bytes]) -> tuple[dict[str, Vectors | UnreadableImageError], set[str]]:
-        """The vector of each image, or why there is none, and the digests of those not cached."""
+    def vectors(
+        self, images: Mapping[str, bytes], tick: Tick
+    ) -> tuple[dict[str, Vectors | UnreadableImageError], set[str]]:
+        """The vector of each image, or why there is none, and the digests of those not cached.
+
+        ``tick`` is called with numbers of images, which add up to ``len(images)``.
+        """
         cached = self._cache.get(list(images))
         found: dict[str, Any] = {key: parts.vectors[0] for key, parts in cached.items()}
         todo = [key for key in images if key not in found]
-        for start in range(0, len(todo), CHUNK):
-            some = todo[start : start + CHUNK]
+        tick(len(cached))
+        for start in range(0, len(todo), IMAGE_CHUNK):
+            some = todo[start : start + IMAGE_CHUNK]
             results = dict(zip(some, self.encoder.encode_each([images[key] for key in some]), strict=True))
             found.update(results)
             self._cache.put(
@@ -104,6 +113,7 @@ class CachedImages:
                     if not isinstance(vector, UnreadableImageError)
                 ]
             )
+            tick(len(some))
         return found, set(todo)
 
 
@@ -136,7 +146,7 @@ def _runs(jobs: list[tuple[str, int]], vectors: Vectors) -> list[tuple[str, Vect
     return runs
 
 
-def _proportional(tick: Tick, items: int, jobs: int) -> Tick:
+def proportional(tick: Tick, items: int, jobs: int) -> Tick:
     """Spreads ``items`` evenly over ``jobs`` steps."""
     done = shown = 0
 

@@ -1,13 +1,16 @@
 """What an encoder is: contents in, unit vectors out, and a key that names all its vectors depend on."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from gendata.items import canonical_json
+
+if TYPE_CHECKING:
+    from gendata.embed.decode import UnreadableImageError
 
 Vectors = npt.NDArray[np.float32]
 """Shape (n, dim), every row finite and of length 1."""
@@ -49,6 +52,22 @@ class TextEncoder(Encoder[str], Protocol):
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Vectors of questions; models with one prompt for queries and one for documents tell them apart."""
+        ...
+
+
+class ImageEncoder(Encoder[bytes], Protocol):
+    """An encoder of the bytes of image files."""
+
+    def encode_each(self, contents: Sequence[bytes]) -> "Iterator[Vectors | UnreadableImageError]":
+        """The vector of each image, shape (dim,), or why there is none."""
+        ...
+
+
+class JointEncoder(ImageEncoder, Protocol):
+    """An encoder of images that puts texts into the same space: their cosine says how well they go together."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of texts among those of images; what exceeds the model's limit is ignored."""
         ...
 
 

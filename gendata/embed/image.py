@@ -5,19 +5,19 @@ detection", CVPR 2005) of a 64 x 64 grey thumbnail, and beside them the mean col
 grid. It finds images that look alike in shape and composition; it does not know what they show.
 """
 
-import io
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 import PIL
-from PIL import Image, ImageOps
+from PIL import Image
 
 from gendata import engine
 from gendata.embed import ImageEncoderParams
-from gendata.embed.encoder import Vectors, key_of
+from gendata.embed.decode import UnreadableImageError, every, upright
+from gendata.embed.device import resolve
+from gendata.embed.encoder import ImageEncoder, JointEncoder, Vectors, key_of
 
 SIDE, CELL, BINS = 64, 8, 9
 """Thumbnail side and cell side in pixels, orientations in half a turn."""
@@ -42,10 +42,6 @@ VERSION = 1
 Floats = npt.NDArray[np.float32]
 
 
-class UnreadableImageError(Exception):
-    """The bytes are no image that Pillow can decode; the message says why in one line."""
-
-
 class LayoutEncoder:
     """Gradients of outlines and layout of colours as one unit vector; see the module."""
 
@@ -57,14 +53,7 @@ class LayoutEncoder:
 
     def encode(self, contents: Sequence[bytes], tick: Callable[[int], None] | None = None) -> Vectors:
         """See Encoder; ``contents`` are the bytes of image files. Raises UnreadableImageError."""
-        vectors = np.empty((len(contents), self.dim), np.float32)
-        for i, found in enumerate(self.encode_each(contents)):
-            if isinstance(found, UnreadableImageError):
-                raise found
-            vectors[i] = found
-            if tick:
-                tick(1)
-        return vectors
+        return every(self.encode_each(contents), len(contents), self.dim, tick)
 
     def encode_each(self, contents: Sequence[bytes]) -> Iterator[Vectors | UnreadableImageError]:
         """The vector of each image, shape (dim,), or why there is none."""
@@ -72,9 +61,20 @@ class LayoutEncoder:
             yield from pool.map(_vector_or_error, contents)
 
 
-def load_image_encoder(params: ImageEncoderParams) -> LayoutEncoder:
-    """The encoder that ``params`` names; there is one so far, and ``params`` refuses other names."""
-    return LayoutEncoder()
+def load_image_encoder(params: ImageEncoderParams, device: str = "auto", dtype: str = "auto") -> ImageEncoder:
+    """The encoder that ``params`` names; one that shares its space with texts also has ``encode_texts``.
+
+    Raises:
+        GendataError: The model or the device is absent, or the model is none of images and texts.
+    """
+    return load_joint_encoder(params, device, dtype) if params.joint else LayoutEncoder()
+
+
+def load_joint_encoder(params: ImageEncoderParams, device: str = "auto", dtype: str = "auto") -> JointEncoder:
+    """The model of images and texts that ``params`` names; see ``load_image_encoder``."""
+    from gendata.embed.joint import ClipEncoder  # imports torch and transformers: only when it is needed
+
+    return ClipEncoder(params.model, resolve(device), "float32" if dtype == "auto" else dtype)
 
 
 def _vector_or_error(data: bytes) -> Vectors | UnreadableImageError:
@@ -90,30 +90,8 @@ def thumbnail(data: bytes) -> npt.NDArray[np.float32]:
     Raises:
         UnreadableImageError: Pillow cannot decode it, or it has more pixels than Pillow allows.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded at an eighth of its size where that suffices
-            small = _rgb(ImageOps.exif_transpose(image)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    except PIL.UnidentifiedImageError as error:  # its own text shows a Python object
-        raise UnreadableImageError("not a readable image") from error
-    except Image.DecompressionBombError as error:
-        raise UnreadableImageError(str(error)) from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error) as error:
-        raise UnreadableImageError(" ".join(str(error).split()) or type(error).__name__) from error
-    return np.asarray(small, np.float32) / np.float32(255)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB: transparency on white, more than 8 bits scaled down instead of cut off."""
-    if image.mode.startswith(("I", "F")):
-        values = np.nan_to_num(np.asarray(image, np.float32))
-        top = 65535.0 if image.mode.startswith("I;16") else max(255.0, float(values.max()))
-        return Image.fromarray((np.clip(values / top, 0, 1) * 255).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+    picture = upright(data, (2 * SIDE, 2 * SIDE)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    return np.asarray(picture, np.float32) / np.float32(255)
 
 
 def describe(rgb: npt.NDArray[np.float32]) -> Vectors:

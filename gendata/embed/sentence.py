@@ -1,7 +1,5 @@
 """Any sentence-transformers model (Reimers & Gurevych 2019), run by sentence-transformers itself."""
 
-import hashlib
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from gendata.embed.encoder import Vectors, key_of, unit
-from gendata.embed.text import offline, sha256
+from gendata.embed.hub import digest, first_line, quiet_transformers, weights_in
+from gendata.embed.text import KEY
 from gendata.errors import GendataError
 
 VERSION = 1
@@ -25,17 +24,13 @@ class SentenceEncoder:
 
     def __init__(self, name: str, folder: Path, device: str, dtype: str) -> None:
         self.name, self.device, self.dtype = name, device.partition(":")[0], dtype
-        weights = sorted(folder.rglob("*.safetensors"))
-        if not weights:
-            raise GendataError(
-                f"embed.text.model {name}: {folder} holds no .safetensors file; other weights are not opened"
-            )
+        weights = weights_in(KEY, name, folder)
         self._model = _load(name, folder, device, dtype)
         self._tokenizer = self._model.tokenizer
         self.dim = int(self._model.get_embedding_dimension())
         self.max_tokens = self._room()
         self.key = key_of(
-            weights=_digest(folder, weights), dtype=dtype, device=self.device, version=VERSION, **_versions()
+            weights=digest(folder, weights), dtype=dtype, device=self.device, version=VERSION, **_versions()
         )
 
     def _room(self) -> int:
@@ -43,7 +38,7 @@ class SentenceEncoder:
         prompts = [p for p in (self._model.prompts or {}).values() if p]
         used = self._tokenizer.num_special_tokens_to_add() + max(self.count(prompts), default=0)
         if limit - used < 1:
-            raise GendataError(f"embed.text.model {self.name}: its limit of {limit} tokens leaves no room for text")
+            raise GendataError(f"{KEY} {self.name}: its limit of {limit} tokens leaves no room for text")
         return int(limit - used)
 
     def count(self, texts: Sequence[str]) -> list[int]:
@@ -72,15 +67,10 @@ class SentenceEncoder:
 
 
 def _load(name: str, folder: Path, device: str, dtype: str) -> Any:
-    offline()  # before the import below, which reads the environment
+    quiet_transformers()  # before the import below, which reads the environment
     import sentence_transformers
     import torch
-    import transformers
 
-    quiet: Any = transformers.utils.logging  # its functions carry no types
-    quiet.set_verbosity_error()
-    quiet.disable_progress_bar()
-    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     try:
         return sentence_transformers.SentenceTransformer(
             str(folder),
@@ -90,15 +80,7 @@ def _load(name: str, folder: Path, device: str, dtype: str) -> Any:
             model_kwargs={"use_safetensors": True, "dtype": getattr(torch, dtype)},
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise GendataError(f"embed.text.model {name}: cannot be loaded: {reason}") from error
-
-
-def _digest(folder: Path, weights: list[Path]) -> str:
-    """One digest over names and contents of weights and configuration."""
-    texts = [p for pattern in ("*.json", "*.txt", "*.model") for p in sorted(folder.rglob(pattern))]
-    lines = [f"{p.relative_to(folder).as_posix()} {sha256(p)}" for p in sorted({*weights, *texts})]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        raise GendataError(f"{KEY} {name}: cannot be loaded: {first_line(error)}") from error
 
 
 def _versions() -> dict[str, str]:

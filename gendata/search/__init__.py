@@ -53,7 +53,8 @@ class SearchParams:
 class Query:
     """What is searched for. Any text is valid: ``"a phrase"`` must occur, ``-word`` must not, the rest is words.
 
-    With a text and an image, images are ranked half by likeness, half by their captions.
+    With a text and an image, images are ranked half by likeness, half by their captions. With a text alone and
+    an encoder of images and texts, a third of a score is how well the image goes with the text.
     """
 
     text: str | None = None
@@ -84,6 +85,8 @@ class Encoders:
 
     text: TextEncoder | None = None
     image: ImageEncoder | None = None
+    joint: TextEncoder | None = None
+    """A text to a unit vector in the space of the table ``images``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +109,7 @@ class Hit:
     semantic_score: float | None
     """Cosine of the best passage to the query; None if it was not asked for."""
     visual_score: float | None
-    """Cosine of the image to the query's image."""
+    """Cosine of the image to the query's image, or to its text in the space of images."""
     keyword_rank: int | None = None
     """Place of the best passage by keyword score, from 1, over all stores; None if it has no word of the query."""
     semantic_rank: int | None = None
@@ -140,6 +143,7 @@ def search(
     image: bytes | None = None,
     encode_text: TextEncoder | None = None,
     encode_image: ImageEncoder | None = None,
+    encode_joint: TextEncoder | None = None,
     params: SearchParams | None = None,
     **options: Unpack[Options],
 ) -> SearchResult:
@@ -151,6 +155,7 @@ def search(
         image: the bytes of an image file: finds images that look alike.
         encode_text: makes the query's vector; without it a hybrid search ranks by words and says so.
         encode_image: makes the image's vector.
+        encode_joint: makes the query's vector in the space of images; without it words find images by captions.
         params: how rankings are blended.
         **options: number of hits, mode and filters, as the fields of ``Query``.
 
@@ -161,4 +166,5 @@ def search(
     from gendata.search.retrieve import retrieve
 
     asked = Query(text=query, image=image, **options)
-    return retrieve(stores, asked, Encoders(text=encode_text, image=encode_image), params or SearchParams())
+    encoders = Encoders(text=encode_text, image=encode_image, joint=encode_joint)
+    return retrieve(stores, asked, encoders, params or SearchParams())

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gendata.errors import QueryError
+from gendata.errors import GendataError, QueryError
 from gendata.search import Query, keyword, vector
 from gendata.search.ranking import Filter, Key, Ranker, both, quote, scores_of, top
 from gendata.search.terms import Terms
@@ -28,6 +28,9 @@ CAPTIONS_ONLY = (
     "images are found by their captions alone: the image encoder knows outline and colour layout, no words; "
     "search with an image to find images that look alike"
 )
+
+NO_LOOKS = "images are found by their captions alone: "
+"""And why the model of images and texts is of no help."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def open_channels(
         stores: by name.
         query: checked.
         terms: of its text.
-        vectors: of the query, under "text" and "image", while they are still being made.
+        vectors: of the query, while they are still being made: under "text", "image", and "joint" (of its text,
+            in the space of images).
         ids: by store, the items that satisfy ``query.where``.
 
     Raises:
@@ -106,8 +110,8 @@ def open_channels(
         _open_vectors(channels, "visual", tables, _filters(query, tables, limits), vectors["image"])
         if not tables:
             channels.messages.append("no store holds images that can be compared")
-    elif query.modality == "image":
-        channels.messages.append(CAPTIONS_ONLY)
+    elif "joint" in vectors:
+        _open_looks(channels, query, stores, limits, vectors["joint"])
     return channels
 
 
@@ -200,6 +204,17 @@ def _open_vectors(
         )
         rank = vector.ranker(table, encoded, exact=False) if indexed else exact
         opened[store] = Channel(table.count_rows(), wheres[store], rank, exact)
+
+
+def _open_looks(
+    channels: Channels, query: Query, stores: Mapping[str, Store], limits: Mapping[str, Filter], made: "Future[Vector]"
+) -> None:
+    """Images by the query's text; captions remain where the model is gone."""
+    tables = _tables(stores, "images")
+    try:
+        _open_vectors(channels, "visual", tables, _filters(query, tables, limits), made)
+    except GendataError as error:
+        channels.messages.append(f"{NO_LOOKS}{error}")
 
 
 def _check_text(channels: Channels, query: Query, has_passages: bool) -> None:

@@ -9,7 +9,7 @@ from typing import get_args
 from gendata.errors import ProjectError, QueryError
 from gendata.items import MODALITIES, ORIGINS
 from gendata.search import RANKINGS, Encoders, Mode, Query, SearchParams, SearchResult
-from gendata.search.channels import Channels, ItemKey, PassageKey, clean, collect, fill, open_channels
+from gendata.search.channels import CAPTIONS_ONLY, Channels, ItemKey, PassageKey, clean, collect, fill, open_channels
 from gendata.search.fusion import best_by, blend
 from gendata.search.hits import Found, look_up
 from gendata.search.sql import Limits, select_ids
@@ -19,6 +19,9 @@ from gendata.store.head import Store
 LIKENESS = 0.5
 """Share of the likeness to the query's image where the query has a text too."""
 
+LOOKS = 1 / 3
+"""Share of how well an image goes with the query's text: as much as words and meaning have by default."""
+
 
 def retrieve(stores: Mapping[str, Store], query: Query, encoders: Encoders, params: SearchParams) -> SearchResult:
     """See ``gendata.search.search``."""
@@ -27,8 +30,9 @@ def retrieve(stores: Mapping[str, Store], query: Query, encoders: Encoders, para
         raise ProjectError("no store is built: run `gendata run`")
     limits = Limits(params.sql_timeout, params.sql_memory_mb << 20)
     terms = parse(clean(query.text or ""))
-    # the encoders import torch while this thread evaluates the condition and imports Lance
-    with ThreadPoolExecutor(2) as pool:
+    # the encoders import torch while this thread evaluates the condition and imports Lance; one after the other,
+    # since two threads that import each other's modules can meet one that is half there
+    with ThreadPoolExecutor(1) as pool:
         vectors = {}
         if terms.text and query.mode != "keyword" and encoders.text:
             vectors["text"] = pool.submit(encoders.text, terms.text)
@@ -36,8 +40,12 @@ def retrieve(stores: Mapping[str, Store], query: Query, encoders: Encoders, para
             if encoders.image is None:
                 raise QueryError("search by image needs the image encoder")
             vectors["image"] = pool.submit(encoders.image, query.image)
+        elif encoders.joint and query.mode != "keyword" and query.modality in {None, "image"} and terms.text:
+            vectors["joint"] = pool.submit(encoders.joint, terms.text)
         ids = select_ids(query.where, stores, limits=limits) if query.where is not None else None
         channels = open_channels(stores, query, terms, vectors, ids)
+    if query.modality == "image" and query.image is None and encoders.joint is None:
+        channels.messages.append(CAPTIONS_ONLY)
     best = _best(channels, query, params)
     return SearchResult(look_up(stores, best), tuple(channels.messages))
 
@@ -85,7 +93,7 @@ def _best(channels: Channels, query: Query, params: SearchParams) -> list[Found]
     depth = max(params.depth, query.n)
     while True:
         ranked = _rank(channels, depth)
-        found = _items(ranked, channels, params)
+        found = _items(ranked, channels, query, params)
         if len(found) >= query.n or ranked.exhausted:
             if channels.keyword and not ranked.keyword and query.mode != "semantic":
                 channels.messages.append("no passage that passes the filters has a word of the query")
@@ -105,7 +113,7 @@ def _rank(channels: Channels, depth: int) -> _Ranked:
     return _Ranked(keyword, semantic, visual, all(count < depth for count in counts.values()))
 
 
-def _items(ranked: _Ranked, channels: Channels, params: SearchParams) -> list[Found]:
+def _items(ranked: _Ranked, channels: Channels, query: Query, params: SearchParams) -> list[Found]:
     if channels.keyword and channels.semantic:
         passages = blend(ranked.keyword, ranked.semantic, params.keyword_weight)
     else:
@@ -117,9 +125,23 @@ def _items(ranked: _Ranked, channels: Channels, params: SearchParams) -> list[Fo
         if passages:
             fill(channels.visual, visual, [(*item, 0) for item in passage_of])
         likeness = {key[:2]: score for key, score in visual.items()}
-        scores = blend(likeness, scores, LIKENESS) if scores else likeness
+        if not scores:
+            scores = likeness
+        elif query.image is not None:
+            scores = blend(likeness, scores, LIKENESS)
+        else:
+            scores = blend(_above_lowest(likeness), scores, LOOKS)
     best = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0][1], pair[0][0]))
     return [_found(ranked, item, score, passage_of.get(item), bool(channels.keyword)) for item, score in best]
+
+
+def _above_lowest(scores: Mapping[ItemKey, float]) -> dict[ItemKey, float]:
+    """Scores less the lowest of them, so that 0, which items without an image have, is the low end of the ranking.
+
+    The cosines of a text to images crowd far from 0 (in CLIP from 0.15 to 0.35): any image would beat any text.
+    """
+    lowest = min(scores.values(), default=0.0)
+    return {item: score - lowest for item, score in scores.items()}
 
 
 def _found(ranked: _Ranked, item: ItemKey, score: float, passage: PassageKey | None, by_words: bool) -> Found:

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from gendata.embed import EmbedParams, ImageEncoderParams
-from gendata.embed.image import LayoutEncoder, UnreadableImageError, describe, load_image_encoder, thumbnail
+from gendata.embed.decode import UnreadableImageError
+from gendata.embed.image import LayoutEncoder, describe, load_image_encoder, thumbnail
 from gendata.embed.query import encode_image_query
 from gendata.errors import QueryError
 
