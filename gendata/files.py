@@ -180,10 +180,20 @@ def fsync(path: Path) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """JSON with sorted keys, written beside and renamed: durable, never half there."""
+    """JSON with sorted keys; see ``write_bytes``."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: object) -> bytes:
+    """JSON with sorted keys, for people too."""
+    return (json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """A whole file, written beside and renamed: durable, never half there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    part.write_bytes(content)
     fsync(part)
     part.replace(path)
     fsync(path.parent)

@@ -8,6 +8,9 @@ from gendata.store import StoreParams
 from gendata.store.build import build
 from gendata.store.rows import Artifacts
 
+URI = ""
+"""Where the stores are; empty: in the folder that is given."""
+
 SOURCES = {
     "a": {"kind": "folder", "origin": "real", "path": "a"},
     "b": {"kind": "folder", "origin": "generated", "path": "b"},
@@ -61,4 +64,4 @@ def artifacts(root, *names):
 
 def make(root, *names, store="store", **params):
     chosen = {n: SOURCES[n] for n in names or ("a", "b")}
-    return build(artifacts(root, *chosen), chosen, root / store, StoreParams(**params))
+    return build(artifacts(root, *chosen), chosen, root / store, StoreParams(uri=URI and f"{URI}/{store}", **params))

@@ -186,9 +186,7 @@ def storage(stores: Mapping[str, Store]) -> list[dict[str, Any]]:
                     "fragments": table.stats.dataset_stats()["num_fragments"],
                     "indexes": ", ".join(sorted(f"{i.index_type}({', '.join(i.field_names)})" for i in indexes)),
                     "unindexed": sum(unindexed(table, i.name) for i in indexes),
-                    "bytes": sum(
-                        p.stat().st_size for p in (store.path / "lance" / f"{kind}.lance").rglob("*") if p.is_file()
-                    ),
+                    "bytes": sum(store.place.sizes(f"lance/{kind}.lance").values()),
                 }
             )
     return rows

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from gendata.errors import QueryError
 from gendata.search.guard import check_select, check_where
+from gendata.store.place import storage_options
 
 BATCH_ROWS = 16_384
 """Rows per batch of the answer: what streaming holds in memory."""
@@ -87,7 +88,7 @@ def add_passages(connection: duckdb.DuckDBPyConnection, versions: Mapping[str, t
 
     columns = ", ".join(f'"{name}"' for name in PASSAGE_COLUMNS)
     for name, (uri, version) in versions.items():
-        connection.register(f"lance_{name}", Passages(uri, version=version))
+        connection.register(f"lance_{name}", Passages(uri, version=version, storage_options=storage_options(uri)))
     sql = " UNION ALL ".join(f"SELECT {columns} FROM lance_{name}" for name in versions)
     connection.execute(f"CREATE TEMP VIEW passages AS {sql}")
 

@@ -155,7 +155,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 def _passages(stores: Mapping[str, Store]) -> dict[str, tuple[str, int]]:
     return {
-        name: (str(store.path.resolve() / "lance" / "passages.lance"), store.head.lance["passages"])
+        name: (store.uri("passages"), store.head.lance["passages"])
         for name, store in stores.items()
         if name != "outputs" and "passages" in store.head.lance
     }

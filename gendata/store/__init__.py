@@ -43,6 +43,9 @@ LANGUAGES = (
 class StoreParams:
     """Section ``store`` of params.yaml."""
 
+    uri: str = ""
+    """Where the databases are: a folder, or ``s3://bucket/prefix`` with credentials in the environment (AWS_...).
+    Empty: in ``artifacts/store``."""
     vector_index_rows: int = 100_000
     """Passages or images from which an approximate vector index is built; below, search is exact."""
     language: str = "English"

@@ -1,5 +1,6 @@
 """Build the stores from the Parquet artifacts: new Lance versions, a new catalog, then HEAD."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from gendata import files
 from gendata.errors import StoreError
 from gendata.items import to_table
 from gendata.store import INPUTS, STORES, StoreParams
-from gendata.store.head import Head, read_head, write_head
+from gendata.store.head import Head, head_at, write_head
+from gendata.store.place import Folder, Place, place
 from gendata.store.record import Record, home_of
 from gendata.store.rows import Artifacts, images, passages
 
@@ -47,7 +49,8 @@ def _build_one(
     counted = Record()
     listed = to_table(({"source": s} | {n: sources[s].get(n) for n in _STATED} for s in sorted(home)), catalog.SOURCES)
     with files.lock(store / ".lock"):
-        before = _previous(store)
+        at = place(store, params.uri)
+        before = _previous(at)
         part = store / ".catalog.part"
         tables = {
             "items": (catalog.items_schema(name), counted.items(catalog.item_batches(artifacts, name))),
@@ -58,18 +61,16 @@ def _build_one(
         record = _finish(counted, name, artifacts, home)
         if not (home or record["items"] or record["rejected"]):
             part.unlink()
-            (store / "HEAD.json").unlink(missing_ok=True)
+            for path in (at, Folder(store)):
+                path.remove("HEAD.json")
             files.write_json(store / "store.json", record)
             return record
-        versions = lance.write_tables(store, artifacts, origins, params, before.lance if before and not anew else {})
-        final = store / f"catalog-{record['digest'][:16]}-{_next(before)}.duckdb"
-        part.rename(final)
-        for path in (final, *(store / "lance").rglob("*")):  # files and the folders that name them
-            files.fsync(path)
-        files.fsync(store)
-        head = Head(catalog=final.name, lance=versions)
-        write_head(store, head, before)
-        _clean(store, head, before)
+        versions = lance.write_tables(at, artifacts, origins, params, before.lance if before and not anew else {})
+        head = Head(catalog=f"catalog-{_digest(part)}-{_next(before)}.duckdb", lance=versions)
+        at.publish(part, head.catalog)
+        at.settle()
+        write_head(store, at, head, before)
+        _clean(at, head, before)
         files.write_json(store / "store.json", record)
     return record
 
@@ -92,12 +93,17 @@ def _finish(counted: Record, name: str, artifacts: Artifacts, home: set[str]) ->
     return counted.result(name, home)
 
 
-def _previous(store: Path) -> Head | None:
+def _previous(at: Place) -> Head | None:
     """The HEAD to be replaced. A broken one names nothing worth keeping: everything here is derived."""
     try:
-        return read_head(store)
-    except StoreError:
+        return head_at(at)
+    except (StoreError, TypeError):
         return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _next(before: Head | None) -> int:
@@ -105,12 +111,12 @@ def _next(before: Head | None) -> int:
     return 1 - int(before.catalog.removesuffix(".duckdb").rsplit("-", 1)[1]) if before else 0
 
 
-def _clean(store: Path, head: Head, before: Head | None) -> None:
+def _clean(at: Place, head: Head, before: Head | None) -> None:
     """Drop what neither this HEAD nor the one before names: a reader may have just pinned that one."""
     from gendata.store import lance
 
     keep = [h for h in (head, before) if h]
-    for path in store.glob("catalog-*.duckdb"):
-        if path.name not in {h.catalog for h in keep}:
-            path.unlink()
-    lance.clean(store, [h.lance for h in keep])
+    for name in at.sizes(""):
+        if name.startswith("catalog-") and name not in {h.catalog for h in keep}:
+            at.remove(name)
+    lance.clean(at, [h.lance for h in keep])

@@ -1,13 +1,15 @@
 """HEAD.json: the one pointer that makes a built store visible, and the readers that pin by it."""
 
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gendata import files
 from gendata.errors import ProjectError, StoreError
+from gendata.store.place import Folder, Place, place, storage_options
 
 if TYPE_CHECKING:
     import lance
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Version of the store's layout; a reader refuses another one."""
 
-_BEFORE = "HEAD.before.json"
+_HEAD, _BEFORE = "HEAD.json", "HEAD.before.json"
 
 
 @dataclass(frozen=True)
@@ -27,25 +29,49 @@ class Head:
     schema: int = SCHEMA
 
 
+def place_of(store: Path) -> Place | None:
+    """Where the databases of the store in a project's folder are, as the HEAD.json there says; None if never built."""
+    value = _parse(Folder(store), _HEAD)
+    if value is None:
+        return None
+    return place(store, value["uri"]) if "uri" in value else Folder(store)
+
+
 def read_head(store: Path) -> Head | None:
     """The store's HEAD, None if it was never built. Raises StoreError if it cannot be used."""
-    return _read(store / "HEAD.json")
+    at = place_of(store)
+    return None if at is None else head_at(at)
 
 
-def _read(path: Path) -> Head | None:
-    if not path.is_file():
+def head_at(at: Place, name: str = _HEAD) -> Head | None:
+    """The HEAD in a place, None if none is there. Raises StoreError if it cannot be used."""
+    value = _parse(at, name)
+    return None if value is None or "uri" in value else Head(**value)
+
+
+def _parse(at: Place, name: str) -> dict[str, Any] | None:
+    content = at.read(name)
+    if content is None:
         return None
-    value = files.read_json(path)
+    try:
+        value = json.loads(content)
+    except ValueError as error:
+        raise StoreError(f"{at.uri}/{name}: not valid JSON: {error}") from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        raise StoreError(f"{path}: not a store of schema {SCHEMA}; delete the folder and run `gendata run`")
-    return Head(**value)
+        raise StoreError(f"{at.uri}/{name}: not a store of schema {SCHEMA}; delete it and run `gendata run`")
+    return value
 
 
-def write_head(store: Path, head: Head, before: Head | None) -> None:
-    """Switch the store to ``head``: durable, all at once. The HEAD before is kept beside."""
+def write_head(store: Path, at: Place, head: Head, before: Head | None) -> None:
+    """Switch the store to ``head``: durable, all at once. The HEAD before is kept beside.
+
+    Where the databases are elsewhere, the HEAD.json of the project's folder says where.
+    """
     if before is not None:
-        files.write_json(store / _BEFORE, asdict(before))
-    files.write_json(store / "HEAD.json", asdict(head))
+        at.write(_BEFORE, files.json_bytes(asdict(before)))
+    at.write(_HEAD, files.json_bytes(asdict(head)))
+    if at.uri != str(store):
+        files.write_json(store / _HEAD, {"schema": SCHEMA, "uri": at.uri.removesuffix(f"/{store.name}")})
 
 
 def roll_back(store: Path) -> bool:
@@ -57,13 +83,14 @@ def roll_back(store: Path) -> bool:
     else:
         return False
     try:
-        before = _read(store / _BEFORE)
+        at = place_of(store) or Folder(store)
+        before = head_at(at, _BEFORE)
         if before is None:
             return False
-        Store(store, before).check()
+        Store(store, at, before).check()
     except StoreError:
         return False
-    write_head(store, before, None)
+    write_head(store, at, before, None)
     return True
 
 
@@ -75,24 +102,29 @@ def open_stores(base: Path, names: Iterable[str]) -> dict[str, "Store"]:
 class Store:
     """A store opened for reading, pinned to the HEAD of the moment it was opened."""
 
-    def __init__(self, path: Path, head: Head) -> None:
-        self.path, self.head = path, head
+    def __init__(self, path: Path, at: Place, head: Head) -> None:
+        self.path, self.place, self.head = path, at, head
         self._tables: dict[tuple[str, int], lance.LanceDataset] = {}
 
     @classmethod
     def open(cls, path: Path) -> "Store":
         """Open the store in this folder. Raises ProjectError if it is not built."""
-        head = read_head(path)
-        if head is None:
+        at = place_of(path)
+        head = None if at is None else head_at(at)
+        if at is None or head is None:
             raise ProjectError(f"{path.name} store not built: run `gendata run`")
-        if not (path / head.catalog).is_file():
-            raise StoreError(f"{path}: {head.catalog} is missing; run `gendata doctor --repair`")
-        return cls(path, head)
+        opened = cls(path, at, head)
+        opened.catalog  # noqa: B018 - that it is there
+        return opened
 
     @property
     def catalog(self) -> Path:
-        """The DuckDB file with the metadata of every item and reject."""
-        return self.path / self.head.catalog
+        """The DuckDB file with the metadata of every item and reject. Raises StoreError if it is not there."""
+        return self.place.fetch(self.head.catalog)
+
+    def uri(self, name: str) -> str:
+        """Of a Lance table."""
+        return f"{self.place.uri}/lance/{name}.lance"
 
     def check(self) -> None:
         """Raise StoreError if the catalog or a table does not open."""
@@ -117,9 +149,9 @@ class Store:
             os.environ.setdefault("LANCE_LOG", "error")  # Rust warnings are no result of a query
             import lance
 
-            path = self.path / "lance" / f"{name}.lance"
+            uri = self.uri(name)
             try:
-                self._tables[name, version] = lance.dataset(path, version=version)
+                self._tables[name, version] = lance.dataset(uri, version=version, storage_options=storage_options(uri))
             except (ValueError, RuntimeError, OSError) as error:
                 reason = str(error).splitlines()[0]
                 raise StoreError(f"{self.path}: table {name} version {version} does not open: {reason}") from error

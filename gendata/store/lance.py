@@ -1,18 +1,17 @@
 """The Lance side of a store: text, blobs and vectors, with full-text, scalar and vector indexes."""
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from gendata.store import StoreParams
 from gendata.store.changes import Changes, prints
+from gendata.store.place import Place, storage_options
 from gendata.store.rows import Artifacts, images, kept_rows, passages
 
 os.environ.setdefault("LANCE_LOG", "error")  # before the import: Rust reads it once
@@ -34,34 +33,35 @@ GRACE = timedelta(hours=1)
 
 
 def write_tables(
-    store: Path, artifacts: Artifacts, origins: tuple[str, ...], params: StoreParams, before: Mapping[str, int]
+    at: Place, artifacts: Artifacts, origins: tuple[str, ...], params: StoreParams, before: Mapping[str, int]
 ) -> dict[str, int]:
     """Bring every table up to date with its indexes; the version of each. Nothing is visible before HEAD moves.
 
     Where little changed since the versions in ``before``, only changed rows are written; else a table is written
     anew. A table without rows is not there: its name is absent from the result.
     """
-    database = lancedb.connect(store / "lance")
+    database = lancedb.connect(f"{at.uri}/lance", storage_options=storage_options(at.uri))
     versions = {}
     for name in TABLES:
         if name in before:
-            _roll_back(store / "lance" / f"{name}.lance", before[name])
+            _roll_back(at, name, before[name])
         version = _updated(database, name, artifacts, origins, params, before.get(name))
         if version is None:
-            version = _written(database, name, artifacts, origins, params)
+            version = _written(database, at, name, artifacts, origins, params)
         if version:
             versions[name] = version
     return versions
 
 
-def _roll_back(path: Path, version: int) -> None:
+def _roll_back(at: Place, name: str, version: int) -> None:
     """Forget versions after the one that HEAD names: a killed run made them, whole or not, and nobody ever saw them.
 
     Their names count down from the largest number, so that the newest comes first in a listing.
     """
-    for manifest in (path / "_versions").glob("*.manifest"):
-        if manifest.stem.isdecimal() and _LAST_NAME - int(manifest.stem) > version:
-            manifest.unlink()
+    for path in at.sizes(f"lance/{name}.lance/_versions"):
+        number = path.rpartition("/")[2].removesuffix(".manifest")
+        if number.isdecimal() and _LAST_NAME - int(number) > version:
+            at.remove(path)
 
 
 def _updated(
@@ -110,30 +110,32 @@ def _extendable(dataset: Any, name: str, share: float, rows: int, params: StoreP
 
 
 def _written(
-    database: Any, name: str, artifacts: Artifacts, origins: tuple[str, ...], params: StoreParams
+    database: Any, at: Place, name: str, artifacts: Artifacts, origins: tuple[str, ...], params: StoreParams
 ) -> int | None:
     """The version of the table written anew; None without rows."""
     batches = _batches(name, artifacts, origins)
     first = next(batches, None)
     if first is None:
         return None
-    path = Path(database.uri) / f"{name}.lance"
-    _clear_broken(database, path)
+    there = _usable(database, at, name)
     reader = _reader(chain([first], batches))
-    table = database.create_table(name, reader, mode="overwrite" if path.exists() else "create")
+    table = database.create_table(name, reader, mode="overwrite" if there else "create")
     _index(table, name, params)
     return int(table.version)
 
 
-def _clear_broken(database: Any, path: Path) -> None:
-    """Remove a table that does not open, as after a lost write: nobody can read it either."""
-    if path.exists():
-        try:
-            table = database.open_table(path.stem)
-            table.count_rows()
-            table.list_versions()
-        except (ValueError, RuntimeError, OSError):
-            shutil.rmtree(path)
+def _usable(database: Any, at: Place, name: str) -> bool:
+    """Whether a table is there. One that does not open, as after a lost write, is removed: nobody can read it."""
+    if not at.sizes(f"lance/{name}.lance"):
+        return False
+    try:
+        table = database.open_table(name)
+        table.count_rows()
+        table.list_versions()
+    except (ValueError, RuntimeError, OSError):
+        at.remove(f"lance/{name}.lance")
+        return False
+    return True
 
 
 def _reader(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:
@@ -181,18 +183,19 @@ def _index(table: Any, name: str, params: StoreParams) -> None:
             table.create_index(column, config=config)
 
 
-def clean(store: Path, keep: list[dict[str, int]]) -> None:
+def clean(at: Place, keep: list[dict[str, int]]) -> None:
     """Remove versions past the grace period, but never those that the HEADs in ``keep`` name.
 
     A table whose old versions do not open is left as it is: doctor finds that.
     """
-    for path in sorted((store / "lance").glob("*.lance")):
-        named = {head[path.stem] for head in keep if path.stem in head}
+    for name in TABLES:
+        named = {head[name] for head in keep if name in head}
+        path = f"lance/{name}.lance"
         if not named:
-            shutil.rmtree(path)
+            at.remove(path)
             continue
         with suppress(ValueError, RuntimeError, OSError):
-            dataset = lance.dataset(path)
+            dataset = lance.dataset(f"{at.uri}/{path}", storage_options=storage_options(at.uri))
             oldest = datetime.now() - GRACE  # Lance gives naive local times
             versions: list[Any] = dataset.versions()
             gone = [v["version"] for v in versions if v["timestamp"] <= oldest and v["version"] not in named]
