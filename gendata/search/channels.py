@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gendata.errors import GendataError, QueryError
 from gendata.search import Query, keyword, vector
-from gendata.search.ranking import Filter, Key, Ranker, both, quote, scores_of, top
+from gendata.search.ranking import Filter, Ranker, both, quote, scores_of, top
 from gendata.search.terms import Terms
 from gendata.store.head import Store
 
@@ -48,6 +48,8 @@ class Channels:
     """The rankings of a query, by store."""
 
     keyword: dict[str, Channel] = field(default_factory=dict)
+    whole: dict[str, Channel] = field(default_factory=dict)
+    """By words over whole texts; ``keyword`` is over their passages."""
     semantic: dict[str, Channel] = field(default_factory=dict)
     visual: dict[str, Channel] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
@@ -62,15 +64,16 @@ def collect(channels: Mapping[str, Channel], depth: int) -> dict[PassageKey, flo
     }
 
 
-def fill(channels: Mapping[str, Channel], scores: dict[PassageKey, float], keys: Iterable[PassageKey]) -> None:
-    """Add to ``scores`` those of ``keys`` that other rankings found."""
-    missing: dict[str, list[Key]] = {}
-    for store, id_, part in keys:
-        if (store, id_, part) not in scores and store in channels:
-            missing.setdefault(store, []).append((id_, part))
-    for store, wanted in missing.items():
+def fill(channels: Mapping[str, Channel], scores: dict[PassageKey, float], items: Iterable[ItemKey]) -> None:
+    """Add to ``scores`` the rows of those items that have none in it, as other rankings found them."""
+    there = {key[:2] for key in scores}
+    missing: dict[str, list[str]] = {}
+    for store, id_ in set(items) - there:
+        if store in channels:
+            missing.setdefault(store, []).append(id_)
+    for store, ids in missing.items():
         channel = channels[store]
-        for key, score in scores_of(channel.exact, wanted, channel.total).items():
+        for key, score in scores_of(channel.exact, ids, channel.total).items():
             scores[(store, *key)] = score
 
 
@@ -102,6 +105,8 @@ def open_channels(
         wheres = _filters(query, tables, limits)
         if query.mode != "semantic":
             _open_keyword(channels, terms.text, tables, wheres)
+            whole = {store: table for store, table in _tables(stores, "items").items() if store in channels.keyword}
+            _open_whole(channels, terms.text, whole, _filters(query, whole, limits))
         if query.mode != "keyword":
             _open_vectors(channels, "semantic", tables, wheres, vectors.get("text"))
         _check_text(channels, query, bool(tables))
@@ -176,6 +181,14 @@ def _open_keyword(channels: Channels, text: str, tables: Mapping[str, Any], wher
     for store, scale in keyword.scales(indexed, text).items():
         rank = keyword.ranker(indexed[store], text, scale)
         channels.keyword[store] = Channel(indexed[store].count_rows(), wheres[store], rank, rank)
+
+
+def _open_whole(channels: Channels, text: str, tables: Mapping[str, Any], wheres: Mapping[str, Filter]) -> None:
+    scales = keyword.scales(tables, text)
+    for store, table in tables.items():
+        if keyword.has_index(table):
+            rank = keyword.ranker(table, text, scales[store])
+            channels.whole[store] = Channel(table.count_rows(), wheres[store], rank, rank)
 
 
 def _open_vectors(

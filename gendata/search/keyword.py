@@ -26,12 +26,13 @@ def ranker(table: Any, text: str, scale: float = 1.0) -> Ranker:
     from lance.query import MatchQuery
 
     words = MatchQuery(text, "text")  # a query object, not a query string: no text can be a syntax error
-    columns = ["id", "part", "_score"]
+    columns = ["id", "part", "_score"] if "part" in table.schema.names else ["id", "_score"]
 
     def rank(where: str | None, limit: int) -> pa.Table:
         rows = table.to_table(columns=columns, full_text_query=words, filter=where, prefilter=True, limit=limit)
         scores = pa.array(rows.column("_score").to_numpy().astype("float64") * scale, pa.float64())
-        return pa.table({"id": rows.column("id"), "part": rows.column("part"), "score": scores})
+        part = rows.column("part") if "part" in columns else pa.nulls(rows.num_rows, pa.int32()).fill_null(0)
+        return pa.table({"id": rows.column("id"), "part": part, "score": scores})
 
     return rank
 

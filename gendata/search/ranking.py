@@ -1,6 +1,6 @@
 """The best rows of one ranking: exact at the cut (ties included) and exact under any filter."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
@@ -81,13 +81,12 @@ def top(ranker: Ranker, where: Filter, depth: int) -> dict[Key, float]:
     return dict(sorted(_pairs(kept), key=lambda pair: (-pair[1], pair[0]))[:depth])
 
 
-def scores_of(ranker: Ranker, keys: Sequence[Key], total: int) -> dict[Key, float]:
-    """The scores of given rows of a table with ``total`` rows; rows that do not match have none."""
-    wanted = set(keys)
+def scores_of(ranker: Ranker, ids: Iterable[str], total: int) -> dict[Key, float]:
+    """The scores of all rows of these items in a table with ``total`` rows; rows that do not match have none."""
     found: dict[Key, float] = {}
-    ids = iter(sorted({key[0] for key in keys}))
-    while chunk := list(islice(ids, PUSHED_IDS)):
-        found.update((k, s) for k, s in _pairs(ranker(among(chunk), total)) if k in wanted)
+    left = iter(sorted(set(ids)))
+    while chunk := list(islice(left, PUSHED_IDS)):
+        found.update(_pairs(ranker(among(chunk), total)))
     return found
 
 

@@ -10,7 +10,7 @@ from gendata.errors import ProjectError, QueryError
 from gendata.items import MODALITIES, ORIGINS
 from gendata.search import RANKINGS, Encoders, Mode, Query, SearchParams, SearchResult
 from gendata.search.channels import CAPTIONS_ONLY, Channels, ItemKey, PassageKey, clean, collect, fill, open_channels
-from gendata.search.fusion import best_by, blend
+from gendata.search.fusion import best_by, blend, fuse
 from gendata.search.hits import Found, look_up
 from gendata.search.sql import Limits, select_ids
 from gendata.search.terms import parse
@@ -21,6 +21,10 @@ LIKENESS = 0.5
 
 LOOKS = 1 / 3
 """Share of how well an image goes with the query's text: as much as words and meaning have by default."""
+
+
+PASSAGE = 0.5
+"""Weight of the best passage's BM25 beside that of the whole text: 0.3 to 1 serve alike, either alone less."""
 
 
 def retrieve(stores: Mapping[str, Store], query: Query, encoders: Encoders, params: SearchParams) -> SearchResult:
@@ -70,21 +74,36 @@ def check(query: Query) -> None:
 
 @dataclass
 class _Ranked:
-    """Scores of passages and of images, and whether the stores hold no more."""
+    """Scores of passages, whole texts and images, and whether the stores hold no more."""
 
     keyword: dict[PassageKey, float]
+    whole: dict[PassageKey, float]
     semantic: dict[PassageKey, float]
     visual: dict[PassageKey, float]
     exhausted: bool
 
     @cached_property
-    def places(self) -> dict[str, dict[PassageKey, int]]:
-        """The place of each passage and image, from 1, in each ranking."""
-        found = {}
+    def by_item(self) -> dict[str, dict[ItemKey, float]]:
+        """The score of each item in each ranking: its best passage's, by words beside that of the whole text."""
+        found: dict[str, dict[ItemKey, float]] = {}
         for name in RANKINGS:
-            scores: dict[PassageKey, float] = getattr(self, name)
-            order = sorted(scores, key=lambda key: (-scores[key], key))
-            found[name] = {key: place for place, key in enumerate(order, 1)}
+            best = found[name] = {}
+            for (store, id_, _), score in getattr(self, name).items():
+                best[store, id_] = max(score, best.get((store, id_), score))
+        words = found["keyword"]
+        found["keyword"] = {
+            item: self.whole.get((*item, 0), 0.0) + PASSAGE * words.get(item, 0.0)
+            for item in words.keys() | {key[:2] for key in self.whole}
+        }
+        return found
+
+    @cached_property
+    def places(self) -> dict[str, dict[ItemKey, int]]:
+        """The place of each item, from 1, in each ranking."""
+        found = {}
+        for name, scores in self.by_item.items():
+            order = sorted(scores, key=lambda item: (-scores[item], item))
+            found[name] = {item: place for place, item in enumerate(order, 1)}
         return found
 
 
@@ -102,28 +121,32 @@ def _best(channels: Channels, query: Query, params: SearchParams) -> list[Found]
 
 
 def _rank(channels: Channels, depth: int) -> _Ranked:
-    scores = [collect(c, depth) for c in (channels.keyword, channels.semantic, channels.visual)]
-    keyword, semantic, visual = scores
+    rankings = (channels.keyword, channels.whole, channels.semantic, channels.visual)
+    scores = [collect(ranking, depth) for ranking in rankings]
+    keyword, whole, semantic, visual = scores
     counts: dict[tuple[int, str], int] = {}
     for index, rows in enumerate(scores):
         for store, _, _ in rows:
             counts[index, store] = counts.get((index, store), 0) + 1
-    fill(channels.keyword, keyword, list(semantic))
-    fill(channels.semantic, semantic, list(keyword))
-    return _Ranked(keyword, semantic, visual, all(count < depth for count in counts.values()))
+    items = {key[:2] for rows in (keyword, whole, semantic) for key in rows}
+    for ranking, rows in zip(rankings[:3], scores[:3], strict=True):
+        fill(ranking, rows, items)
+    return _Ranked(keyword, whole, semantic, visual, all(count < depth for count in counts.values()))
 
 
 def _items(ranked: _Ranked, channels: Channels, query: Query, params: SearchParams) -> list[Found]:
+    by_item = ranked.by_item
     if channels.keyword and channels.semantic:
+        scores = fuse(by_item["keyword"], by_item["semantic"], params.keyword_weight)
         passages = blend(ranked.keyword, ranked.semantic, params.keyword_weight)
     else:
+        scores = dict(by_item["keyword"] or by_item["semantic"])
         passages = ranked.keyword or ranked.semantic
     passage_of: dict[ItemKey, PassageKey] = best_by(passages, ((key, key[:2]) for key in sorted(passages)))
-    scores: dict[ItemKey, float] = {item: passages[key] for item, key in passage_of.items()}
     visual = ranked.visual
     if channels.visual:
-        if passages:
-            fill(channels.visual, visual, [(*item, 0) for item in passage_of])
+        if scores:
+            fill(channels.visual, visual, scores)
         likeness = {key[:2]: score for key, score in visual.items()}
         if not scores:
             scores = likeness
@@ -145,16 +168,17 @@ def _above_lowest(scores: Mapping[ItemKey, float]) -> dict[ItemKey, float]:
 
 
 def _found(ranked: _Ranked, item: ItemKey, score: float, passage: PassageKey | None, by_words: bool) -> Found:
-    words = ranked.keyword.get(passage, 0.0) if passage and by_words else None
+    scores, places = ranked.by_item, ranked.places
+    no_word = 0.0 if by_words and passage else None
     return Found(
         store=item[0],
         id=item[1],
         score=score,
         part=passage[2] if passage else None,
-        keyword_score=words,
-        semantic_score=ranked.semantic.get(passage) if passage else None,
-        visual_score=ranked.visual.get((*item, 0)),
-        keyword_rank=ranked.places["keyword"].get(passage) if passage else None,
-        semantic_rank=ranked.places["semantic"].get(passage) if passage else None,
-        visual_rank=ranked.places["visual"].get((*item, 0)),
+        keyword_score=scores["keyword"].get(item, no_word),
+        semantic_score=scores["semantic"].get(item),
+        visual_score=scores["visual"].get(item),
+        keyword_rank=places["keyword"].get(item),
+        semantic_rank=places["semantic"].get(item),
+        visual_rank=places["visual"].get(item),
     )

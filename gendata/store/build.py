@@ -69,7 +69,7 @@ def _build_one(
         head = Head(catalog=f"catalog-{_digest(part)}-{_next(before)}.duckdb", lance=versions)
         at.publish(part, head.catalog)
         at.settle()
-        write_head(store, at, head, before)
+        write_head(store, head, before, at)
         _clean(at, head, before)
         files.write_json(store / "store.json", record)
     return record

@@ -62,11 +62,12 @@ def _parse(at: Place, name: str) -> dict[str, Any] | None:
     return value
 
 
-def write_head(store: Path, at: Place, head: Head, before: Head | None) -> None:
+def write_head(store: Path, head: Head, before: Head | None = None, at: Place | None = None) -> None:
     """Switch the store to ``head``: durable, all at once. The HEAD before is kept beside.
 
-    Where the databases are elsewhere, the HEAD.json of the project's folder says where.
+    Where the databases are elsewhere (``at``), the HEAD.json of the project's folder says where.
     """
+    at = at or Folder(store)
     if before is not None:
         at.write(_BEFORE, files.json_bytes(asdict(before)))
     at.write(_HEAD, files.json_bytes(asdict(head)))
@@ -90,7 +91,7 @@ def roll_back(store: Path) -> bool:
         Store(store, at, before).check()
     except StoreError:
         return False
-    write_head(store, at, before, None)
+    write_head(store, before, at=at)
     return True
 
 

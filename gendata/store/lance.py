@@ -100,7 +100,7 @@ def _extendable(dataset: Any, name: str, share: float, rows: int, params: StoreP
     """Whether an update pays: a small share of changes, few fragments, and indexes of the kind that is asked for."""
     indexes = {i.field_names[0]: dataset.stats.index_stats(i.name) for i in dataset.describe_indices()}
     if (
-        name == "passages"
+        name != "images"
         and indexes.get("text", {}).get("indices", [{}])[0].get("params", {}).get("language") != params.language
     ):
         return False
@@ -173,7 +173,7 @@ def _vector_schema(name: str, dim: int) -> pa.Schema:
 def _index(table: Any, name: str, params: StoreParams) -> None:
     """Make the indexes that the table should have and has not."""
     wanted: dict[str, Any] = {"id": BTree(), "source": Bitmap(), "origin": Bitmap()}
-    if name == "passages":
+    if name != "images":
         wanted["text"] = FTS(language=params.language, with_position=False)
     if name != "items" and table.count_rows() >= params.vector_index_rows:
         wanted["vector"] = IvfHnswSq(distance_type="cosine")

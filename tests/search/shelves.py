@@ -86,6 +86,14 @@ def build_store(folder, rows, *, fts=True, fts_rows=True):
         if fts:
             table.create_index("text", config=FTS(with_position=False))
         versions["passages"] = table.version
+        whole = [{k: v for k, v in record.items() if k in dict(keys)} for record in records]
+        texts = {r.id: "\n".join(r.passages) for r in rows}
+        once = list({row["id"]: {**row, "text": texts[row["id"]]} for row in whole}.values())
+        items = pa.schema([*keys, ("text", pa.large_string())])
+        table = database.create_table("items", pa.Table.from_pylist(once, items))
+        if fts:
+            table.create_index("text", config=FTS(with_position=False))
+        versions["items"] = table.version
     images = [row for row in rows if row.modality == "image"]
     if images:
         schema = pa.schema([keys[0], keys[3], keys[2], ("vector", pa.list_(pa.float32(), IMAGE_DIM))])

@@ -47,7 +47,8 @@ def test_top_equals_brute_force(rows, depth, ids, pushed):
 def test_scores_of_given_rows(monkeypatch):
     monkeypatch.setattr(ranking, "PUSHED_IDS", 2)
     rank = in_memory([("a", 0, 1.0), ("a", 1, 2.0), ("b", 0, 3.0), ("c", 0, 4.0)])
-    assert scores_of(rank, [("a", 1), ("c", 0), ("b", 0), ("d", 0)], 4) == {("a", 1): 2.0, ("b", 0): 3.0, ("c", 0): 4.0}
+    found = {("a", 0): 1.0, ("a", 1): 2.0, ("b", 0): 3.0, ("c", 0): 4.0}
+    assert scores_of(rank, ["a", "c", "b", "d"], 4) == found
     assert len(rank.calls) == 2
 
 
