@@ -23,11 +23,12 @@ import pyarrow as pa
 
 from gendata.engine import cores
 from gendata.errors import ProjectError, QueryError
+from gendata.search.views import LANCE_VIEWS
 from gendata.store.head import Store
 
 Rows: TypeAlias = pa.Table | pa.RecordBatchReader
 
-TABLES = ("items", "passages", "rejected", "sources", "outputs")
+TABLES = ("items", *LANCE_VIEWS, "rejected", "sources", "outputs")
 """The tables of the stores, which every statement can name."""
 
 LEDGER = ("manifests", "manifest_items", "checkpoints", "runs")
@@ -115,7 +116,7 @@ def _child(
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gendata-sql-")) if tables else ""
         request = question | {
             "catalogs": {name: str(store.catalog.resolve()) for name, store in stores.items()},
-            "passages": _passages(stores),
+            "lance": lance_tables(stores),
             "tables": _write_tables(tables, Path(folder)),
             "memory": limits.memory,
             "cpu": int(limits.timeout * cores()) + 10,
@@ -153,11 +154,15 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
-def _passages(stores: Mapping[str, Store]) -> dict[str, tuple[str, int]]:
+def lance_tables(stores: Mapping[str, Store]) -> dict[str, dict[str, tuple[str, int]]]:
+    """The Lance tables of what was ingested, by table and store: where each lies, and the version to read."""
     return {
-        name: (str(store.path.resolve() / "lance" / "passages.lance"), store.head.lance["passages"])
-        for name, store in stores.items()
-        if name != "outputs" and "passages" in store.head.lance
+        table: {
+            name: (str(store.path.resolve() / "lance" / f"{table}.lance"), store.head.lance[table])
+            for name, store in stores.items()
+            if name != "outputs" and table in store.head.lance
+        }
+        for table, _ in LANCE_VIEWS.values()
     }
 
 

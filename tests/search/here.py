@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from gendata.errors import QueryError
 from gendata.search import sandbox
+from gendata.search.sql import lance_tables
 
 
 def run_here(sql, stores):
@@ -24,7 +25,7 @@ def rows_here(sql, stores):
 def _answer(question, stores):
     request = question | {
         "catalogs": {name: str(store.catalog) for name, store in stores.items()},
-        "passages": {},
+        "lance": lance_tables(stores),
         "tables": {},
         "memory": 512 << 20,
         "threads": 1,

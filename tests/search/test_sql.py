@@ -4,16 +4,19 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import psutil
 import pyarrow as pa
 import pytest
 from search.here import rows_here, run_here
+from search.shelves import encode, encode_image
 
 from gendata.errors import ProjectError, QueryError
 from gendata.items import GENERATED_BY
-from gendata.search import sandbox
 from gendata.search.attach import read_attachment, write_result
-from gendata.search.sql import Limits, open_sql, run_sql, select_ids
+from gendata.search.sql import TABLES, Limits, open_sql, run_sql, select_ids
+from gendata.search.views import OUTPUT_COLUMNS
+from gendata.store.head import Head, Store
 
 
 def value(result):
@@ -42,6 +45,50 @@ def test_passages_come_from_lance_without_the_vector(shelf):
     assert "vector" not in row
 
 
+def test_vectors_are_there_for_who_asks(shelf):
+    expected = {
+        (r.id, p): encode(t)
+        for rows in shelf.rows.values()
+        for r in rows
+        for p, t in enumerate(r.passages, r.first_part)
+    }
+    rows = run_sql("SELECT * FROM passage_vectors", shelf.stores).to_pylist()
+    assert len(rows) == len(expected)
+    assert all(np.array_equal(row["vector"], expected[row["id"], row["part"]]) for row in rows)
+    sql = """
+        SELECT a.id = b.id AS same, array_cosine_similarity(a.vector, b.vector) AS score
+        FROM passage_vectors a, passage_vectors b WHERE a.part = 0 AND b.part = 0 ORDER BY score DESC LIMIT 5"""
+    assert all(row["same"] and row["score"] == pytest.approx(1) for row in run_sql(sql, shelf.stores).to_pylist())
+    images = run_sql("FROM image_vectors", shelf.stores).to_pylist()
+    pictures = {row.id: encode_image(row.data) for row in shelf.rows["real"] if row.data}
+    assert {row["id"]: row["vector"] for row in images} == {i: v.tolist() for i, v in pictures.items()}
+
+
+def test_vectors_of_one_passage(shelf):
+    sql = "SELECT vector FROM passages JOIN passage_vectors USING (id, part) WHERE text = 'bread'"
+    assert value(run_sql(sql, shelf.stores)) == encode("bread").tolist()
+    id_ = next(row.id for row in shelf.rows["real"] if row.data)
+    assert run_sql(f"SELECT vector FROM image_vectors WHERE id = '{id_}'", shelf.stores).num_rows == 1
+
+
+def test_contents_are_the_original_bytes(shelf, tmp_path):
+    import lance
+
+    rows = [{"id": str(i), "text": None, "data": bytes([i]) * 100} for i in range(30)] + [
+        {"id": "t", "text": "a text", "data": None}
+    ]
+    schema = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("data", pa.large_binary())])
+    lance.write_dataset(pa.Table.from_pylist(rows, schema), tmp_path / "lance" / "items.lance")
+    store = shelf.stores["real"]
+    (tmp_path / store.catalog.name).symlink_to(store.catalog)
+    stores = {"real": Store(tmp_path, Head(store.head.catalog, {"items": 1}))}
+    found = {row["id"]: row["data"] for row in run_sql("FROM contents", stores).to_pylist()}
+    assert found == {row["id"]: row["data"] for row in rows}
+    assert value(run_sql("SELECT data FROM contents WHERE id = '7'", stores)) == rows[7]["data"]
+    assert value(run_sql("SELECT id FROM contents WHERE data = repeat('\\x07', 100)::BLOB", stores)) == "7"
+    assert run_sql("FROM contents", {"outputs": store}).num_rows == 0
+
+
 @pytest.mark.parametrize("sql", ["SHOW TABLES", "DESCRIBE items", "SUMMARIZE items", "VALUES (1)", "TABLE items"])
 def test_other_spellings_of_select(shelf, sql):
     assert rows_here(sql, shelf.stores) > 0
@@ -49,7 +96,7 @@ def test_other_spellings_of_select(shelf, sql):
 
 def test_show_lists_the_public_tables_alone(shelf):
     names = run_sql("SHOW TABLES", shelf.stores).column("name").to_pylist()
-    assert sorted(names) == ["items", "outputs", "passages", "rejected", "sources"]
+    assert sorted(names) == sorted(TABLES)
 
 
 @pytest.mark.parametrize(
@@ -199,10 +246,10 @@ def test_outputs_are_typed_where_there_are_none(shelf):
     described = run_sql("DESCRIBE outputs", shelf.stores).to_pylist()
     items = run_sql("DESCRIBE items", shelf.stores).to_pylist()
     columns = {row["column_name"]: row["column_type"] for row in described}
-    assert list(columns) == [row["column_name"] for row in items] + list(sandbox.OUTPUT_COLUMNS)
-    assert columns.items() >= sandbox.OUTPUT_COLUMNS.items()
+    assert list(columns) == [row["column_name"] for row in items] + list(OUTPUT_COLUMNS)
+    assert columns.items() >= OUTPUT_COLUMNS.items()
     assert columns["seed"] == "BIGINT"
-    assert set(sandbox.OUTPUT_COLUMNS) == set(GENERATED_BY.names)
+    assert set(OUTPUT_COLUMNS) == set(GENERATED_BY.names)
     assert run_sql("SELECT model, seed + 1 FROM outputs", shelf.stores).num_rows == 0
 
 
