@@ -6,8 +6,8 @@ from typing import Any
 import lance
 import pyarrow.dataset as pds
 
-BLOB_ROWS = 8
-"""Rows of a batch with blobs: thousands would not fit into memory where each holds an image."""
+WIDE = {"data": 8, "vector": 2048}
+"""Rows of a batch with a blob or a vector: Lance reads far ahead, and many would not fit into the child's memory."""
 
 
 class Scan(lance.LanceDataset):
@@ -36,6 +36,5 @@ class Scan(lance.LanceDataset):
 
 def _gently(columns: Collection[str] | None) -> dict[str, Any]:
     """How to read these columns within the memory of the process."""
-    return (
-        {"batch_size": BLOB_ROWS, "batch_readahead": 1, "io_buffer_size": 32 << 20} if "data" in (columns or ()) else {}
-    )
+    rows = [WIDE[name] for name in columns or () if name in WIDE]
+    return {"batch_size": min(rows), "batch_readahead": 1, "io_buffer_size": 32 << 20} if rows else {}

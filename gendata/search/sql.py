@@ -42,7 +42,7 @@ class Limits:
     timeout: float = 60.0
     """Seconds that the caller waits for rows; the time it takes to use them does not count."""
     memory: int = 1536 << 20
-    """Bytes of private memory of the child process; Lance needs 1.5 GB."""
+    """Bytes of private memory of the child process."""
 
 
 @contextlib.contextmanager
@@ -144,7 +144,8 @@ def _start(log: IO[bytes]) -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
-        env={**os.environ, "PYTHONPATH": path, "LANCE_LOG": "error"},
+        # Arrow's own allocator reserves a gigabyte at once, which the limit counts as used
+        env={**os.environ, "PYTHONPATH": path, "LANCE_LOG": "error", "ARROW_DEFAULT_MEMORY_POOL": "system"},
         process_group=0,  # Ctrl-C reaches the parent alone, which kills the child
     )
 
