@@ -67,11 +67,12 @@ def _batches(name: str, artifacts: Artifacts, origins: tuple[str, ...]) -> Itera
             yield from table.select(_ITEMS.names).cast(_ITEMS).to_batches()
         return
     for columns in passages(artifacts, origins) if name == "passages" else images(artifacts, origins):
-        schema = _vector_schema(name, len(columns["vector"][0]))
+        schema = vector_schema(name, len(columns["vector"][0]))
         yield pa.record_batch([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
 
 
-def _vector_schema(name: str, dim: int) -> pa.Schema:
+def vector_schema(name: str, dim: int) -> pa.Schema:
+    """The columns of the table ``passages`` or ``images``, with vectors of this length."""
     vector = pa.field("vector", pa.list_(pa.float32(), dim), nullable=False)
     if name == "images":
         return pa.schema([*(f for f in _KEYS if f.name != "modality"), vector])
@@ -79,10 +80,15 @@ def _vector_schema(name: str, dim: int) -> pa.Schema:
     return pa.schema([*_KEYS, *place, pa.field("text", pa.large_string()), vector])
 
 
-def _index(table: Any, name: str, params: StoreParams) -> None:
+def create_scalar_indexes(table: Any) -> None:
+    """The indexes of what every table has: id, source and origin."""
     table.create_index("id", config=BTree())
     for column in ("source", "origin"):
         table.create_index(column, config=Bitmap())
+
+
+def _index(table: Any, name: str, params: StoreParams) -> None:
+    create_scalar_indexes(table)
     if name == "passages":
         table.create_index("text", config=FTS(language=params.language, with_position=False))
     if name != "items" and table.count_rows() >= params.vector_index_rows:
