@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from gendata.ingest import SourceParams
     from gendata.search import SearchResult
+    from gendata.search.frames import Frame
     from gendata.search.lookup import Lookup
     from gendata.search.sql import Limits, Rows
     from gendata.tracking import TrackingParams
@@ -113,10 +114,15 @@ class Project:
             **options,
         )
 
-    def sql(self, query: str, *, tables: "Mapping[str, Rows] | None" = None) -> "pa.Table":
-        """The result of one SELECT over the tables of stores and ledger, run in a sandbox."""
+    def sql(self, query: str, *, tables: "Mapping[str, Rows] | None" = None, as_: "Frame" = "arrow") -> Any:
+        """The result of one SELECT over the tables of stores and ledger, run in a sandbox.
+
+        A pyarrow Table; with ``as_`` a pandas or polars DataFrame.
+        """
+        from gendata.search.frames import frame
+
         with self.open_sql(query, tables=tables) as reader:
-            return reader.read_all()
+            return frame(reader.read_all(), as_)
 
     def open_sql(
         self, query: str, *, tables: "Mapping[str, Rows] | None" = None, say: Callable[[str], None] = lambda line: None

@@ -1,5 +1,6 @@
 """What commands share: the error policy, the project, and the output formats."""
 
+import base64
 import bisect
 import csv
 import decimal
@@ -35,6 +36,9 @@ Draw = Callable[[str, int], str]
 
 TABLE_ROWS = 1000
 """Rows of a table at most: its columns cannot be aligned before all rows are there."""
+
+VECTOR = 8
+"""Numbers that a list of them shows in a table; a longer one is a vector, of which two and the length tell enough."""
 
 
 def expected_errors(function: Callable[P, R]) -> Callable[P, R]:
@@ -166,7 +170,7 @@ def _keys(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def to_json(value: object, indent: int | None = None) -> str:
-    """JSON, one line without ``indent``: dates and decimals as text, blobs by their size, NaN and infinity as null."""
+    """JSON, one line without ``indent``: dates and decimals as text, blobs in base64, NaN and infinity as null."""
     dump = functools.partial(json.dumps, ensure_ascii=False, indent=indent, default=_plain, allow_nan=False)
     try:
         return dump(value)
@@ -183,7 +187,7 @@ def _finite(value: object) -> object:
 
 
 def csv_cell(value: object) -> str | None:
-    """The text of a value in a CSV file: JSON for lists and structs, and NaN as such."""
+    """The text of a value in a CSV file: JSON for lists and structs, base64 for blobs, and NaN as such."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, (list, tuple, dict)):
@@ -193,7 +197,7 @@ def csv_cell(value: object) -> str | None:
 
 def _plain(value: object) -> object:
     if isinstance(value, (bytes, bytearray)):
-        return f"<{len(value)} bytes>"
+        return base64.b64encode(value).decode()
     if isinstance(value, decimal.Decimal) and value == value.to_integral_value():
         return int(value)  # DuckDB sums integers into wider ones, which Arrow has as decimals
     return str(value)
@@ -206,9 +210,9 @@ def table(
     if not rows:
         return "(no rows)"
     names = list(columns or _keys(rows))
-    cells = [[_cell(row.get(n)) for n in names] for row in rows]
-    widths = [max(cell_width(n), *(cell_width(line[i]) for line in cells)) for i, n in enumerate(names)]
     room = max(shutil.get_terminal_size((120, 24)).columns, 60)
+    cells = [[_cell(row.get(n), 4 * room) for n in names] for row in rows]
+    widths = [max(cell_width(n), *(cell_width(line[i]) for line in cells)) for i, n in enumerate(names)]
     while sum(widths) + 2 * (len(widths) - 1) > room and max(widths) > 8:
         widths[widths.index(max(widths))] -= 1
     numeric = [all(isinstance(r.get(n), (int, float)) for r in rows) for n in names]
@@ -220,14 +224,19 @@ def table(
     )
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, most: int) -> str:
+    """At most the first ``most`` characters: a row may hold a whole book."""
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, (bytes, list, dict)):
+    if isinstance(value, (bytes, bytearray)):
+        return f"<{len(value):,} bytes>"
+    if isinstance(value, list) and len(value) > VECTOR and all(isinstance(v, (int, float)) for v in value):
+        return f"[{value[0]:.3g}, {value[1]:.3g}, ... {len(value)}]"
+    if isinstance(value, (list, dict)):
         value = to_json(value)
-    return re.sub(r"\s+", " ", printable(str(value)))
+    return re.sub(r"\s+", " ", printable(str(value)[:most]))
 
 
 def printable(text: str) -> str:

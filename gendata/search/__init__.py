@@ -4,13 +4,14 @@ Importing this package imports nothing heavy; ``search`` brings in LanceDB and D
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from gendata.search.frames import Frame
     from gendata.store.head import Store
 
 Mode = Literal["hybrid", "semantic", "keyword"]
@@ -134,6 +135,17 @@ class SearchResult:
 
     hits: tuple[Hit, ...]
     messages: tuple[str, ...]
+
+    def table(self, as_: "Frame" = "arrow") -> Any:
+        """The hits as a pyarrow Table, a pandas or a polars DataFrame: a row each, the fields of ``Hit``."""
+        import pyarrow as pa
+
+        from gendata.search.frames import frame
+
+        numbers = {"score": pa.float64(), "rank": pa.int64(), "start": pa.int64(), "end": pa.int64()}
+        names = [field.name for field in fields(Hit)]
+        schema = pa.schema([(name, numbers.get(name.rpartition("_")[2], pa.string())) for name in names])
+        return frame(pa.Table.from_pylist([vars(hit) for hit in self.hits], schema), as_)
 
 
 def search(

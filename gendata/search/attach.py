@@ -81,6 +81,7 @@ def _flat(schema: pa.Schema) -> pa.Schema:
 def _has_csv_form(kind: pa.DataType) -> bool:
     types = pa.types
     odd = types.is_nested(kind) or types.is_interval(kind) or types.is_string_view(kind) or types.is_binary_view(kind)
+    odd |= types.is_binary(kind) or types.is_large_binary(kind)  # Arrow would write the bytes as they are
     return not odd and not isinstance(kind, pa.BaseExtensionType)
 
 

@@ -41,7 +41,7 @@ class Lookup:
     def _connection(self) -> Any:
         import duckdb
 
-        from gendata.search.sandbox import OUTPUT_COLUMNS
+        from gendata.search.views import OUTPUT_COLUMNS
 
         connection = duckdb.connect()
         for name, store in self._stores.items():

@@ -22,33 +22,13 @@ import pyarrow as pa
 
 from gendata.errors import QueryError
 from gendata.search.guard import check_select, check_where
-from gendata.store.place import storage_options
+from gendata.search.views import add_catalogs, add_lance
 
 BATCH_ROWS = 16_384
 """Rows per batch of the answer: what streaming holds in memory."""
 
-PASSAGE_COLUMNS = {
-    "id": "VARCHAR",
-    "part": "INTEGER",
-    "start": "BIGINT",
-    "end": "BIGINT",
-    "modality": "VARCHAR",
-    "origin": "VARCHAR",
-    "source": "VARCHAR",
-    "text": "VARCHAR",
-}
-"""The columns of ``passages`` in SQL: all but the vector, which would drown a ``SELECT *``."""
-
-
-OUTPUT_COLUMNS = {
-    "model": "VARCHAR",
-    "checkpoint_id": "VARCHAR",
-    "manifest_id": "VARCHAR",
-    "seed": "BIGINT",
-    "request": "VARCHAR",
-    "created_at": "VARCHAR",
-}
-"""The columns that ``outputs`` has beside those of ``items``."""
+BLOB_ROWS = 8
+"""The same where rows may hold whole images."""
 
 
 def connect(memory: int, threads: int) -> duckdb.DuckDBPyConnection:
@@ -57,40 +37,6 @@ def connect(memory: int, threads: int) -> duckdb.DuckDBPyConnection:
     for setting in ("temp_directory=''", f"threads={threads}", f"memory_limit='{memory * 6 // 10 >> 20}MiB'"):
         connection.execute(f"SET {setting}")
     return connection
-
-
-def add_catalogs(connection: duckdb.DuckDBPyConnection, catalogs: Mapping[str, str]) -> None:
-    """Attach the stores' catalogs read-only and unite them in the views of the public tables.
-
-    ``items``, ``rejected`` and ``sources`` are those of the stores real and other; ``outputs`` are
-    the items of the store outputs. A part that is not built has no rows.
-    """
-    for name, path in catalogs.items():
-        connection.execute(f"ATTACH {_literal(path)} AS store_{name} (READ_ONLY)")
-    inputs = [name for name in catalogs if name != "outputs"]
-    for table in ("items", "rejected", "sources"):
-        parts = [f"SELECT * FROM store_{name}.{table}" for name in inputs]
-        if not parts:
-            parts = [f"SELECT * FROM store_outputs.{table} WHERE false"]
-        connection.execute(f"CREATE VIEW {table} AS {' UNION ALL BY NAME '.join(parts)}")
-    missing = ", ".join(f"NULL::{kind} AS {name}" for name, kind in OUTPUT_COLUMNS.items())
-    outputs = "* FROM store_outputs.items" if "outputs" in catalogs else f"*, {missing} FROM items WHERE false"
-    connection.execute(f"CREATE VIEW outputs AS SELECT {outputs}")
-
-
-def add_passages(connection: duckdb.DuckDBPyConnection, versions: Mapping[str, tuple[str, int]]) -> None:
-    """The view ``passages`` over the Lance tables at their pinned versions; empty without any."""
-    if not versions:
-        columns = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in PASSAGE_COLUMNS.items())
-        connection.execute(f"CREATE TEMP VIEW passages AS SELECT {columns} WHERE false")
-        return
-    from gendata.search.passages import Passages  # half a second: only for statements that mention passages
-
-    columns = ", ".join(f'"{name}"' for name in PASSAGE_COLUMNS)
-    for name, (uri, version) in versions.items():
-        connection.register(f"lance_{name}", Passages(uri, version=version, storage_options=storage_options(uri)))
-    sql = " UNION ALL ".join(f"SELECT {columns} FROM lance_{name}" for name in versions)
-    connection.execute(f"CREATE TEMP VIEW passages AS {sql}")
 
 
 def add_tables(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) -> None:
@@ -125,9 +71,10 @@ def run(request: Mapping[str, Any], out: IO[bytes]) -> None:
         parts = " UNION ALL BY NAME ".join(f"SELECT '{n}' AS store, * FROM store_{n}.items" for n in catalogs)
         sql = f"SELECT store, id FROM ({parts}) AS items WHERE {condition}"  # a column that one store lacks is null
         mentioned = check_select(connection, f"SELECT 1 FROM items WHERE {condition}")
-    add_passages(connection, request["passages"] if "passages" in mentioned else {})
+    add_lance(connection, request["lance"], mentioned)
     lock(connection)
-    with connection.sql(sql).to_arrow_reader(BATCH_ROWS) as reader, pa.ipc.new_stream(out, reader.schema) as writer:
+    rows = BLOB_ROWS if "contents" in mentioned else BATCH_ROWS
+    with connection.sql(sql).to_arrow_reader(rows) as reader, pa.ipc.new_stream(out, reader.schema) as writer:
         out.flush()
         for batch in reader:
             writer.write_batch(batch)
@@ -154,10 +101,6 @@ def _end_with_parent() -> None:
     while os.read(0, 4096):
         pass
     os._exit(1)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _read_line(fd: int) -> bytes:

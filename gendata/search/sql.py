@@ -23,11 +23,12 @@ import pyarrow as pa
 
 from gendata.engine import cores
 from gendata.errors import ProjectError, QueryError
+from gendata.search.views import LANCE_VIEWS
 from gendata.store.head import Store
 
 Rows: TypeAlias = pa.Table | pa.RecordBatchReader
 
-TABLES = ("items", "passages", "rejected", "sources", "outputs")
+TABLES = ("items", *LANCE_VIEWS, "rejected", "sources", "outputs")
 """The tables of the stores, which every statement can name."""
 
 LEDGER = ("manifests", "manifest_items", "checkpoints", "runs")
@@ -41,7 +42,7 @@ class Limits:
     timeout: float = 60.0
     """Seconds that the caller waits for rows; the time it takes to use them does not count."""
     memory: int = 1536 << 20
-    """Bytes of private memory of the child process; Lance needs 1.5 GB."""
+    """Bytes of private memory of the child process."""
 
 
 @contextlib.contextmanager
@@ -115,7 +116,7 @@ def _child(
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gendata-sql-")) if tables else ""
         request = question | {
             "catalogs": {name: str(store.catalog.resolve()) for name, store in stores.items()},
-            "passages": _passages(stores),
+            "lance": lance_tables(stores),
             "tables": _write_tables(tables, Path(folder)),
             "memory": limits.memory,
             "cpu": int(limits.timeout * cores()) + 10,
@@ -143,7 +144,8 @@ def _start(log: IO[bytes]) -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
-        env={**os.environ, "PYTHONPATH": path, "LANCE_LOG": "error"},
+        # Arrow's own allocator reserves a gigabyte at once, which the limit counts as used
+        env={**os.environ, "PYTHONPATH": path, "LANCE_LOG": "error", "ARROW_DEFAULT_MEMORY_POOL": "system"},
         process_group=0,  # Ctrl-C reaches the parent alone, which kills the child
     )
 
@@ -153,11 +155,15 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
-def _passages(stores: Mapping[str, Store]) -> dict[str, tuple[str, int]]:
+def lance_tables(stores: Mapping[str, Store]) -> dict[str, dict[str, tuple[str, int]]]:
+    """The Lance tables of what was ingested, by table and store: where each lies, and the version to read."""
     return {
-        name: (store.uri("passages"), store.head.lance["passages"])
-        for name, store in stores.items()
-        if name != "outputs" and "passages" in store.head.lance
+        table: {
+            name: (store.uri(table), store.head.lance[table])
+            for name, store in stores.items()
+            if name != "outputs" and table in store.head.lance
+        }
+        for table, _ in LANCE_VIEWS.values()
     }
 
 

@@ -158,11 +158,12 @@ def _batches(
         return
     source = passages if name == "passages" else images
     for columns in source(artifacts, origins, only):
-        schema = _vector_schema(name, len(columns["vector"][0]))
+        schema = vector_schema(name, len(columns["vector"][0]))
         yield pa.record_batch([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
 
 
-def _vector_schema(name: str, dim: int) -> pa.Schema:
+def vector_schema(name: str, dim: int) -> pa.Schema:
+    """The columns of the table ``passages`` or ``images``, with vectors of this length."""
     vector = pa.field("vector", pa.list_(pa.float32(), dim), nullable=False)
     if name == "images":
         return pa.schema([*(f for f in _KEYS if f.name != "modality"), vector])
@@ -170,13 +171,23 @@ def _vector_schema(name: str, dim: int) -> pa.Schema:
     return pa.schema([*_KEYS, *place, pa.field("text", pa.large_string()), vector])
 
 
+def create_scalar_indexes(table: Any) -> None:
+    """The indexes of what every table has, where they are not there: id, source and origin."""
+    _create(table, {"id": BTree(), "source": Bitmap(), "origin": Bitmap()})
+
+
 def _index(table: Any, name: str, params: StoreParams) -> None:
     """Make the indexes that the table should have and has not."""
-    wanted: dict[str, Any] = {"id": BTree(), "source": Bitmap(), "origin": Bitmap()}
+    create_scalar_indexes(table)
+    wanted: dict[str, Any] = {}
     if name != "images":
         wanted["text"] = FTS(language=params.language, with_position=False)
     if name != "items" and table.count_rows() >= params.vector_index_rows:
         wanted["vector"] = IvfHnswSq(distance_type="cosine")
+    _create(table, wanted)
+
+
+def _create(table: Any, wanted: Mapping[str, Any]) -> None:
     there = {index.columns[0] for index in table.list_indices()}
     for column, config in wanted.items():
         if column not in there:

@@ -1,5 +1,6 @@
 """What commands print: each format is what it claims to be, whatever the rows, and needs no more memory than one."""
 
+import base64
 import contextlib
 import csv
 import errno
@@ -98,6 +99,28 @@ def test_json_has_no_nan(here, format_):
     query = "SELECT 'nan'::FLOAT AS a, ['inf'::DOUBLE, 1] AS b, {'x': '-inf'::DOUBLE} AS c, 2.5::DOUBLE AS d"
     row = strict(sql(query, "--format", format_).stdout)
     assert (row[0] if format_ == "json" else row) == {"a": None, "b": [None, 1], "c": {"x": None}, "d": 2.5}
+
+
+def test_vectors_and_blobs_are_short_in_a_table_and_whole_elsewhere(here, tmp_path):
+    query = (
+        "SELECT [i / 64 FOR i IN range(64)]::FLOAT[64] AS v, repeat('x', 1234)::BLOB AS b, [1, 2] AS l, ['a', 'b'] AS t"
+    )
+    shown = sql(query, "--format", "table").stdout.splitlines()[-1]
+    assert shown.split("  ") == ["[0, 0.0156, ... 64]", "<1,234 bytes>", "[1, 2]", '["a", "b"]']
+    vector, blob = [i / 64 for i in range(64)], base64.b64encode(b"x" * 1234).decode()
+    assert json.loads(sql(query, "--format", "jsonl").stdout) == {"v": vector, "b": blob, "l": [1, 2], "t": ["a", "b"]}
+    sql(query, "--out", tmp_path / "x.csv")
+    printed = list(csv.reader(io.StringIO(sql(query, "--format", "csv").stdout)))
+    assert list(csv.reader(io.StringIO((tmp_path / "x.csv").read_text()))) == printed
+    assert json.loads(printed[1][0]) == vector
+    assert printed[1][1] == blob
+
+
+def test_a_whole_book_is_one_cell_of_a_table(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    line = shared.table([{"n": 1, "text": "宽e\u0301" * 1_000_000}]).splitlines()[-1]
+    assert line.endswith("…")
+    assert shared._width(line) in {59, 60}
 
 
 def test_csv_keeps_nan(capsys):
