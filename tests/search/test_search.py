@@ -10,7 +10,7 @@ from search.shelves import WORDS, Row, build_store, encode, encode_image
 
 from gendata.errors import ProjectError, QueryError
 from gendata.search import SearchParams, ranking, retrieve, search, vector
-from gendata.search.fusion import normalise
+from gendata.search.fusion import fuse
 from gendata.store.head import Head, Store, write_head
 
 
@@ -76,9 +76,15 @@ def test_semantic_equals_brute_force(shelf, query):
 def test_keyword_ranks_as_textbook_bm25(shelf, query):
     stores = {"other": shelf.stores["other"]}
     hits = find(stores, query, mode="keyword", n=200).hits
-    expected = bm25(passages(shelf, ["other"]), query)
+    rows = passages(shelf, ["other"])
+    expected = bm25(rows, query)
     assert {h.id for h in hits} == {id_ for _, id_, _ in expected}
-    textbook = {id_: score for _, id_, score in best_items(expected, 200)}
+    best = {id_: score for _, id_, score in best_items(expected, 200)}
+    parts = {}
+    for row in rows:
+        parts.setdefault(row[1], []).append(row[3])
+    whole = bm25([("other", id_, 0, "\n".join(texts)) for id_, texts in parts.items()], query)
+    textbook = {id_: whole["other", id_, 0] + 0.5 * score for id_, score in best.items()}
     order = [textbook[h.id] for h in hits]
     assert np.corrcoef(order, [h.score for h in hits])[0, 1] > 0.99  # Lance rounds the lengths of texts
     assert order[0] == pytest.approx(max(order), rel=0.05)
@@ -95,13 +101,11 @@ def test_hybrid_is_the_documented_blend(shelf):
     rows = passages(shelf, ["other"])
     hits = find(stores, query, n=15, params=SearchParams(keyword_weight=0.3)).hits
     words = {h.id: h.keyword_score for h in find(stores, query, n=200, mode="keyword").hits}
-    cosine = normalise(cosines(rows, query))
-    highest = max(words.values())
+    meaning = {id_: score for _, id_, score in best_items(cosines(rows, query), 200)}
+    expected = fuse(words, meaning, 0.3)
     for hit in hits:
-        part = next(r[2] for r in rows if r[1] == hit.id and r[3] == hit.text)
-        assert hit.score == pytest.approx(
-            0.3 * hit.keyword_score / highest + 0.7 * cosine["other", hit.id, part], abs=1e-4
-        )
+        assert hit.score == pytest.approx(expected[hit.id], abs=1e-4)
+        assert hit.keyword_score == pytest.approx(words.get(hit.id, 0.0))
     assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
 
 

@@ -17,6 +17,7 @@ from gendata.search.attach import read_attachment, write_result
 from gendata.search.sql import TABLES, Limits, open_sql, run_sql, select_ids
 from gendata.search.views import OUTPUT_COLUMNS
 from gendata.store.head import Head, Store
+from gendata.store.place import Folder
 
 
 def value(result):
@@ -81,7 +82,7 @@ def test_contents_are_the_original_bytes(shelf, tmp_path):
     lance.write_dataset(pa.Table.from_pylist(rows, schema), tmp_path / "lance" / "items.lance")
     store = shelf.stores["real"]
     (tmp_path / store.catalog.name).symlink_to(store.catalog)
-    stores = {"real": Store(tmp_path, Head(store.head.catalog, {"items": 1}))}
+    stores = {"real": Store(tmp_path, Folder(tmp_path), Head(store.head.catalog, {"items": 1}))}
     found = {row["id"]: row["data"] for row in run_sql("FROM contents", stores).to_pylist()}
     assert found == {row["id"]: row["data"] for row in rows}
     assert value(run_sql("SELECT data FROM contents WHERE id = '7'", stores)) == rows[7]["data"]
