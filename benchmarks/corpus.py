@@ -1,4 +1,4 @@
-"""A store of real images and texts for benchmarks, built from shards by gendata's own functions, without vectors.
+"""A store of real images and texts for benchmarks, built from shards by gendata's own functions.
 
 Images are the first MNIST training digits as PNG; texts are passages of three books, numbered, so that as many as
 wanted have ids of their own. Both come from the folder GENDATA_EVAL_DATA.
@@ -10,7 +10,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +68,23 @@ def build_store(root: Path, sources: Mapping[str, Iterator[Item]]) -> dict[str, 
     """A store of these items, every one kept and one in ten held out, with no vectors."""
     start = time.perf_counter()
     for name, items in sources.items():
-        _write_source(root, name, items)
+        write_source(root, name, items)
     stated: dict[str, dict[str, Any]] = {name: {"kind": "folder", "origin": "real"} for name in sources}
-    stages = (root / stage for stage in ("ingest", "dedup", "tag", "embed"))
-    build(Artifacts(*stages, tuple(sources)), stated, root / "store", StoreParams())
+    build(artifacts_of(root, list(sources)), stated, root / "store", StoreParams())
     print(f"store of {', '.join(sources)} built in {time.perf_counter() - start:.0f} s", file=sys.stderr)
     return {"real": Store.open(root / "store" / "real")}
 
 
-def _write_source(root: Path, name: str, items: Iterator[Item]) -> None:
+def artifacts_of(root: Path, names: Sequence[str]) -> Artifacts:
+    """Where ``write_source`` has written."""
+    return Artifacts(*(root / stage for stage in ("ingest", "dedup", "tag", "embed")), tuple(names))
+
+
+def write_source(
+    root: Path, name: str, items: Iterator[Item], vectors: Callable[[Sequence[int]], Any] | None = None
+) -> None:
+    """Shards of every stage: all items kept, one in ten held out; vectors of whole texts by their number, or none."""
+    count = 0
     writer = files.ShardWriter(root / "ingest" / name / "items", ITEM_SCHEMA)
     for item in items:
         writer.write(item.row(name, "real", "CC-BY-SA-3.0"))
@@ -91,4 +99,13 @@ def _write_source(root: Path, name: str, items: Iterator[Item]) -> None:
         nothing: dict[str, Any] = dict.fromkeys(TAG_SCHEMA.names)
         tags = (nothing | {"id": r["id"], "split": "test" if int(r["id"][:8], 16) % 10 == 0 else "train"} for r in rows)
         files.write_table(root / "tag" / name / shard.name, tags, TAG_SCHEMA)
-        files.write_table(root / "embed" / name / shard.name, (), VECTOR_SCHEMA)
+        made: Iterator[dict[str, Any]] = iter(())
+        if vectors:
+            lengths = [len(text) for text in files.read_table(shard, ["text"])["text"].to_pylist()]
+            found = vectors(range(count, count + len(rows)))
+            made = (
+                {"id": row["id"], "part": 0, "start": 0, "end": length, "vector": one.tolist()}
+                for row, length, one in zip(rows, lengths, found, strict=True)
+            )
+        count += len(rows)
+        files.write_table(root / "embed" / name / shard.name, made, VECTOR_SCHEMA)

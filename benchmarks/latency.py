@@ -1,0 +1,176 @@
+"""Latency of hybrid search, cost of an update, recall of the vector index: beside raw LanceDB and bm25s with faiss.
+
+``python -m benchmarks.latency [--passages 100000] [--queries 100]``. Texts are passages of three books, numbered;
+vectors are those of 2,000 of them, mixed in pairs with noise, since encoding all would take hours: their nearest
+neighbours are as close as those of real texts, which random vectors' are not. Queries are such mixtures and words of
+the books; the encoder is left out on all sides. Everything runs in one process, warm, in turns.
+"""
+
+import argparse
+import resource
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import numpy as np
+from lancedb.rerankers import RRFReranker
+from numpy.typing import NDArray
+
+from benchmarks.corpus import artifacts_of, texts, write_source
+from gendata.embed import TextEncoderParams
+from gendata.embed.text import load_text_encoder
+from gendata.search import search, vector
+from gendata.store import StoreParams
+from gendata.store.build import build
+from gendata.store.head import Store
+
+BASE, NOISE, N = 2000, 0.35, 10
+SOURCES = {"books": {"kind": "folder", "origin": "real"}}
+
+Vectors = NDArray[np.float32]
+
+
+class Mixtures:
+    """Unit vectors near those of real texts, by number."""
+
+    def __init__(self) -> None:
+        encoder = load_text_encoder(TextEncoderParams())
+        self._base = encoder.encode([item.text or "" for item in texts(BASE)])
+
+    def __call__(self, numbers: Sequence[int]) -> Vectors:
+        """One vector per number: always the same."""
+        out = np.empty((len(numbers), self._base.shape[1]), np.float32)
+        for row, number in enumerate(numbers):
+            rng = np.random.default_rng(number)
+            one, two = rng.integers(0, BASE, 2)
+            share = rng.uniform(0.5, 1.0)
+            noise = rng.standard_normal(out.shape[1]) / np.sqrt(out.shape[1])
+            out[row] = share * self._base[one] + (1 - share) * self._base[two] + NOISE * noise
+        return out / np.linalg.norm(out, axis=1, keepdims=True)
+
+
+def times(calls: Sequence[Callable[[], Any]]) -> tuple[float, float]:
+    """Median and 95th percentile in milliseconds."""
+    found = []
+    for call in calls:
+        start = time.perf_counter()
+        call()
+        found.append(1000 * (time.perf_counter() - start))
+    return statistics.median(found), float(np.percentile(found, 95))
+
+
+def recall(table: Any, vectors: Vectors) -> float:
+    """Share of the exact ten nearest among the ten that the index finds."""
+    found = []
+    for query in vectors:
+        exact, quick = (vector.ranker(table, query, exact=e)(None, N) for e in (True, False))
+        found.append(len(set(exact["id"].to_pylist()) & set(quick["id"].to_pylist())) / N)
+    return float(np.mean(found))
+
+
+def ours(store: Store, query: str, encoded: Vectors, where: str | None = None) -> Any:
+    """Our hybrid search."""
+    return search({"real": store}, query, encode_text=lambda _: encoded, n=N, where=where)
+
+
+def raw(table: Any, query: str, encoded: Vectors, where: str | None = None) -> Any:
+    """LanceDB's own hybrid search with reciprocal rank fusion."""
+    asked = table.search(query_type="hybrid").vector(encoded).text(query).limit(N).rerank(RRFReranker())
+    return (asked.where(where) if where else asked).select(["id", "part", "text"]).to_list()
+
+
+class Bm25sFaiss:
+    """bm25s and a flat faiss index (exact), fused by reciprocal ranks."""
+
+    def __init__(self, corpus: Sequence[str], vectors: Vectors) -> None:
+        import bm25s
+        import faiss
+        import Stemmer
+
+        self._bm25s, self._stem = bm25s, Stemmer.Stemmer("english")
+        self._words = bm25s.BM25()
+        self._words.index(bm25s.tokenize(list(corpus), stemmer=self._stem, show_progress=False), show_progress=False)
+        self._vectors = faiss.IndexFlatIP(vectors.shape[1])
+        self._vectors.add(vectors)
+
+    def __call__(self, query: str, encoded: Vectors, depth: int = 100) -> list[int]:
+        """The numbers of the best texts."""
+        tokens = self._bm25s.tokenize([query], stemmer=self._stem, show_progress=False)
+        words, _ = self._words.retrieve(tokens, k=depth, show_progress=False)
+        _, near = self._vectors.search(encoded[None], depth)
+        scores: dict[int, float] = {}
+        for ranking in (words[0], near[0]):
+            for place, number in enumerate(ranking.tolist(), 1):
+                scores[number] = scores.get(number, 0.0) + 1 / (60 + place)
+        return sorted(scores, key=lambda number: -scores[number])[:N]
+
+
+def built(root: Path, count: int, mix: Mixtures, label: str, index_from: int) -> float:
+    """Write shards and the store; the seconds that the store took."""
+    write_source(root, "books", texts(count), mix)
+    start = time.perf_counter()
+    build(artifacts_of(root, ["books"]), SOURCES, root / "store", replace(StoreParams(), vector_index_rows=index_from))
+    took = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    print(f"{label}: {count} texts, {took:.1f} s, peak memory {peak} MB")
+    return took
+
+
+def report(name: str, calls: dict[str, list[Callable[[], Any]]]) -> None:
+    """Print latencies, and those of all against the second."""
+    found = {who: times(some) for who, some in calls.items()}
+    base = found["LanceDB RRF"]
+    for who, (median, high) in found.items():
+        ratios = f"p50 {median:7.1f} ms ({median / base[0]:.2f}x)  p95 {high:7.1f} ms ({high / base[1]:.2f}x)"
+        print(f"{name:10} {who:12} {ratios}")
+
+
+def main() -> None:
+    """Print build, update, recall, latencies and throughput."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--passages", type=int, default=100_000)
+    parser.add_argument("--queries", type=int, default=100)
+    asked = parser.parse_args()
+    mix = Mixtures()
+    root = Path(tempfile.mkdtemp(prefix="gendata-bench-"))
+    try:
+        first = built(root, asked.passages, mix, "new build", asked.passages // 2)
+        second = built(root, asked.passages + asked.passages // 100, mix, "update of 1 %", asked.passages // 2)
+        print(f"the update of the store costs {second / first:.2f} of the build")
+        store = Store.open(root / "store" / "real")
+        table = lancedb.connect(root / "store" / "real" / "lance").open_table("passages")
+        rng = np.random.default_rng(7)
+        words = " ".join(item.text or "" for item in texts(BASE)).split()
+        queries = [" ".join(rng.choice(words, 4)) for _ in range(asked.queries)]
+        encoded = mix(range(10**9, 10**9 + asked.queries))
+        print(f"recall@{N} of the vector index: {recall(store.table('passages'), encoded):.3f}")
+        corpus = [item.text or "" for item in texts(asked.passages)]
+        peer = Bm25sFaiss(corpus, mix(range(asked.passages)))
+        pairs = list(zip(queries, encoded, strict=True))
+        for query, one in pairs[:5]:
+            ours(store, query, one), raw(table, query, one), peer(query, one)  # warm
+        report(
+            "hybrid",
+            {
+                "gendata": [lambda q=q, v=v: ours(store, q, v) for q, v in pairs],
+                "LanceDB RRF": [lambda q=q, v=v: raw(table, q, v) for q, v in pairs],
+                "bm25s+faiss": [lambda q=q, v=v: peer(q, v) for q, v in pairs],
+            },
+        )
+        start = time.perf_counter()
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda pair: ours(store, *pair), pairs))
+        print(f"8 threads: {len(pairs) / (time.perf_counter() - start):.1f} hybrid searches a second")
+    finally:
+        shutil.rmtree(root)
+
+
+if __name__ == "__main__":
+    main()
