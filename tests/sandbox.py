@@ -115,7 +115,7 @@ class Sandbox:
     def digest(self):
         """Sha256 of every derived file that must be byte-stable, by path."""
         files = [*self.root.glob("artifacts/**/*.parquet"), *self.root.glob("artifacts/**/*.json")]
-        stable = [p for p in files if "lance" not in p.parts and p.name != "HEAD.json"]
+        stable = [p for p in files if "lance" not in p.parts and not p.name.startswith("HEAD.")]
         return {p.relative_to(self.root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(stable)}
 
 

@@ -80,8 +80,8 @@ def _start(script, root, number, seconds):
 
 def _crowd(root, people, seconds):
     """So many writers and readers for so long, while the store is rebuilt again and again."""
+    spine.trained(root)
     with spine.families():
-        spine.trained(root)
         spine.collected(root)
         before = Project(root).sql("SELECT count(*) AS n FROM outputs").to_pylist()[0]["n"]
         crowd = [_start(script, root, n, seconds) for script in (_WRITE, _READ) for n in range(people)]

@@ -44,7 +44,7 @@ def _lost(table: Any, column: str) -> str | None:
     for row in table.take(picked, columns=["id", column] if column != "id" else ["id"]).to_pylist():
         ids = _words(table, row[column], count) if column == "text" else _same(table, column, row)
         if ids is None:
-            unknown += 1
+            unknown += _plain(row[column])
         elif row["id"] not in ids:
             return f"item {row['id'][:16]}"
         else:
@@ -62,6 +62,11 @@ def _words(table: Any, text: str | None, count: int) -> set[str] | None:
         if rows.num_rows:
             return set(rows["id"].to_pylist())
     return None
+
+
+def _plain(text: str | None) -> bool:
+    """Whether a text has words that any tokeniser takes for words."""
+    return re.search(r"\b[A-Za-z]{4,40}\b", text or "") is not None
 
 
 def _same(table: Any, column: str, row: Mapping[str, Any]) -> set[str]:

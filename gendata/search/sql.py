@@ -5,9 +5,11 @@ sides; it is killed when it works too long, when the caller stops reading, and o
 """
 
 import contextlib
+import io
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -189,6 +191,27 @@ def _write_tables(tables: Mapping[str, Rows], folder: Path) -> dict[str, str]:
     return paths
 
 
+class _Pipe(io.RawIOBase):
+    """The reading end of a pipe that wakes up now and then: a signal may come to a thread that does not read.
+
+    Python runs handlers in the main thread alone, which a blocking read would keep from it, and Ctrl-C from the user.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd, self._ready = fd, select.poll()
+        self._ready.register(fd, select.POLLIN)
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See io.RawIOBase."""
+        while not self._ready.poll(100):
+            pass
+        return os.readv(self._fd, [buffer])
+
+
 class _Answer:
     """The child's answer as a reader that tells a full answer from a cut one."""
 
@@ -200,7 +223,8 @@ class _Answer:
     def reader(self) -> pa.RecordBatchReader:
         """Wait for the schema, then stream. Raises QueryError, also from the reader's batches."""
         try:
-            stream = self._timed(lambda: pa.ipc.open_stream(self._process.stdout))
+            pipe = io.BufferedReader(_Pipe(_pipe(self._process.stdout).fileno()))
+            stream = self._timed(lambda: pa.ipc.open_stream(pipe))
         except (pa.ArrowInvalid, OSError):
             raise self._error() from None
         return pa.RecordBatchReader.from_batches(stream.schema, self._batches(stream))
