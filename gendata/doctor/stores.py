@@ -1,6 +1,7 @@
 """The stores against the shards that they are built from, and their parts against each other."""
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from gendata.store.head import Store
 from gendata.store.record import Record, VectorDigest
 from gendata.store.rows import Artifacts
 
-STORAGE = ("store", "table", "rows", "version", "versions", "fragments", "indexes", "unindexed", "bytes")
+STORAGE = ("store", "table", "rows", "version", "versions", "fragments", "indexes", "indexed", "unindexed", "bytes")
 """Columns of ``storage``."""
 
 _BATCH = 1024
@@ -167,7 +168,7 @@ def _batches(table: Any, columns: list[str]) -> Iterator[Any]:
 
 
 def storage(stores: Mapping[str, Store]) -> list[dict[str, Any]]:
-    """Rows, version, fragments, indexes and bytes of every table of every store."""
+    """Rows, version, fragments, indexes, when the oldest was brought up to date, and bytes of every table."""
     rows = []
     for name, store in stores.items():
         rows.append({"store": name, "table": "catalog", "bytes": store.catalog.stat().st_size})
@@ -185,8 +186,15 @@ def storage(stores: Mapping[str, Store]) -> list[dict[str, Any]]:
                     "versions": len(table.versions()),
                     "fragments": table.stats.dataset_stats()["num_fragments"],
                     "indexes": ", ".join(sorted(f"{i.index_type}({', '.join(i.field_names)})" for i in indexes)),
+                    "indexed": _oldest(table, [i.name for i in indexes]),
                     "unindexed": sum(unindexed(table, i.name) for i in indexes),
                     "bytes": sum(store.place.sizes(f"lance/{kind}.lance").values()),
                 }
             )
     return rows
+
+
+def _oldest(table: Any, indexes: list[str]) -> str | None:
+    """When the index that was not touched for the longest time was written, in UTC."""
+    stamps = [table.stats.index_stats(name)["updated_at_timestamp_ms"] for name in indexes]
+    return datetime.fromtimestamp(min(stamps) / 1000, UTC).isoformat(timespec="seconds") if stamps else None

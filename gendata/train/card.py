@@ -29,7 +29,8 @@ def model_card(card: Mapping[str, Any]) -> str:
     if card["classes"]:
         lines += [f"Classes: {', '.join(card['classes'])}", ""]
     lines += ["## Results on held-out data", ""]
-    lines += _table("figure", card["figures"]) or ["None while training: stage `evaluate` measures the outputs.", ""]
+    figures = dict(sorted(card["figures"].items()))  # of a resumed training they come in another order
+    lines += _table("figure", figures) or ["None while training: stage `evaluate` measures the outputs.", ""]
     lines += ["## Parameters", "", *_table("parameter", card["config"])]
     lines += [
         "## Limits",

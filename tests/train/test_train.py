@@ -17,6 +17,7 @@ from gendata.records.manifest import Manifest
 from gendata.select.contents import Contents
 from gendata.tracking import NullTracker
 from gendata.train import train
+from gendata.train.card import model_card
 
 CONFIG = toys.Config()
 
@@ -61,6 +62,14 @@ def test_what_is_written(images, trained):
     text = (trained / "README.md").read_text()
     for fact in (images.manifest.id, "| photos | 16 |", "| CC0-1.0 | 16 |", "Classes: a, b", "| real | 16 |"):
         assert fact in text
+
+
+def test_the_model_card_does_not_tell_in_what_order_figures_came(trained):
+    """A resumed training has them in the order of its journal."""
+    card = json.loads((trained / "card.json").read_text())
+    figures = {"valid/loss": 1.5, "valid/accuracy": 0.5}
+    backwards = dict(reversed(figures.items()))
+    assert model_card(card | {"figures": figures}) == model_card(card | {"figures": backwards})
 
 
 def test_a_training_is_the_same_with_tracking_and_without(images, trained, tmp_path):
