@@ -200,6 +200,8 @@ class _Pipe(io.RawIOBase):
     def __init__(self, fd: int) -> None:
         self._fd, self._ready = fd, select.poll()
         self._ready.register(fd, select.POLLIN)
+        self.broken_off: KeyboardInterrupt | None = None
+        """Arrow, through which it goes, may make another error of it."""
 
     def readable(self) -> bool:
         """True."""
@@ -207,9 +209,13 @@ class _Pipe(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """See io.RawIOBase."""
-        while not self._ready.poll(100):
-            pass
-        return os.readv(self._fd, [buffer])
+        try:
+            while not self._ready.poll(100):
+                pass
+            return os.readv(self._fd, [buffer])
+        except KeyboardInterrupt as interrupt:
+            self.broken_off = interrupt
+            raise
 
 
 class _Answer:
@@ -217,14 +223,14 @@ class _Answer:
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: IO[bytes], limits: Limits) -> None:
         self._process, self._log, self._limits = process, log, limits
+        self._source = _Pipe(_pipe(process.stdout).fileno())
         self._left = limits.timeout
         self._late = False
 
     def reader(self) -> pa.RecordBatchReader:
         """Wait for the schema, then stream. Raises QueryError, also from the reader's batches."""
         try:
-            pipe = io.BufferedReader(_Pipe(_pipe(self._process.stdout).fileno()))
-            stream = self._timed(lambda: pa.ipc.open_stream(pipe))
+            stream = self._timed(lambda: pa.ipc.open_stream(io.BufferedReader(self._source)))
         except (pa.ArrowInvalid, OSError):
             raise self._error() from None
         return pa.RecordBatchReader.from_batches(stream.schema, self._batches(stream))
@@ -256,6 +262,8 @@ class _Answer:
         self._process.kill()
 
     def _error(self) -> QueryError:
+        if self._source.broken_off:
+            raise self._source.broken_off
         code = self._timed(self._process.wait)
         if self._late or code == -signal.SIGXCPU:
             return QueryError(f"the query took longer than {self._limits.timeout:g} s and was stopped")
