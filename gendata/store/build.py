@@ -1,6 +1,7 @@
 """Build the stores from the Parquet artifacts: new Lance versions, a new catalog, then HEAD."""
 
 import hashlib
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,8 @@ def _clean(at: Place, head: Head, before: Head | None) -> None:
     from gendata.store import lance
 
     keep = [h for h in (head, before) if h]
+    oldest = time.time() - lance.GRACE.total_seconds()
     for name in at.sizes(""):
-        if name.startswith("catalog-") and name not in {h.catalog for h in keep}:
+        if name.startswith("catalog-") and name not in {h.catalog for h in keep} and at.written(name) <= oldest:
             at.remove(name)
     lance.clean(at, [h.lance for h in keep])

@@ -43,6 +43,10 @@ class Place(Protocol):
         """The bytes of every file below a folder, by name."""
         ...
 
+    def written(self, name: str) -> float:
+        """When a file was written, in seconds of the epoch."""
+        ...
+
     def remove(self, name: str) -> None:
         """Remove a file or a folder with all that is in it; nothing if it is not there."""
         ...
@@ -82,6 +86,10 @@ class Folder:
         """See Place."""
         found = (path for path in (self.root / folder).rglob("*") if path.is_file())
         return {path.relative_to(self.root).as_posix(): path.stat().st_size for path in found}
+
+    def written(self, name: str) -> float:
+        """See Place."""
+        return (self.root / name).stat().st_mtime
 
     def remove(self, name: str) -> None:
         """See Place."""
@@ -158,6 +166,10 @@ class Bucket:
         selector = FileSelector(f"{self._base}/{folder}", allow_not_found=True, recursive=True)
         found = (info for info in self._files.get_file_info(selector) if info.is_file)
         return {info.path.removeprefix(f"{self._base}/"): info.size for info in found}
+
+    def written(self, name: str) -> float:
+        """See Place."""
+        return float(self._files.get_file_info(f"{self._base}/{name}").mtime_ns) / 1e9
 
     def remove(self, name: str) -> None:
         """See Place."""
