@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +115,7 @@ def built(root: Path, count: int, mix: Mixtures, label: str, index_from: int) ->
     """Write shards and the store; the seconds that the store took."""
     write_source(root, "books", texts(count), mix)
     start = time.perf_counter()
-    build(artifacts_of(root, ["books"]), SOURCES, root / "store", replace(StoreParams(), vector_index_rows=index_from))
+    build(artifacts_of(root, ["books"]), SOURCES, root / "store", StoreParams(vector_index_rows=index_from))
     took = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     print(f"{label}: {count} texts, {took:.1f} s, peak memory {peak} MB")

@@ -22,6 +22,8 @@ class Terminal:
         outer, inner = pty.openpty()
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         kept = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS", "LINES"}}
+        # a shell that works in the background ignores Ctrl-C, and so would what is started from here
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gendata", *map(str, args)],
             stdin=inner,
@@ -30,9 +32,8 @@ class Terminal:
             # nobody answers here to where the cursor is
             env={**kept, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **environment},
             start_new_session=True,
-            # a shell that works in the background ignores Ctrl-C, and so would its children
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+        signal.signal(signal.SIGINT, handler)
         os.close(inner)
         self._outer, self._read = outer, ""
 

@@ -82,6 +82,7 @@ def _history(project: Project) -> "History":
     try:
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    except OSError:  # a project that may only be read
+    except OSError as error:  # a project that may only be read
+        note(f"{path}: {error.strerror}; what you type is remembered for this session alone")
         return InMemoryHistory()
     return FileHistory(str(path))

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +149,8 @@ def _vectors(store: Store, name: str, record: Mapping[str, Any]) -> Iterator[str
     columns = ["id", "part", "vector"] if name == "passages" else ["id", "vector"]
     for batch in _batches(store.table(name), columns):
         vectors = np.asarray(batch["vector"].flatten()).reshape(batch.num_rows, -1)
-        parts = batch["part"].to_pylist() if name == "passages" else repeat(0, batch.num_rows)
-        digest.update(batch["id"].to_pylist(), parts, vectors)
+        parts = batch["part"].to_pylist() if name == "passages" else None
+        digest.update(batch["id"].to_pylist(), vectors, parts)
         sound &= bool(np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3))  # false for NaN as well
     if not sound:
         yield f"{name} holds vectors that are not finite or not normalised"

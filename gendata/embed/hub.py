@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from gendata import files
 from gendata.errors import GendataError
 
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
@@ -62,10 +63,9 @@ def digest(folder: Path, weights: list[Path]) -> str:
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file."""
+    """``files.sha256`` of a model's file. Raises GendataError if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return files.sha256(path)
     except OSError as error:
         raise GendataError(f"{path}: {error.strerror}") from None
 

@@ -84,9 +84,7 @@ def digest(folder: Path) -> dict[str, Any]:
     total, size = hashlib.sha256(), 0
     with Progress("digest", len(paths), "files") as progress:
         for path in paths:
-            with path.open("rb") as file:
-                one = hashlib.file_digest(file, "sha256").hexdigest()
-            total.update(f"{path.relative_to(folder).as_posix()}\0{one}\n".encode())
+            total.update(f"{path.relative_to(folder).as_posix()}\0{files.sha256(path)}\n".encode())
             size += path.stat().st_size
             progress.add()
     return {"files": len(paths), "bytes": size, "sha256": total.hexdigest()}

@@ -4,7 +4,6 @@ The card says what the weights are and what they were trained on; ``checkpoint_i
 file, whose header holds the digest of the card. The same weights and card give the same bytes.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,7 +66,7 @@ class Checkpoint:
 def save_checkpoint(folder: Path, model: nn.Module, card: Mapping[str, Any]) -> Checkpoint:
     """Write weights and card into an existing folder; ``checkpoint_id`` and ``schema`` are added to the card."""
     save_tensors(folder / WEIGHTS, model.state_dict(), {_CARD_KEY: content_id(canonical_json(card))})
-    full = {**card, "schema": SCHEMA, "checkpoint_id": file_digest(folder / WEIGHTS)}
+    full = {**card, "schema": SCHEMA, "checkpoint_id": files.sha256(folder / WEIGHTS)}
     files.write_json(folder / CARD, full)
     return Checkpoint(folder, full)
 
@@ -85,7 +84,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise StoreError(f"{weights}: not found")
-    if file_digest(weights) != card["checkpoint_id"]:
+    if files.sha256(weights) != card["checkpoint_id"]:
         raise StoreError(f"{weights}: not the weights of checkpoint {card['checkpoint_id'][:12]}: cut short or changed")
     facts = {key: value for key, value in card.items() if key not in {"schema", "checkpoint_id"}}
     if _card_digest(weights) != content_id(canonical_json(facts)):
@@ -132,9 +131,3 @@ def load_weights(model: nn.Module, path: Path) -> None:
             shapes = f"{list(tensor.shape)}, not {list(own[name].shape)}"
             raise StoreError(f"{path}: weights of other params: {name} is {shapes}")
     model.load_state_dict(tensors)
-
-
-def file_digest(path: Path) -> str:
-    """Sha256 hex of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

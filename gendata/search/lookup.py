@@ -3,7 +3,6 @@
 Unlike user SQL these run in this process, on the catalogs opened read-only, with bound values.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -108,8 +107,7 @@ class Lookup:
 
     def _of_file(self, path: Path) -> tuple[str, dict[str, Any] | None]:
         try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = files.sha256(path)
         except OSError as error:
             raise QueryError(f"{path}: {error.strerror}") from None
         rows = self._rows("SELECT id FROM items WHERE id = ? OR file_sha256 = ? ORDER BY id LIMIT 2", [digest, digest])

@@ -24,7 +24,7 @@ LOOKS = 1 / 3
 
 
 PASSAGE = 0.5
-"""Weight of the best passage's BM25 beside that of the whole text: 0.3 to 1 serve alike, either alone less."""
+"""Weight of the best passage's BM25 beside that of the whole text."""
 
 
 def retrieve(stores: Mapping[str, Store], query: Query, encoders: Encoders, params: SearchParams) -> SearchResult:

@@ -5,11 +5,9 @@ sides; it is killed when it works too long, when the caller stops reading, and o
 """
 
 import contextlib
-import io
 import json
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -191,46 +189,18 @@ def _write_tables(tables: Mapping[str, Rows], folder: Path) -> dict[str, str]:
     return paths
 
 
-class _Pipe(io.RawIOBase):
-    """The reading end of a pipe that wakes up now and then: a signal may come to a thread that does not read.
-
-    Python runs handlers in the main thread alone, which a blocking read would keep from it, and Ctrl-C from the user.
-    """
-
-    def __init__(self, fd: int) -> None:
-        self._fd, self._ready = fd, select.poll()
-        self._ready.register(fd, select.POLLIN)
-        self.broken_off: KeyboardInterrupt | None = None
-        """Arrow, through which it goes, may make another error of it."""
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """See io.RawIOBase."""
-        try:
-            while not self._ready.poll(100):
-                pass
-            return os.readv(self._fd, [buffer])
-        except KeyboardInterrupt as interrupt:
-            self.broken_off = interrupt
-            raise
-
-
 class _Answer:
     """The child's answer as a reader that tells a full answer from a cut one."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: IO[bytes], limits: Limits) -> None:
         self._process, self._log, self._limits = process, log, limits
-        self._source = _Pipe(_pipe(process.stdout).fileno())
         self._left = limits.timeout
         self._late = False
 
     def reader(self) -> pa.RecordBatchReader:
         """Wait for the schema, then stream. Raises QueryError, also from the reader's batches."""
         try:
-            stream = self._timed(lambda: pa.ipc.open_stream(io.BufferedReader(self._source)))
+            stream = self._timed(lambda: pa.ipc.open_stream(self._process.stdout))
         except (pa.ArrowInvalid, OSError):
             raise self._error() from None
         return pa.RecordBatchReader.from_batches(stream.schema, self._batches(stream))
@@ -262,8 +232,6 @@ class _Answer:
         self._process.kill()
 
     def _error(self) -> QueryError:
-        if self._source.broken_off:
-            raise self._source.broken_off
         code = self._timed(self._process.wait)
         if self._late or code == -signal.SIGXCPU:
             return QueryError(f"the query took longer than {self._limits.timeout:g} s and was stopped")

@@ -1,6 +1,5 @@
 """Build the stores from the Parquet artifacts: new Lance versions, a new catalog, then HEAD."""
 
-import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,7 +66,7 @@ def _build_one(
             files.write_json(store / "store.json", record)
             return record
         versions = lance.write_tables(at, artifacts, origins, params, before.lance if before and not anew else {})
-        head = Head(catalog=f"catalog-{_digest(part)}-{_next(before)}.duckdb", lance=versions)
+        head = Head(catalog=f"catalog-{files.sha256(part)[:16]}-{_next(before)}.duckdb", lance=versions)
         at.publish(part, head.catalog)
         at.settle()
         write_head(store, head, before, at)
@@ -100,11 +99,6 @@ def _previous(at: Place) -> Head | None:
         return head_at(at)
     except (StoreError, TypeError):
         return None
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _next(before: Head | None) -> int:

@@ -114,9 +114,8 @@ class Store:
         head = None if at is None else head_at(at)
         if at is None or head is None:
             raise ProjectError(f"{path.name} store not built: run `gendata run`")
-        opened = cls(path, at, head)
-        opened.catalog  # noqa: B018 - that it is there
-        return opened
+        at.fetch(head.catalog)
+        return cls(path, at, head)
 
     @property
     def catalog(self) -> Path:

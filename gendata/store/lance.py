@@ -99,14 +99,17 @@ def _updated(
 def _extendable(dataset: Any, name: str, share: float, rows: int, params: StoreParams) -> bool:
     """Whether an update pays: a small share of changes, few fragments, and indexes of the kind that is asked for."""
     indexes = {i.field_names[0]: dataset.stats.index_stats(i.name) for i in dataset.describe_indices()}
-    if (
-        name != "images"
-        and indexes.get("text", {}).get("indices", [{}])[0].get("params", {}).get("language") != params.language
-    ):
+    if name != "images" and _language(indexes.get("text")) != params.language:
         return False
     if "vector" in indexes and rows < params.vector_index_rows:
         return False
     return share <= params.update_share and len(dataset.get_fragments()) < _FRAGMENTS
+
+
+def _language(index: Mapping[str, Any] | None) -> str | None:
+    """Of a full-text index, from its statistics."""
+    parts = index["indices"] if index else []
+    return str(parts[0]["params"]["language"]) if parts else None
 
 
 def _written(

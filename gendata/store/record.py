@@ -6,8 +6,7 @@ each can be checked against the others.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import repeat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,7 +53,7 @@ class Record:
     def vectors(self, kind: str, columns: Iterable[Mapping[str, Any]]) -> None:
         """Take in the vectors of ``passages`` or ``images``."""
         for some in columns:
-            self._vectors[kind].update(some["id"], some.get("part") or repeat(0, len(some["id"])), some["vector"])
+            self._vectors[kind].update(some["id"], some["vector"], some.get("part"))
 
     def result(self, name: str, home: Iterable[str]) -> dict[str, Any]:
         """The content of store.json."""
@@ -82,9 +81,10 @@ class VectorDigest:
     def __init__(self) -> None:
         self.count = self._sum = 0
 
-    def update(self, ids: Iterable[str], parts: Iterable[int], vectors: Any) -> None:
-        """Take in rows: ``vectors`` (n, d) as anything that NumPy reads."""
-        for id_, part, vector in zip(ids, parts, np.asarray(vectors, np.float32), strict=True):
+    def update(self, ids: Sequence[str], vectors: Any, parts: Sequence[int] | None = None) -> None:
+        """Take in rows: ``vectors`` (n, d) as anything that NumPy reads; without ``parts`` all are part 0."""
+        rows = zip(ids, parts or [0] * len(ids), np.asarray(vectors, np.float32), strict=True)
+        for id_, part, vector in rows:
             row = hashlib.sha256(f"{id_}\n{part}\n".encode() + vector.tobytes())
             self._sum = (self._sum + int.from_bytes(row.digest())) % (1 << 256)
             self.count += 1

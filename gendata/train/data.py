@@ -21,7 +21,6 @@ from gendata import files
 from gendata.engine import Progress
 from gendata.errors import StoreError
 from gendata.models import ngram, tokens
-from gendata.models.checkpoint import file_digest
 from gendata.models.family import Batch
 from gendata.select.contents import Contents
 
@@ -216,7 +215,7 @@ def _cache(contents: Contents, kind: str) -> Path:
 
 def _seal(folder: Path) -> None:
     """Write down what the arrays are, so that what was cut short or changed since is not believed."""
-    digests = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
+    digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
     files.write_json(folder / "digests.json", digests)
 
 
@@ -224,7 +223,7 @@ def _whole(folder: Path) -> bool:
     """Whether the arrays are there and as they were written; if not they are made again."""
     try:
         digests = files.read_json(folder / "digests.json")
-        return all(file_digest(folder / name) == digest for name, digest in digests.items())
+        return all(files.sha256(folder / name) == digest for name, digest in digests.items())
     except (StoreError, OSError, AttributeError):
         return False
 

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from gendata import files
 from gendata.errors import StoreError
-from gendata.models.checkpoint import file_digest, load_tensors, save_tensors
+from gendata.models.checkpoint import load_tensors, save_tensors
 
 KEEP = 2
 """States that stay: the newest, and the one before in case it is broken."""
@@ -42,7 +42,7 @@ def save_state(folder: Path, state: State, model: nn.Module, optimizers: Mapping
     part.mkdir(parents=True)
     try:
         save_tensors(part / "state.safetensors", tensors)
-        digest = file_digest(part / "state.safetensors")
+        digest = files.sha256(part / "state.safetensors")
         files.write_json(part / "state.json", {"step": state.step, "history": state.history, "sha256": digest})
         shutil.rmtree(final, ignore_errors=True)
         part.rename(final)
@@ -65,7 +65,7 @@ def load_state(
             written = files.read_json(path / "state.json")
             if not (path / "state.safetensors").is_file():
                 raise StoreError("state.safetensors is missing")
-            if file_digest(path / "state.safetensors") != written["sha256"]:
+            if files.sha256(path / "state.safetensors") != written["sha256"]:
                 raise StoreError("its tensors were cut short or changed")
             tensors = load_tensors(path / "state.safetensors")
         except (StoreError, KeyError, TypeError) as error:
