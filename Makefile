@@ -7,6 +7,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
+# modules are compiled when they are first imported, which most never are; where nothing may be kept of that, every
+# one of the many short processes of a pipeline would compile them again
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test soak lint clean
 
 demo: $(VENV)/.installed
@@ -26,8 +30,7 @@ lint: $(VENV)/.tested
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# torch first and alone: a looser pin, or another index, would pull gigabytes of CUDA. Modules are compiled when they
-# are first imported, which most never are
+# torch first and alone: a looser pin, or another index, would pull gigabytes of CUDA
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --no-compile -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
