@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -14,6 +15,9 @@ R = TypeVar("R")
 
 _ESTIMABLE = 0.02
 """Share done from which the time left is worth telling."""
+
+SMALL = 256 << 10
+"""Bytes of shards below which processes take longer to start than all the work takes."""
 
 
 class Progress:
@@ -70,15 +74,15 @@ def cores() -> int:
 def map_shards(fn: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, label: str, workers: int = 0) -> list[R]:
     """``[fn(*job) for job in jobs]`` over processes, in order. ``fn`` is top-level and picklable.
 
-    ``workers`` 0 means every core. One job or one worker runs in this process. The first error
-    of a job is raised here as it was; jobs not yet started are dropped.
+    ``workers`` 0 means every core. One job or one worker runs in this process, and so do jobs over files that are
+    ``SMALL`` together. The first error of a job is raised here as it was; jobs not yet started are dropped.
     """
     return list(imap_shards(fn, jobs, label=label, workers=workers))
 
 
 def imap_shards(fn: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, label: str, workers: int = 0) -> Iterator[R]:
     """Like ``map_shards``, but yields each result as soon as it and all before it are done."""
-    workers = min(workers or cores(), len(jobs))
+    workers = 1 if _small(jobs) else min(workers or cores(), len(jobs))
     with Progress(label, len(jobs), "shards") as progress:
         if workers <= 1:
             yield from _counted((fn(*job) for job in jobs), progress)
@@ -91,6 +95,12 @@ def imap_shards(fn: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, label:
             finally:
                 for f in futures:
                     f.cancel()
+
+
+def _small(jobs: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether the jobs name files, and those are small."""
+    paths = {value for job in jobs for value in job if isinstance(value, Path)}
+    return 0 < sum(path.stat().st_size for path in paths if path.is_file()) < SMALL
 
 
 def _counted(results: Iterable[R], progress: Progress) -> Iterator[R]:

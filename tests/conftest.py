@@ -43,7 +43,7 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", connect)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def eval_data():
     """The folder of real evaluation data, or skip."""
     folder = Path(os.environ.get("GENDATA_EVAL_DATA", REPO.parent / "shared" / "data"))

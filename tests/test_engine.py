@@ -35,6 +35,14 @@ def test_work_is_spread_over_processes():
     assert engine.map_shards(process, [(0,)], label="t", workers=2) == [os.getpid()]
 
 
+def test_no_process_is_started_for_small_files(tmp_path):
+    small, large = tmp_path / "small", tmp_path / "large"
+    small.write_bytes(b"x")
+    large.write_bytes(bytes(engine.SMALL))
+    assert engine.map_shards(process, [(small,), (small,)], label="t", workers=2) == [os.getpid()] * 2
+    assert os.getpid() not in engine.map_shards(process, [(small,), (large,)], label="t", workers=2)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_error_of_a_job_is_raised_as_it_was(workers):
     with pytest.raises(ValueError, match="three"):

@@ -48,7 +48,7 @@ def _kills(project, count, seed, recover):
         over = n // recover % 3 == 2  # every third time the kill hits a run over a whole one
         if n % recover == 0 and not over:
             _reset(project)
-        killed += _kill_in(project, rng.choice(STAGES), rng.uniform(0, 3), *(["--force"] if over else []))
+        killed += _kill_in(project, rng.choice(STAGES), rng.uniform(0, 1.5), *(["--force"] if over else []))
         if n % recover == recover - 1:
             project.gendata("run")
             assert project.digest() == expected, f"kill {n}"

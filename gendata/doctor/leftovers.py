@@ -7,12 +7,16 @@ from pathlib import Path
 
 from gendata import files
 from gendata.doctor.finding import REMOVE, Finding
+from gendata.errors import StoreError
+from gendata.store.head import place_of
+from gendata.store.place import Folder
 
 
 def leftovers(root: Path) -> Iterator[Finding]:
     """Half-done output in `.gendata`, in the stores and in the records."""
     for path in sorted([*_work(root / files.WORK), *_stores(root / "artifacts" / "store"), *_records(root)]):
-        yield Finding(path.relative_to(root).as_posix(), "left behind by a run that was killed", REMOVE)
+        where = path.relative_to(root) if path.is_relative_to(root) else path  # stores may be elsewhere
+        yield Finding(where.as_posix(), "left behind by a run that was killed", REMOVE)
 
 
 def _work(work: Path) -> Iterator[Path]:
@@ -27,7 +31,16 @@ def _work(work: Path) -> Iterator[Path]:
 def _stores(stores: Path) -> Iterator[Path]:
     for store in stores.glob("*/"):
         if not files.is_locked(store / ".lock"):
-            yield from (*store.glob(".catalog.part*"), *store.glob("lance/*.lance/data/.tmp*"))
+            yield from (*store.glob(".catalog.part*"), *_databases(store).glob("lance/*.lance/data/.tmp*"))
+
+
+def _databases(store: Path) -> Path:
+    """The folder that the databases of a store are in; its own where they are in no folder, or none is known."""
+    try:
+        at = place_of(store)
+    except StoreError:  # found by the check of the stores
+        at = None
+    return at.root if isinstance(at, Folder) else store
 
 
 def _records(root: Path) -> Iterator[Path]:

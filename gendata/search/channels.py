@@ -55,13 +55,12 @@ class Channels:
     messages: list[str] = field(default_factory=list)
 
 
-def collect(channels: Mapping[str, Channel], depth: int) -> dict[PassageKey, float]:
-    """The best ``depth`` rows of each store."""
-    return {
-        (store, *key): score
-        for store, channel in channels.items()
-        for key, score in top(channel.rank, channel.where, depth).items()
-    }
+def collect(channels: Mapping[str, Channel], depth: int) -> tuple[dict[PassageKey, float], bool]:
+    """The best ``depth`` rows of all stores together, and whether there are no more."""
+    found = {store: top(channel.rank, channel.where, depth) for store, channel in channels.items()}
+    rows = (((store, *key), score) for store, scores in found.items() for key, score in scores.items())
+    best = sorted(rows, key=lambda pair: (-pair[1], pair[0][1:], pair[0]))[:depth]
+    return dict(best), sum(map(len, found.values())) < depth
 
 
 def fill(channels: Mapping[str, Channel], scores: dict[PassageKey, float], items: Iterable[ItemKey]) -> None:
@@ -105,7 +104,7 @@ def open_channels(
         wheres = _filters(query, tables, limits)
         if query.mode != "semantic":
             _open_keyword(channels, terms.text, tables, wheres)
-            whole = {store: table for store, table in _tables(stores, "items").items() if store in channels.keyword}
+            whole = {store: t for store, t in _tables(stores, "items").items() if keyword.has_index(t)}
             _open_whole(channels, terms.text, whole, _filters(query, whole, limits))
         if query.mode != "keyword":
             _open_vectors(channels, "semantic", tables, wheres, vectors.get("text"))
@@ -178,17 +177,15 @@ def _open_keyword(channels: Channels, text: str, tables: Mapping[str, Any], wher
     indexed = {store: table for store, table in tables.items() if keyword.has_index(table)}
     for store in tables.keys() - indexed.keys():
         channels.messages.append(f"store {store} has no full-text index: its texts are not searched by words")
-    for store, scale in keyword.scales(indexed, text).items():
-        rank = keyword.ranker(indexed[store], text, scale)
+    for store, words in keyword.queries(indexed, text).items():
+        rank = keyword.ranker(indexed[store], words)
         channels.keyword[store] = Channel(indexed[store].count_rows(), wheres[store], rank, rank)
 
 
 def _open_whole(channels: Channels, text: str, tables: Mapping[str, Any], wheres: Mapping[str, Filter]) -> None:
-    scales = keyword.scales(tables, text)
-    for store, table in tables.items():
-        if keyword.has_index(table):
-            rank = keyword.ranker(table, text, scales[store])
-            channels.whole[store] = Channel(table.count_rows(), wheres[store], rank, rank)
+    for store, words in keyword.queries(tables, text).items():
+        rank = keyword.ranker(tables[store], words)
+        channels.whole[store] = Channel(tables[store].count_rows(), wheres[store], rank, rank)
 
 
 def _open_vectors(

@@ -2,15 +2,22 @@
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from gendata.search.ranking import Ranker
 
+if TYPE_CHECKING:
+    from lance.query import FullTextQuery
+
 TERMS = 16
 """Most distinct words of a query whose frequencies are looked up to compare stores; the longest, as the rarest."""
+
+_BETWEEN_WORDS = re.compile(r"[\s!-/:-@\[-`{-~]+")
+"""Blanks and the punctuation of ASCII; what else is no part of a word the index knows better."""
 
 
 def has_index(table: Any) -> bool:
@@ -18,44 +25,61 @@ def has_index(table: Any) -> bool:
     return any(i.index_type == "Inverted" and i.field_names == ["text"] for i in table.describe_indices())
 
 
-def ranker(table: Any, text: str, scale: float = 1.0) -> Ranker:
-    """Rank passages by BM25 times ``scale``; passages without a word of the query are not in it.
-
-    ``text`` is taken as words, whatever it holds: there is no query language.
-    """
-    from lance.query import MatchQuery
-
-    words = MatchQuery(text, "text")  # a query object, not a query string: no text can be a syntax error
+def ranker(table: Any, query: "FullTextQuery") -> Ranker:
+    """Rank passages by BM25; passages without a word of the query are not in it."""
     columns = ["id", "part", "_score"] if "part" in table.schema.names else ["id", "_score"]
 
     def rank(where: str | None, limit: int) -> pa.Table:
-        rows = table.to_table(columns=columns, full_text_query=words, filter=where, prefilter=True, limit=limit)
-        scores = pa.array(rows.column("_score").to_numpy().astype("float64") * scale, pa.float64())
+        rows = table.to_table(columns=columns, full_text_query=query, filter=where, prefilter=True, limit=limit)
+        scores = rows.column("_score").cast(pa.float64())
         part = rows.column("part") if "part" in columns else pa.nulls(rows.num_rows, pa.int32()).fill_null(0)
         return pa.table({"id": rows.column("id"), "part": part, "score": scores})
 
     return rank
 
 
-def scales(tables: Mapping[str, Any], text: str) -> dict[str, float]:
-    """One factor per store that makes BM25 scores of several stores comparable.
+def any_word(text: str) -> "FullTextQuery":
+    """The query for passages with words of ``text``, which is taken as words whatever it holds."""
+    from lance.query import MatchQuery
 
-    A store weighs a word by its rarity in that store alone, so the same passage scores differently
-    in each. A store's factor is the query's total word weight (inverse document frequency) on
-    pooled statistics over the total on its own: with one store, 1. Words that occur nowhere (and
-    stop words) do not count.
+    return MatchQuery(text, "text")  # a query object, not a query string: no text can be a syntax error
+
+
+def queries(tables: Mapping[str, Any], text: str) -> "dict[str, FullTextQuery]":
+    """``any_word`` for each store, such that the scores of several stores compare.
+
+    A store weighs a word by its rarity (inverse document frequency) in that store alone, so the same passage scores
+    differently in each. Here every word has the weight that it has in all stores together: but for the mean length of
+    passages, which stays a store's own, scores are those of one store that holds everything.
     """
-    if len(tables) < 2:
-        return dict.fromkeys(tables, 1.0)
-    words = sorted(set(re.findall(r"\w+", text.lower())), key=lambda w: (-len(w), w))[:TERMS]
+    words = Counter(filter(None, _BETWEEN_WORDS.split(text.lower())))
+    if len(tables) < 2 or not words:
+        return dict.fromkeys(tables, any_word(text))
+    looked_up = sorted(words, key=lambda word: (-len(word), word))[:TERMS]
     totals = {name: table.count_rows() for name, table in tables.items()}
-    found = {name: [ranker(table, w)(None, totals[name]).num_rows for w in words] for name, table in tables.items()}
-    pooled = [sum(counts) for counts in zip(*found.values(), strict=True)]
-    used = [i for i, count in enumerate(pooled) if count]
-    weight = sum(_idf(pooled[i], sum(totals.values())) for i in used)
-    own = {name: sum(_idf(found[name][i], totals[name]) for i in used) for name in tables}
-    return {name: weight / own[name] if used else 1.0 for name in tables}
+    found = {name: [_frequency(table, word) for word in looked_up] for name, table in tables.items()}
+    pooled = [_rarity(sum(counts), sum(totals.values())) for counts in zip(*found.values(), strict=True)]
+    rest = " ".join(word for word in words if word not in looked_up)
+    result = {}
+    for name, counts in found.items():
+        own = [_rarity(count, totals[name]) for count in counts]
+        boosts = [a / b if count else 1.0 for a, b, count in zip(pooled, own, counts, strict=True)]
+        terms = [(word, words[word] * boost) for word, boost in zip(looked_up, boosts, strict=True)]
+        result[name] = _weighted([*terms, (rest, sum(boosts) / len(boosts))] if rest else terms)
+    return result
 
 
-def _idf(matching: int, total: int) -> float:
+def _weighted(terms: "Sequence[tuple[str, float]]") -> "FullTextQuery":
+    from lance.query import BooleanQuery, MatchQuery, Occur
+
+    return BooleanQuery([(Occur.SHOULD, MatchQuery(word, "text", boost=boost)) for word, boost in terms])
+
+
+def _frequency(table: Any, word: str) -> int:
+    """Passages that hold the word; none for stop words."""
+    rows = table.to_table(columns=["_score"], full_text_query=any_word(word), limit=table.count_rows() or 1)
+    return int(rows.num_rows)
+
+
+def _rarity(matching: int, total: int) -> float:
     return math.log1p((total - matching + 0.5) / (matching + 0.5))

@@ -122,16 +122,12 @@ def _best(channels: Channels, query: Query, params: SearchParams) -> list[Found]
 
 def _rank(channels: Channels, depth: int) -> _Ranked:
     rankings = (channels.keyword, channels.whole, channels.semantic, channels.visual)
-    scores = [collect(ranking, depth) for ranking in rankings]
-    keyword, whole, semantic, visual = scores
-    counts: dict[tuple[int, str], int] = {}
-    for index, rows in enumerate(scores):
-        for store, _, _ in rows:
-            counts[index, store] = counts.get((index, store), 0) + 1
+    collected = [collect(ranking, depth) for ranking in rankings]
+    keyword, whole, semantic, visual = (rows for rows, _ in collected)
     items = {key[:2] for rows in (keyword, whole, semantic) for key in rows}
-    for ranking, rows in zip(rankings[:3], scores[:3], strict=True):
+    for ranking, rows in zip(rankings[:3], (keyword, whole, semantic), strict=True):
         fill(ranking, rows, items)
-    return _Ranked(keyword, whole, semantic, visual, all(count < depth for count in counts.values()))
+    return _Ranked(keyword, whole, semantic, visual, all(exhausted for _, exhausted in collected))
 
 
 def _items(ranked: _Ranked, channels: Channels, query: Query, params: SearchParams) -> list[Found]:

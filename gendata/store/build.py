@@ -9,8 +9,9 @@ from gendata import files
 from gendata.errors import StoreError
 from gendata.items import to_table
 from gendata.store import INPUTS, STORES, StoreParams
+from gendata.store import place as places
 from gendata.store.head import Head, head_at, write_head
-from gendata.store.place import Folder, Place, place
+from gendata.store.place import Folder, Place
 from gendata.store.record import Record, home_of
 from gendata.store.rows import Artifacts, images, passages
 
@@ -49,7 +50,7 @@ def _build_one(
     counted = Record()
     listed = to_table(({"source": s} | {n: sources[s].get(n) for n in _STATED} for s in sorted(home)), catalog.SOURCES)
     with files.lock(store / ".lock"):
-        at = place(store, params.uri)
+        at = places.place(store, params.uri)
         before = _previous(at)
         part = store / ".catalog.part"
         tables = {
@@ -97,7 +98,7 @@ def _previous(at: Place) -> Head | None:
     """The HEAD to be replaced. A broken one names nothing worth keeping: everything here is derived."""
     try:
         return head_at(at)
-    except (StoreError, TypeError):
+    except StoreError:
         return None
 
 
@@ -111,7 +112,7 @@ def _clean(at: Place, head: Head, before: Head | None) -> None:
     from gendata.store import lance
 
     keep = [h for h in (head, before) if h]
-    oldest = time.time() - lance.GRACE.total_seconds()
+    oldest = time.time() - places.GRACE.total_seconds()
     for name in at.sizes(""):
         if name.startswith("catalog-") and name not in {h.catalog for h in keep} and at.written(name) <= oldest:
             at.remove(name)

@@ -46,7 +46,12 @@ def read_head(store: Path) -> Head | None:
 def head_at(at: Place, name: str = _HEAD) -> Head | None:
     """The HEAD in a place, None if none is there. Raises StoreError if it cannot be used."""
     value = _parse(at, name)
-    return None if value is None or "uri" in value else Head(**value)
+    if value is None or "uri" in value:
+        return None
+    try:
+        return Head(**value)
+    except TypeError:
+        raise StoreError(f"{at.uri}/{name}: names no catalog and tables; delete it and run `gendata run`") from None
 
 
 def _parse(at: Place, name: str) -> dict[str, Any] | None:
@@ -85,6 +90,9 @@ def roll_back(store: Path) -> bool:
         return False
     try:
         at = place_of(store) or Folder(store)
+    except StoreError:  # HEAD itself was cut short
+        at = Folder(store)
+    try:
         before = head_at(at, _BEFORE)
         if before is None:
             return False

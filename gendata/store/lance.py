@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
 from gendata.store import StoreParams
+from gendata.store import place as places
 from gendata.store.changes import Changes, prints
 from gendata.store.place import Place, storage_options
 from gendata.store.rows import Artifacts, images, kept_rows, passages
@@ -27,9 +28,6 @@ _ITEMS = pa.schema([*_KEYS, pa.field("text", pa.large_string()), pa.field("data"
 _LAST_NAME = (1 << 64) - 1
 _DELETED, _FRAGMENTS = 1000, 50
 """Ids in one condition of a deletion, and the fragments from which a table is written anew."""
-
-GRACE = timedelta(hours=1)
-"""How long versions stay that neither HEAD nor the HEAD before it names."""
 
 
 def write_tables(
@@ -210,7 +208,7 @@ def clean(at: Place, keep: list[dict[str, int]]) -> None:
             continue
         with suppress(ValueError, RuntimeError, OSError):
             dataset = lance.dataset(f"{at.uri}/{path}", storage_options=storage_options(at.uri))
-            oldest = datetime.now() - GRACE  # Lance gives naive local times
+            oldest = datetime.now() - places.GRACE  # Lance gives naive local times
             versions: list[Any] = dataset.versions()
             gone = [v["version"] for v in versions if v["timestamp"] <= oldest and v["version"] not in named]
             # unverified: under the store's lock nobody else writes, so files without a version are of killed runs

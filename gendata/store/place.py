@@ -5,6 +5,8 @@ Only names relative to the place are used: ``HEAD.json``, catalogs, and the fold
 
 import os
 import shutil
+import time
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem
 
 SCHEME = "s3://"
+
+GRACE = timedelta(hours=1)
+"""How long catalogs and versions of tables stay that neither HEAD nor the HEAD before it names: readers pin them."""
 
 
 class Place(Protocol):
@@ -157,7 +162,14 @@ class Bucket:
                 part.unlink(missing_ok=True)
                 raise StoreError(f"{self.uri}: {name} is missing; run `gendata doctor --repair`") from None
             part.replace(local)
+            self._forget(local)
         return local
+
+    def _forget(self, newest: Path) -> None:
+        """Drop copies of older catalogs: who still reads one fetches it again."""
+        for path in self._cache.glob("catalog-*.duckdb"):
+            if path != newest and path.stat().st_mtime <= time.time() - GRACE.total_seconds():
+                path.unlink(missing_ok=True)
 
     def sizes(self, folder: str) -> dict[str, int]:
         """See Place."""

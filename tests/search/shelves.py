@@ -3,6 +3,7 @@
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -18,12 +19,17 @@ WORDS = (
 ).split()
 
 
+@cache
+def _of_word(word):
+    seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
+    return np.random.default_rng(seed).normal(size=DIM)
+
+
 def encode(text):
     """A deterministic stand-in for the text encoder: the normalised sum of one random vector per word."""
     total = np.full(DIM, 1e-3)
     for word in text.lower().split():
-        seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
-        total = total + np.random.default_rng(seed).normal(size=DIM)
+        total = total + _of_word(word)
     return (total / np.linalg.norm(total)).astype(np.float32)
 
 

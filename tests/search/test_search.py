@@ -1,3 +1,4 @@
+import json
 import math
 from dataclasses import replace
 
@@ -210,6 +211,40 @@ def test_scores_of_two_stores_compare(tmp_path):
     assert raw["real"] / raw["other"] > 5
     assert score["real"] / score["other"] == pytest.approx(1, abs=0.3)
     assert {h.text for h in hits[:2]} == {"zebra river"}
+
+
+@pytest.fixture(scope="module")
+def abstracts(eval_data, tmp_path_factory):
+    """Real texts as rows, a store that holds them all, and queries about them."""
+    folder = eval_data / "ir_cranfield"
+    docs, queries = (
+        [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("corpus", "queries")
+    )
+    rows = [Row([doc["text"]]) for doc in docs if doc["text"].strip()]
+    store = build_store(tmp_path_factory.mktemp("abstracts") / "one", rows)
+    return rows, {"real": store}, [query["text"] for query in queries[:15]]
+
+
+@pytest.mark.parametrize(
+    ("goes_apart", "share"),
+    [(lambda row: int(row.id[:2], 16) < 128, 0.97), (lambda row: "boundary layer" in row.passages[0], 0.9)],
+    ids=["by chance", "by topic"],
+)
+def test_a_corpus_in_two_stores_is_ranked_as_in_one(abstracts, tmp_path, goes_apart, share):
+    rows, one, queries = abstracts
+    two = {
+        "real": build_store(tmp_path / "a", [row for row in rows if not goes_apart(row)]),
+        "other": build_store(tmp_path / "b", [replace(row, origin="generated") for row in rows if goes_apart(row)]),
+    }
+    same = []
+    for query in queries:
+        whole, split = (find(stores, query, n=10).hits for stores in (one, two))
+        same.append(len({hit.id for hit in whole} & {hit.id for hit in split}) / 10)
+        scores = {hit.id: hit.score for hit in whole}
+        assert all(hit.score == pytest.approx(scores[hit.id], abs=0.05) for hit in split if hit.id in scores)
+        assert all(hit.origin == ("real" if hit.store == "real" else "generated") for hit in split)
+    assert sum(same) / len(same) >= share
 
 
 ANY_TEXT = st.one_of(

@@ -85,7 +85,7 @@ def _kill_and_look(root, states, count, seed):
     rng = random.Random(seed)
     seen = set()
     for _ in range(count):
-        _killed(root, rng.uniform(0.5, 3.5))
+        _killed(root, rng.uniform(0.3, 2))
         found = contents(root / "store" / "real")  # a reader, at once: one of the states, whole
         seen.add(states[found])
         if rng.random() < 0.3:
@@ -144,15 +144,15 @@ def test_the_stores_stay_small(shards, states):
     """Old versions and the files of killed builds go, but for the hour in which a reader may hold them."""
     from datetime import timedelta
 
-    from gendata.store import lance
+    from gendata.store import place
 
     shutil.rmtree(shards / "store", ignore_errors=True)
-    before, lance.GRACE = lance.GRACE, timedelta(0)
+    before, place.GRACE = place.GRACE, timedelta(0)
     try:
         for _ in range(3):
             for variant in VARIANTS:
                 make(shards / variant, store="../store")
     finally:
-        lance.GRACE = before
+        place.GRACE = before
     versions = list((shards / "store" / "real" / "lance" / "items.lance" / "_versions").glob("*.manifest"))
     assert len(versions) <= 3

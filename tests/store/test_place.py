@@ -1,5 +1,8 @@
 """Stores in a folder, in another folder, in an object store: what readers do with them is the same."""
 
+import os
+import time
+
 import pytest
 import shards
 from shards import make, write_source
@@ -66,6 +69,28 @@ def test_another_machine_reads_through_the_pointer_alone(project, tmp_path):
     (other / "HEAD.json").write_bytes((project / "artifacts" / "store" / "real" / "HEAD.json").read_bytes())
     stores = open_stores(other.parent, ("real",))
     assert len(search(stores, "thunder", mode="keyword").hits) == 1
+
+
+@pytest.mark.parametrize("where", ["other folder"], indirect=True)
+def test_leftovers_are_found_where_the_databases_are(project):
+    hidden = project / "elsewhere" / "store" / "real" / "lance" / "items.lance" / "data" / ".tmpXYZ"
+    hidden.write_bytes(b"x" * 100)
+    assert [finding.where for finding in doctor.examine(project, ["a", "b"])] == [str(hidden.relative_to(project))]
+    assert all(finding.repaired for finding in doctor.examine(project, ["a", "b"], repair=lambda line: None))
+    assert not hidden.exists()
+
+
+@pytest.mark.parametrize("where", ["s3"], indirect=True)
+def test_copies_of_old_catalogs_do_not_pile_up(project):
+    real = Store.open(project / "artifacts" / "store" / "real")
+    old, young = (real.path / f"catalog-{name}-0.duckdb" for name in ("old", "young"))
+    for path, hours in ((old, 2), (young, 0)):
+        path.write_bytes(b"an older catalog")
+        os.utime(path, (time.time() - 3600 * hours,) * 2)
+    real.catalog.unlink()
+    assert Store.open(real.path).catalog.stat().st_size > 100
+    assert young.exists()
+    assert not old.exists()
 
 
 @pytest.mark.parametrize("where", ["s3"], indirect=True)

@@ -179,12 +179,16 @@ def test_a_repair_that_cannot_work_leaves_the_store_as_it_is(project):
     assert Store.open(store).table("items").count_rows() == 5
 
 
-def test_a_store_that_cannot_be_built_again_goes_back_to_what_it_held(project, root):
+@pytest.mark.parametrize("lost", ["a table", "HEAD", "what HEAD names"])
+def test_a_store_that_cannot_be_built_again_goes_back_to_what_it_held(project, root, lost):
     store = project / "artifacts" / "store" / "real"
     before = Store.open(store).table("items").count_rows()
     write_source(root, "a", "real", [f"quite new text {i}" for i in range(20)])
     make(root)
-    _newest(store / "lance" / "items.lance" / "_versions").write_bytes(b"")
+    if lost == "a table":
+        _newest(store / "lance" / "items.lance" / "_versions").write_bytes(b"")
+    else:
+        (store / "HEAD.json").write_text("" if lost == "HEAD" else '{"schema": 1}')
     (root / "tag" / "a" / "00000.parquet").unlink()
     said = []
     assert not all(f.repaired for f in doctor.examine(project, ["a", "b"], repair=said.append))
