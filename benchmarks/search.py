@@ -1,9 +1,11 @@
 """Quality of search: nDCG@10 and recall@100 on judged collections, each ranking and each way to fuse, one index.
 
-``python -m benchmarks.search [--collections ir_adi ir_cranfield ir_scifact] [--queries N]``. Each collection of the
-folder GENDATA_EVAL_DATA becomes a project of its own, read, embedded and stored by ``gendata run``. Rankings are asked
-of ``Project.search``; reciprocal rank fusion (Cormack et al., 2009, k = 60) and the min-max blend are made of the same
-two rankings. Beside each mean stands the share of paired bootstrap samples (10,000) in which ours is not below it.
+``python -m benchmarks.search [--collections ir_adi ir_cranfield ir_scifact] [--queries N] [--keep FOLDER]``. Each
+collection of the folder GENDATA_EVAL_DATA becomes a project of its own, read, embedded and stored by ``gendata run``;
+projects kept in a folder are found there again. Rankings are asked of ``Project.search``; reciprocal rank fusion
+(Cormack et al., 2009, k = 60) and the min-max blend are made of the same two rankings. The peer by words is bm25s, with
+an English stemmer and stop words. Beside each mean stands the share of paired bootstrap samples (10,000) in which ours
+is not below it.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,6 +111,28 @@ def min_max(scored: list[Mapping[str, float]]) -> Ranking:
     return sorted(total, key=lambda doc: (-total[doc], doc))
 
 
+class Bm25s:
+    """bm25s (Lu, 2024) over the texts that the project holds."""
+
+    def __init__(self, project: Project, names: Mapping[str, str]) -> None:
+        import bm25s
+        import Stemmer
+
+        rows = project.sql("SELECT id, text FROM items").to_pylist()
+        self._bm25s, self._stem = bm25s, Stemmer.Stemmer("english")
+        self._names = [names[row["id"]] for row in rows]
+        self._index = bm25s.BM25()
+        self._index.index(self._tokens([row["text"] for row in rows]), show_progress=False)
+
+    def _tokens(self, texts: list[str]) -> Any:
+        return self._bm25s.tokenize(texts, stopwords="en", stemmer=self._stem, show_progress=False)
+
+    def __call__(self, query: str) -> Ranking:
+        """The best 100."""
+        found, _ = self._index.retrieve(self._tokens([query]), k=min(DEPTH, len(self._names)), show_progress=False)
+        return [self._names[number] for number in found[0].tolist()]
+
+
 def rank_all(project: Project, query: str, names: Mapping[str, str]) -> dict[str, Ranking]:
     """The ranking of each method."""
     hits = {mode: project.search(query, n=1000, mode=mode).hits for mode in ("keyword", "semantic")}
@@ -129,17 +154,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--collections", nargs="*", default=COLLECTIONS)
     parser.add_argument("--queries", type=int, default=0, help="only the first N of each; 0: all")
+    parser.add_argument("--keep", type=Path, help="where the projects are kept, and found again")
     asked = parser.parse_args()
     means: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
         for name in asked.collections:
-            project = build(name, Path(folder) / name)
+            folder = (asked.keep or Path(temporary)) / name
+            project = Project.find(folder) if folder.is_dir() else build(name, folder)
             names, judged = documents(project), judgements(name)
+            peer = Bm25s(project, names)
             queries = [q for q in _lines(data_folder() / name / "queries.jsonl") if q["_id"] in judged]
             gains: dict[str, list[float]] = {}
             found: dict[str, list[float]] = {}
             for query in queries[: asked.queries or None]:
-                for method, ranking in rank_all(project, query["text"], names).items():
+                for method, ranking in {
+                    **rank_all(project, query["text"], names),
+                    "bm25s": peer(query["text"]),
+                }.items():
                     gains.setdefault(method, []).append(ndcg(ranking, judged[query["_id"]]))
                     found.setdefault(method, []).append(recall(ranking, judged[query["_id"]]))
             print(f"\n{name}: {len(names)} documents, {len(gains['ours'])} queries")

@@ -81,7 +81,7 @@ def open_channels(
     query: Query,
     terms: Terms,
     vectors: Mapping[str, "Future[Vector]"],
-    ids: "Mapping[str, pa.Array] | None",
+    limits: Mapping[str, Filter],
 ) -> Channels:
     """Open the rankings that the query's mode asks for, and degrade with a message where one is missing.
 
@@ -91,13 +91,12 @@ def open_channels(
         terms: of its text.
         vectors: of the query, while they are still being made: under "text", "image", and "joint" (of its text,
             in the space of images).
-        ids: by store, the items that satisfy ``query.where``.
+        limits: by store, what ``query.where`` leaves; all where there is none.
 
     Raises:
         QueryError: the mode has no ranking to fall back on.
     """
     channels = Channels()
-    limits: dict[str, Filter] = {store: Filter(ids=ids[store]) for store in stores} if ids is not None else {}
     if terms.text:
         tables = _tables(stores, "passages")
         limits = _restrict(channels, terms, stores, tables, limits)
@@ -141,7 +140,7 @@ def _restrict(
         return dict(limits)
     found = {}
     for store in stores:
-        before = limits.get(store, Filter()).ids
+        limit = limits.get(store, Filter())
         if store in tables and keyword.has_index(tables[store]):
             held, barred = terms.restrict(tables[store])
         else:  # no words, no phrase
@@ -150,9 +149,9 @@ def _restrict(
                 channels.messages.append(
                     f"store {store} has no full-text index: no phrase or -word is looked for in it"
                 )
-        if before is not None and held is not None:
-            held = held.filter(pc.is_in(held, value_set=before))
-        found[store] = Filter(ids=before if held is None else held, without=barred)
+        if limit.ids is not None and held is not None:
+            held = held.filter(pc.is_in(held, value_set=limit.ids))
+        found[store] = replace(limit, ids=limit.ids if held is None else held, without=barred)
     if terms.phrases and not any(one.ids is not None and len(one.ids) for one in found.values()):
         listed = " and ".join(f'"{phrase}"' for phrase in terms.phrases)
         channels.messages.append(f"no passage that passes the filters holds {listed}; without quotes words are ranked")
@@ -166,7 +165,8 @@ def _filters(query: Query, tables: Mapping[str, Any], limits: Mapping[str, Filte
         store: replace(
             limits.get(store, Filter()),
             columns=both(
-                *(f"{c} = {quote(v)}" for c, v in wanted.items() if v is not None and c in table.schema.names)
+                limits.get(store, Filter()).columns,
+                *(f"{c} = {quote(v)}" for c, v in wanted.items() if v is not None and c in table.schema.names),
             ),
         )
         for store, table in tables.items()

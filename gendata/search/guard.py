@@ -85,15 +85,23 @@ def check_where(connection: duckdb.DuckDBPyConnection, where: str, *, stable: bo
     """
     if not where.strip():
         raise QueryError("the condition is empty")
-    sql = f"SELECT id FROM items WHERE {where}\n"
-    check_select(connection, sql)
-    node = _parse(connection, sql)
+    check_select(connection, _selection(where))
+    node = parse_where(connection, where)
     _parse(connection, f"SELECT id FROM items WHERE (\n{where}\n)")  # a WINDOW that is not used shows in no tree
     if not node.keys() <= _WHERE_KEYS or node["type"] != "SELECT_NODE" or node.get("cte_map"):
         raise QueryError("a condition must be one expression, as after WHERE")
     if stable:
         _check_stable(node)
     return f"{where}\n"  # the line feed ends a trailing comment
+
+
+def parse_where(connection: duckdb.DuckDBPyConnection, where: str) -> dict[str, Any]:
+    """The query node of the statement that a condition is a part of. Raises QueryError where it does not parse."""
+    return _parse(connection, _selection(where))
+
+
+def _selection(where: str) -> str:
+    return f"SELECT id FROM items WHERE {where}\n"
 
 
 def _check_stable(root: object) -> None:

@@ -71,12 +71,12 @@ def _items(store: Store, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
 
     columns = ("id", "modality", "origin", "source", "uri", "label", "caption")
     try:
-        with duckdb.connect(str(store.catalog), read_only=True) as connection:
-            rows = connection.execute(
-                "SELECT id, modality, origin, source, uri, label, CASE WHEN modality = 'image' THEN text END "
-                "FROM items WHERE id IN (SELECT unnest(?::VARCHAR[]))",
-                [list(ids)],
-            ).fetchall()
+        cursor = store.connection.cursor().execute(
+            "SELECT id, modality, origin, source, uri, label, CASE WHEN modality = 'image' THEN text END "
+            "FROM items WHERE id IN (SELECT unnest(?::VARCHAR[]))",
+            [list(ids)],
+        )
+        rows = cursor.fetchall()
     except duckdb.Error as error:
         reason = str(error).partition("\n")[0]
         raise StoreError(f"{store.catalog}: not readable ({reason}); run `gendata doctor --repair`") from error

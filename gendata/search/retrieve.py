@@ -1,5 +1,6 @@
 """From a query to hits: rank passages in every store, blend, group to items, look up what they are."""
 
+import heapq
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from gendata.search import RANKINGS, Encoders, Mode, Query, SearchParams, Search
 from gendata.search.channels import CAPTIONS_ONLY, Channels, ItemKey, PassageKey, clean, collect, fill, open_channels
 from gendata.search.fusion import best_by, blend, fuse
 from gendata.search.hits import Found, look_up
+from gendata.search.pushdown import pushed
+from gendata.search.ranking import Filter
 from gendata.search.sql import Limits, select_ids
 from gendata.search.terms import parse
 from gendata.store.head import Store
@@ -46,12 +49,20 @@ def retrieve(stores: Mapping[str, Store], query: Query, encoders: Encoders, para
             vectors["image"] = pool.submit(encoders.image, query.image)
         elif encoders.joint and query.mode != "keyword" and query.modality in {None, "image"} and terms.text:
             vectors["joint"] = pool.submit(encoders.joint, terms.text)
-        ids = select_ids(query.where, stores, limits=limits) if query.where is not None else None
-        channels = open_channels(stores, query, terms, vectors, ids)
+        channels = open_channels(stores, query, terms, vectors, _filters(query.where, stores, limits))
     if query.modality == "image" and query.image is None and encoders.joint is None:
         channels.messages.append(CAPTIONS_ONLY)
     best = _best(channels, query, params)
     return SearchResult(look_up(stores, best), tuple(channels.messages))
+
+
+def _filters(where: str | None, stores: Mapping[str, Store], limits: Limits) -> dict[str, Filter]:
+    """What takes part, by store, under the condition of a query."""
+    if where is None:
+        return {}
+    if (columns := pushed(where)) is not None:
+        return dict.fromkeys(stores, Filter(columns=columns))
+    return {store: Filter(ids=ids) for store, ids in select_ids(where, stores, limits=limits).items()}
 
 
 def check(query: Query) -> None:
@@ -112,25 +123,31 @@ def _best(channels: Channels, query: Query, params: SearchParams) -> list[Found]
     depth = max(params.depth, query.n)
     while True:
         ranked = _rank(channels, depth)
-        found = _items(ranked, channels, query, params)
-        if len(found) >= query.n or ranked.exhausted:
+        scores, passage_of = _scores(ranked, channels, query, params)
+        if len(scores) >= query.n or ranked.exhausted:
             if channels.keyword and not ranked.keyword and query.mode != "semantic":
                 channels.messages.append("no passage that passes the filters has a word of the query")
-            return found[: query.n]
+            best = heapq.nsmallest(query.n, scores, key=lambda item: (-scores[item], item[1], item[0]))
+            by_words = bool(channels.keyword)
+            return [_found(ranked, item, scores[item], passage_of.get(item), by_words) for item in best]
         depth *= 4
 
 
 def _rank(channels: Channels, depth: int) -> _Ranked:
     rankings = (channels.keyword, channels.whole, channels.semantic, channels.visual)
-    collected = [collect(ranking, depth) for ranking in rankings]
-    keyword, whole, semantic, visual = (rows for rows, _ in collected)
-    items = {key[:2] for rows in (keyword, whole, semantic) for key in rows}
-    for ranking, rows in zip(rankings[:3], (keyword, whole, semantic), strict=True):
-        fill(ranking, rows, items)
+    with ThreadPoolExecutor(len(rankings)) as pool:  # Lance works outside the interpreter's lock
+        collected = list(pool.map(lambda ranking: collect(ranking, depth), rankings))
+        keyword, whole, semantic, visual = (rows for rows, _ in collected)
+        items = {key[:2] for rows in (keyword, whole, semantic) for key in rows}
+        texts = zip(rankings[:3], (keyword, whole, semantic), strict=True)
+        list(pool.map(lambda pair: fill(*pair, items), texts))
     return _Ranked(keyword, whole, semantic, visual, all(exhausted for _, exhausted in collected))
 
 
-def _items(ranked: _Ranked, channels: Channels, query: Query, params: SearchParams) -> list[Found]:
+def _scores(
+    ranked: _Ranked, channels: Channels, query: Query, params: SearchParams
+) -> tuple[dict[ItemKey, float], dict[ItemKey, PassageKey]]:
+    """The score of every item that was ranked, and its best passage if it has one."""
     by_item = ranked.by_item
     if channels.keyword and channels.semantic:
         scores = fuse(by_item["keyword"], by_item["semantic"], params.keyword_weight)
@@ -150,8 +167,7 @@ def _items(ranked: _Ranked, channels: Channels, query: Query, params: SearchPara
             scores = blend(likeness, scores, LIKENESS)
         else:
             scores = blend(_above_lowest(likeness), scores, LOOKS)
-    best = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0][1], pair[0][0]))
-    return [_found(ranked, item, score, passage_of.get(item), bool(channels.keyword)) for item, score in best]
+    return scores, passage_of
 
 
 def _above_lowest(scores: Mapping[ItemKey, float]) -> dict[ItemKey, float]:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from gendata.errors import ProjectError, StoreError
 from gendata.store.place import Folder, Place, place, storage_options
 
 if TYPE_CHECKING:
+    import duckdb
     import lance
 
 SCHEMA = 1
@@ -130,18 +132,25 @@ class Store:
         """The DuckDB file with the metadata of every item and reject. Raises StoreError if it is not there."""
         return self.place.fetch(self.head.catalog)
 
+    @cached_property
+    def connection(self) -> "duckdb.DuckDBPyConnection":
+        """To the catalog, read-only; threads take a ``cursor()`` each. Raises StoreError if it does not open."""
+        import duckdb
+
+        try:
+            return duckdb.connect(str(self.catalog), read_only=True)
+        except (duckdb.Error, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise StoreError(f"{self.catalog}: does not open ({reason}); run `gendata doctor --repair`") from None
+
     def uri(self, name: str) -> str:
         """Of a Lance table."""
         return f"{self.place.uri}/lance/{name}.lance"
 
     def check(self) -> None:
         """Raise StoreError if the catalog or a table does not open."""
-        import duckdb
-
-        try:
-            duckdb.connect(str(self.catalog), read_only=True).close()
-        except (duckdb.Error, OSError) as error:
-            raise StoreError(f"{self.catalog}: does not open: {str(error).splitlines()[0]}") from None
+        self.connection.close()
+        del self.connection
         for name in self.head.lance:
             self.table(name)
 
