@@ -34,7 +34,7 @@ class SearchParams:
     """Share of BM25 in a hybrid score, the rest is the cosine; both as standard scores.
 
     Chosen on the training queries of SciFact alone, the same for all collections; see benchmarks/search.py."""
-    depth: int = 1000
+    depth: int = 200
     """Passages taken from each ranking before they are blended."""
     sql_timeout: float = 60.0
     """Seconds that a statement may take."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import get_args
 
 from gendata.errors import ProjectError, QueryError
@@ -139,8 +140,7 @@ def _rank(channels: Channels, depth: int) -> _Ranked:
         collected = list(pool.map(lambda ranking: collect(ranking, depth), rankings))
         keyword, whole, semantic, visual = (rows for rows, _ in collected)
         items = {key[:2] for rows in (keyword, whole, semantic) for key in rows}
-        texts = zip(rankings[:3], (keyword, whole, semantic), strict=True)
-        list(pool.map(lambda pair: fill(*pair, items), texts))
+        list(pool.map(fill, rankings[:3], (keyword, whole, semantic), repeat(items)))
     return _Ranked(keyword, whole, semantic, visual, all(exhausted for _, exhausted in collected))
 
 
