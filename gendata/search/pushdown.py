@@ -4,10 +4,14 @@ They save the child process in which other conditions become a set of ids.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from gendata.errors import QueryError
 from gendata.search.ranking import both, quote
+
+if TYPE_CHECKING:
+    import duckdb
 
 COLUMNS = frozenset({"id", "origin", "source"})
 """Of every table of every store, never null, and the same as in the catalog."""
@@ -15,6 +19,7 @@ COLUMNS = frozenset({"id", "origin", "source"})
 _COMPARISONS = {"COMPARE_EQUAL": "=", "COMPARE_NOTEQUAL": "<>"}
 
 
+@lru_cache(256)  # a prompt asks under one condition again and again
 def pushed(where: str) -> str | None:
     """The condition in the SQL of Lance; None where it needs the catalog, or is none: the sandbox says why."""
     import duckdb
@@ -22,7 +27,7 @@ def pushed(where: str) -> str | None:
     from gendata.search.guard import check_where, parse_where
 
     text = where.encode("utf-8", "replace").decode()  # no lone surrogate
-    with duckdb.connect() as connection:
+    with _parser().cursor() as connection:
         try:
             check_where(connection, text)
             tree = parse_where(connection, text)
@@ -32,6 +37,14 @@ def pushed(where: str) -> str | None:
         return _condition(tree["where_clause"])
     except RecursionError:
         return None
+
+
+@cache
+def _parser() -> "duckdb.DuckDBPyConnection":
+    """An empty database: opening one takes longer than a question to its parser."""
+    import duckdb
+
+    return duckdb.connect()
 
 
 def _condition(node: Mapping[str, Any]) -> str | None:

@@ -15,6 +15,9 @@ Key: TypeAlias = tuple[str, int]
 Ranker: TypeAlias = Callable[[str | None, int], pa.Table]
 """(filter in Lance SQL or None, limit) to the best rows: columns id, part, score; any order."""
 
+_SLACK = 50
+"""Rows that are fetched beyond the cut: ties there seldom take another round."""
+
 PUSHED_IDS = 10_000
 """Most ids that are pushed into a filter as ``id IN (...)``: measured 0.1-0.2 s over 100,000 rows. A larger
 set is applied to the ranked rows instead, which is as exact and needs no long expression."""
@@ -69,7 +72,7 @@ def top(ranker: Ranker, where: Filter, depth: int) -> dict[Key, float]:
     seen, so that the result does not depend on their order in the index.
     """
     pushed, left = where.split()
-    limit = depth + 1
+    limit = depth + _SLACK
     while True:
         rows = ranker(pushed, limit)
         scores = rows.column("score").to_numpy()

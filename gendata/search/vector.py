@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from gendata.search.ranking import Ranker
 
+CANDIDATES = 100
+"""Fewest rows of an index that are compared on their original vectors; see benchmarks/vectors.py."""
+
 
 def width(table: Any) -> int:
     """The number of dimensions of the table's vectors."""
@@ -24,8 +27,8 @@ def ranker(table: Any, vector: NDArray[np.float32], *, exact: bool) -> Ranker:
 
     def rank(where: str | None, limit: int) -> pa.Table:
         nearest = {"column": "vector", "q": vector, "k": limit, "metric": "cosine", "use_index": not exact}
-        if not exact:
-            nearest["refine_factor"] = 1  # exact scores of what is found
+        if not exact:  # exact scores of what is found, and more of it than is asked for
+            nearest |= {"refine_factor": max(1, CANDIDATES // limit), "ef": max(CANDIDATES, 2 * limit)}
         rows = table.to_table(columns=[*columns, "_distance"], nearest=nearest, filter=where, prefilter=True)
         part = rows.column("part") if "part" in columns else pa.array(np.zeros(rows.num_rows, np.int32))
         scores = pa.array(1.0 - rows.column("_distance").to_numpy().astype("float64"), pa.float64())
