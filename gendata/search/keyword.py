@@ -57,9 +57,9 @@ def queries(tables: Mapping[str, Any], text: str) -> "dict[str, FullTextQuery]":
         return dict.fromkeys(tables, any_word(text))
     looked_up = sorted(words, key=lambda word: (-len(word), word))[:TERMS]
     totals = {name: table.count_rows() for name, table in tables.items()}
-    found = {name: [_frequency(table, word) for word in looked_up] for name, table in tables.items()}
+    found = {name: [_frequency(table, word, totals[name]) for word in looked_up] for name, table in tables.items()}
     pooled = [_rarity(sum(counts), sum(totals.values())) for counts in zip(*found.values(), strict=True)]
-    rest = " ".join(word for word in words if word not in looked_up)
+    rest = " ".join(word for word in words.elements() if word not in looked_up)
     result = {}
     for name, counts in found.items():
         own = [_rarity(count, totals[name]) for count in counts]
@@ -75,9 +75,9 @@ def _weighted(terms: "Sequence[tuple[str, float]]") -> "FullTextQuery":
     return BooleanQuery([(Occur.SHOULD, MatchQuery(word, "text", boost=boost)) for word, boost in terms])
 
 
-def _frequency(table: Any, word: str) -> int:
-    """Passages that hold the word; none for stop words."""
-    rows = table.to_table(columns=["_score"], full_text_query=any_word(word), limit=table.count_rows() or 1)
+def _frequency(table: Any, word: str, total: int) -> int:
+    """Rows, of ``total``, that hold the word; none for stop words."""
+    rows = table.to_table(columns=["_score"], full_text_query=any_word(word), limit=max(total, 1))
     return int(rows.num_rows)
 
 

@@ -67,9 +67,8 @@ def _condition(node: Mapping[str, Any]) -> str | None:
 
 
 def _column(node: Mapping[str, Any]) -> str | None:
-    table, name = [None, *node.get("column_names", [])][-2:] if node["type"] == "COLUMN_REF" else (None, "")
-    known = str(name).lower() in COLUMNS and (table is None or str(table).lower() == "items")
-    return str(name).lower() if known else None
+    *table, name = [str(part).lower() for part in node.get("column_names", [""])]
+    return name if name in COLUMNS and table in ([], ["items"]) else None
 
 
 def _text(node: Mapping[str, Any]) -> str | None:

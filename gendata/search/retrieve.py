@@ -50,14 +50,14 @@ def retrieve(stores: Mapping[str, Store], query: Query, encoders: Encoders, para
             vectors["image"] = pool.submit(encoders.image, query.image)
         elif encoders.joint and query.mode != "keyword" and query.modality in {None, "image"} and terms.text:
             vectors["joint"] = pool.submit(encoders.joint, terms.text)
-        channels = open_channels(stores, query, terms, vectors, _filters(query.where, stores, limits))
+        channels = open_channels(stores, query, terms, vectors, _taking_part(query.where, stores, limits))
     if query.modality == "image" and query.image is None and encoders.joint is None:
         channels.messages.append(CAPTIONS_ONLY)
     best = _best(channels, query, params)
     return SearchResult(look_up(stores, best), tuple(channels.messages))
 
 
-def _filters(where: str | None, stores: Mapping[str, Store], limits: Limits) -> dict[str, Filter]:
+def _taking_part(where: str | None, stores: Mapping[str, Store], limits: Limits) -> dict[str, Filter]:
     """What takes part, by store, under the condition of a query."""
     if where is None:
         return {}

@@ -1,6 +1,5 @@
 """Build the stores from the Parquet artifacts: new Lance versions, a new catalog, then HEAD."""
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,8 @@ from gendata import files
 from gendata.errors import StoreError
 from gendata.items import to_table
 from gendata.store import INPUTS, STORES, StoreParams
-from gendata.store import place as places
 from gendata.store.head import Head, head_at, write_head
-from gendata.store.place import Folder, Place
+from gendata.store.place import Folder, Place, past_grace, place
 from gendata.store.record import Record, home_of
 from gendata.store.rows import Artifacts, images, passages
 
@@ -50,7 +48,7 @@ def _build_one(
     counted = Record()
     listed = to_table(({"source": s} | {n: sources[s].get(n) for n in _STATED} for s in sorted(home)), catalog.SOURCES)
     with files.lock(store / ".lock"):
-        at = places.place(store, params.uri)
+        at = place(store, params.uri)
         before = _previous(at)
         part = store / ".catalog.part"
         tables = {
@@ -112,8 +110,7 @@ def _clean(at: Place, head: Head, before: Head | None) -> None:
     from gendata.store import lance
 
     keep = [h for h in (head, before) if h]
-    oldest = time.time() - places.GRACE.total_seconds()
     for name in at.sizes(""):
-        if name.startswith("catalog-") and name not in {h.catalog for h in keep} and at.written(name) <= oldest:
+        if name.startswith("catalog-") and name not in {h.catalog for h in keep} and past_grace(at.written(name)):
             at.remove(name)
     lance.clean(at, [h.lance for h in keep])

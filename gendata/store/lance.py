@@ -3,16 +3,14 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
 from gendata.store import StoreParams
-from gendata.store import place as places
 from gendata.store.changes import Changes, prints
-from gendata.store.place import Place, storage_options
+from gendata.store.place import Place, past_grace, storage_options
 from gendata.store.rows import Artifacts, images, kept_rows, passages
 
 os.environ.setdefault("LANCE_LOG", "error")  # before the import: Rust reads it once
@@ -208,9 +206,10 @@ def clean(at: Place, keep: list[dict[str, int]]) -> None:
             continue
         with suppress(ValueError, RuntimeError, OSError):
             dataset = lance.dataset(f"{at.uri}/{path}", storage_options=storage_options(at.uri))
-            oldest = datetime.now() - places.GRACE  # Lance gives naive local times
             versions: list[Any] = dataset.versions()
-            gone = [v["version"] for v in versions if v["timestamp"] <= oldest and v["version"] not in named]
+            gone = [
+                v["version"] for v in versions if past_grace(v["timestamp"].timestamp()) and v["version"] not in named
+            ]
             # unverified: under the store's lock nobody else writes, so files without a version are of killed runs
             if gone:
                 dataset.cleanup_old_versions(versions=gone, delete_unverified=True)

@@ -23,6 +23,11 @@ GRACE = timedelta(hours=1)
 """How long catalogs and versions of tables stay that neither HEAD nor the HEAD before it names: readers pin them."""
 
 
+def past_grace(written: float) -> bool:
+    """Whether what was written then, in seconds of the epoch, is older than ``GRACE``."""
+    return written <= time.time() - GRACE.total_seconds()
+
+
 class Place(Protocol):
     """What stores ask of the place that they are in."""
 
@@ -168,7 +173,7 @@ class Bucket:
     def _forget(self, newest: Path) -> None:
         """Drop copies of older catalogs: who still reads one fetches it again."""
         for path in self._cache.glob("catalog-*.duckdb"):
-            if path != newest and path.stat().st_mtime <= time.time() - GRACE.total_seconds():
+            if path != newest and past_grace(path.stat().st_mtime):
                 path.unlink(missing_ok=True)
 
     def sizes(self, folder: str) -> dict[str, int]:
