@@ -4,7 +4,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check -q install --no-compile -c constraints.txt
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
 # modules are compiled when they are first imported, which most never are; where nothing may be kept of that, every
@@ -30,19 +30,18 @@ lint: $(VENV)/.tested
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# torch first and alone: a looser pin, or another index, would pull gigabytes of CUDA
-$(VENV)/.installed: pyproject.toml constraints.txt
+# pip first: the one that comes with Python 3.11 takes twice as long. Then torch, alone: a looser pin, or another index,
+# would pull gigabytes of CUDA. torchvision, a reader that exports are tested with, goes outside site-packages: one built
+# for another torch breaks transformers, which imports it where it finds it
+$(VENV)/.installed: EXTRAS := demo
+$(VENV)/.tested: EXTRAS := demo,dev
+$(VENV)/.installed $(VENV)/.tested: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --no-compile -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
-	$(PIP) install --no-compile -c constraints.txt -e ".[demo]"
-	touch $@
-
-# torchvision, a reader that exports are tested with, outside site-packages: one built for another torch breaks
-# transformers, which imports it where it finds it
-$(VENV)/.tested: $(VENV)/.installed
-	$(PIP) install --no-compile -c constraints.txt -e ".[demo,dev]"
-	$(PIP) install --no-compile -c constraints.txt --no-deps --upgrade --target $(VENV)/readers torchvision
-	touch $@
+	$(INSTALL) pip
+	$(INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(INSTALL) -e ".[$(EXTRAS)]"
+	$(if $(findstring dev,$(EXTRAS)),$(INSTALL) --no-deps --upgrade --target $(VENV)/readers torchvision)
+	touch $(VENV)/.installed $@
 
 clean:
 	rm -rf $(VENV) artifacts .gendata

@@ -3,9 +3,11 @@
 A missing key takes the default that stands beside the algorithm; ``gendata`` never guesses.
 """
 
+import copy
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -16,11 +18,10 @@ T = TypeVar("T")
 
 def read(path: Path) -> dict[str, Any]:
     """All sections of a params.yaml as plain Python values. Raises ParamsError."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        value = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ParamsError(f"{path}: not found") from None
     except (YAMLError, UnicodeDecodeError) as error:
@@ -28,6 +29,14 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ParamsError(f"{path.name}: must be a mapping of sections")
     return value
+
+
+@lru_cache(maxsize=2)
+def _parsed(text: str) -> object:
+    """The value of a document: a command reads the same file many times, and parsing takes a while."""
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def load(path: Path, section: str, cls: type[T]) -> T:

@@ -80,6 +80,7 @@ def test_every_changed_item_is_listed_with_both_sides(versions):
     assert rows["rows.jsonl#4"]["change"] == "relabelled, relicensed"
     assert rows["rows.jsonl#4"]["before"] == {"label": "x", "license": None}
     assert rows["rows.jsonl#4"]["after"] == {"label": "y", "license": "MIT"}
+    assert versions.json("sql", "SELECT uri FROM items WHERE label = 'y'") == [{"uri": "rows.jsonl#4"}]
     assert rows["moved.txt"]["before"]["uri"] == "note-001.txt"
     assert "note-010.txt" not in rows
 

@@ -71,23 +71,6 @@ def test_every_search_mode_and_image_search(built):
     assert "<script" not in page
 
 
-def test_a_corrected_label_changes_the_store(sandbox):
-    rows = [{"text": f"row {i} speaks of {'abcdefgh'[i]} and more words", "label": "x", "n": i} for i in range(8)]
-    table = sandbox.root / "rows.jsonl"
-    table.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    sandbox.gendata("add", "rows.jsonl", "--origin", "real")
-    sandbox.gendata("run")
-    before = _store(sandbox)
-    rows[3]["label"] = "y"
-    table.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    sandbox.gendata("run")
-    after = _store(sandbox)
-    assert after["items"] == before["items"] == 8
-    assert after["digest"] != before["digest"]
-    assert after["digest_vectors"] == before["digest_vectors"]
-    assert sandbox.json("sql", "SELECT meta->>'$.n' AS n FROM items WHERE label = 'y'") == [{"n": "3"}]
-
-
 def test_two_projects_give_the_same_bytes(built, tmp_path):
     project = built
     other = Sandbox(tmp_path / "elsewhere" / "other")
