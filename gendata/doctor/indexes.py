@@ -1,10 +1,11 @@
 """The indexes of a store's tables against their rows."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
-from gendata.search.ranking import quote
+from gendata.search.ranking import among, both, quote
 from gendata.store.head import Store
 
 _PROBES = 20
@@ -40,9 +41,16 @@ def _lost(table: Any, column: str) -> str | None:
     """What an index leads past, among rows from the whole table; None if it finds them all."""
     count = table.count_rows()
     picked = sorted({count * k // _PROBES for k in range(_PROBES)}) if count else []
+    rows = table.take(picked, columns=["id", column] if column != "id" else ["id"]).to_pylist()
+    answers: Iterable[set[str] | None]
+    if column == "text":
+        answers = (_words(table, row["text"], count) for row in rows)
+    elif column == "vector":
+        answers = (_near(table, row) for row in rows)
+    else:
+        answers = repeat(_equal(table, column, rows), len(rows))
     found, unknown = 0, 0
-    for row in table.take(picked, columns=["id", column] if column != "id" else ["id"]).to_pylist():
-        ids = _words(table, row[column], count) if column == "text" else _same(table, column, row)
+    for row, ids in zip(rows, answers, strict=True):
         if ids is None:
             unknown += _plain(row[column])
         elif row["id"] not in ids:
@@ -69,11 +77,19 @@ def _plain(text: str | None) -> bool:
     return re.search(r"\b[A-Za-z]{4,40}\b", text or "") is not None
 
 
-def _same(table: Any, column: str, row: Mapping[str, Any]) -> set[str]:
-    """The items like this row: nearest by vector, or equal in the column."""
-    if column == "vector":
-        nearest = {"column": column, "q": row[column], "k": _PROBES, "metric": "cosine", "refine_factor": 10}
-        rows = table.to_table(columns=["id", "_distance"], nearest=nearest)
-    else:
-        rows = table.to_table(columns=["id"], filter=f"{column} = {quote(row[column])} AND id = {quote(row['id'])}")
-    return set(rows["id"].to_pylist())
+def _near(table: Any, row: Mapping[str, Any]) -> set[str]:
+    """The items nearest to this row by vector."""
+    nearest = {"column": "vector", "q": row["vector"], "k": _PROBES, "metric": "cosine", "refine_factor": 10}
+    return set(table.to_table(columns=["id", "_distance"], nearest=nearest)["id"].to_pylist())
+
+
+def _equal(table: Any, column: str, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Those of these rows that are found under their value of the column."""
+    ids_of: dict[str | None, list[str]] = {}
+    for row in rows:
+        ids_of.setdefault(None if column == "id" else row[column], []).append(row["id"])
+    found = set()
+    for value, ids in ids_of.items():
+        where = both(among(ids), None if value is None else f"{column} = {quote(value)}")
+        found.update(table.to_table(columns=["id"], filter=where)["id"].to_pylist())
+    return found
