@@ -36,7 +36,7 @@ def _parsed(text: str) -> object:
     """The value of a document: a command reads the same file many times, and parsing takes a while."""
     from ruamel.yaml import YAML
 
-    return YAML(typ="safe", pure=True).load(text)
+    return YAML(typ="safe").load(text)
 
 
 def load(path: Path, section: str, cls: type[T]) -> T:

@@ -143,7 +143,7 @@ def _dumped(text: str, name: str, value: dict[str, Any]) -> str:
 def _plain(text: str) -> dict[str, Any]:
     from ruamel.yaml import YAML
 
-    return dict(YAML(typ="safe", pure=True).load(text))
+    return dict(YAML(typ="safe").load(text))
 
 
 def _round_trip() -> Any:

@@ -241,6 +241,6 @@ def _parse(text: str) -> Any:
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        return YAML(typ="safe").load(text)
     except YAMLError:
         return None

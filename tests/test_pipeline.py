@@ -142,15 +142,6 @@ def _bomb():
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-def test_the_same_bytes_under_two_origins_meet_in_the_lower_one(project):
-    shutil.copytree(project.root / "corpus", project.root / "copies")
-    project.sources(corpus=CORPUS, copies={**CORPUS, "path": "copies", "origin": "unknown"})
-    project.gendata("run")
-    assert _store(project)["items"] == 0
-    assert _store(project, "other")["items"] == 32
-    assert all(r["reason"] == "origin-conflict" for r in project.json("sql", "SELECT reason FROM rejected"))
-
-
 def test_parquet_has_no_absolute_paths_or_times(built):
     project = built
     for path in project.root.glob("artifacts/**/*.parquet"):
