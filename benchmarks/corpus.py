@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from gendata import files
+from gendata import files, template
 from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, REJECT_SCHEMA, TAG_SCHEMA, VECTOR_SCHEMA, Item
+from gendata.project import Project
 from gendata.store import StoreParams
 from gendata.store.build import build
 from gendata.store.head import Store
@@ -36,6 +37,16 @@ def data_folder() -> Path:
     return folder
 
 
+def project_of(folder: Path, sources: str) -> Project:
+    """A new project whose section of sources, in YAML, is this."""
+    template.create(folder)
+    params = folder / "params.yaml"
+    text = params.read_text(encoding="utf-8")
+    start, end = text.index("sources:"), text.index("\n# Limits of what is read")
+    params.write_text(f"{text[:start]}sources:\n  {sources}\n{text[end:]}", encoding="utf-8")
+    return Project.find(folder)
+
+
 def images(count: int) -> Iterator[Item]:
     """The first digits of MNIST's training set: PNG of 28 x 28 grey pixels, labelled."""
     from PIL import Image
@@ -52,15 +63,15 @@ def images(count: int) -> Iterator[Item]:
         yield Item(modality="image", uri=uri, media_type="image/png", data=png.getvalue(), label=label)
 
 
+def passages(length: int) -> list[str]:
+    """The books, cut every ``length`` characters."""
+    books = ((data_folder() / name).read_text(encoding="utf-8") for name in BOOKS)
+    return [book[start : start + length].strip() for book in books for start in range(0, len(book), length)]
+
+
 def texts(count: int) -> Iterator[Item]:
     """Passages of the books, in turn, each with its number in front."""
-    passages = [
-        book[start : start + PASSAGE].strip()
-        for name in BOOKS
-        for book in [(data_folder() / name).read_text(encoding="utf-8")]
-        for start in range(0, len(book), PASSAGE)
-    ]
-    for i, passage in zip(range(count), itertools.cycle(passages)):
+    for i, passage in zip(range(count), itertools.cycle(passages(PASSAGE))):
         yield Item(modality="text", uri=f"text-{i:07d}.txt", media_type="text/plain", text=f"{i}: {passage}")
 
 

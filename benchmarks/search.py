@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.corpus import data_folder
-from gendata import template
+from benchmarks.corpus import data_folder, project_of
 from gendata.project import Project
 
 COLLECTIONS = ("ir_adi", "ir_cranfield", "ir_scifact")
@@ -37,20 +36,16 @@ Judged = dict[str, int]
 
 def build(name: str, folder: Path) -> Project:
     """A project whose one source is the collection."""
-    template.create(folder)
+    source = "docs: {kind: table, path: corpus.jsonl, origin: real, dedup: false, map: {text: text}}"
+    project = project_of(folder, source)
     with (folder / "corpus.jsonl").open("w", encoding="utf-8") as out:
         for doc in _lines(data_folder() / name / "corpus.jsonl"):
             text = "\n".join(filter(None, (doc.get("title"), doc["text"])))
             out.write(json.dumps({"doc": doc["_id"], "text": text}) + "\n")
-    params = folder / "params.yaml"
-    text = params.read_text(encoding="utf-8")
-    start, end = text.index("sources:\n"), text.index("\n# Limits of what is read")
-    source = "sources:\n  docs: {kind: table, path: corpus.jsonl, origin: real, dedup: false, map: {text: text}}\n"
-    params.write_text(text[:start] + source + text[end:], encoding="utf-8")
     start_time = time.perf_counter()
     subprocess.run([sys.executable, "-m", "gendata", "run"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     print(f"{name} built in {time.perf_counter() - start_time:.0f} s", file=sys.stderr)
-    return Project.find(folder)
+    return project
 
 
 def _lines(path: Path) -> Iterator[dict[str, str]]:

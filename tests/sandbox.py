@@ -85,18 +85,20 @@ class Sandbox:
         return {**os.environ, "PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
 
     def gendata(self, *args, code=0):
-        """Run a command; its completed process."""
+        """What a command ends with: ``run`` in a process of its own, others in this one, with its imports behind it."""
+        if args[0] != "run":
+            with contextlib.chdir(self.root):
+                result = CliRunner().invoke(cli, [*map(str, args)], prog_name="gendata")
+            assert result.exit_code == code, f"{args}: exit {result.exit_code}\n{result.output}\n{result.exception!r}"
+            return result
         command = [sys.executable, "-m", "gendata", *map(str, args)]
         result = subprocess.run(command, cwd=self.root, env=self.environment(), capture_output=True, text=True)
         assert result.returncode == code, f"{args}: exit {result.returncode}\n{result.stdout}\n{result.stderr}"
         return result
 
     def json(self, *args):
-        """What a command answers with ``--format json``; asked in this process, which has its imports behind it."""
-        with contextlib.chdir(self.root):
-            result = CliRunner().invoke(cli, [*map(str, args), "--format", "json"], prog_name="gendata")
-        assert result.exit_code == 0, f"{args}: exit {result.exit_code}\n{result.output}\n{result.exception!r}"
-        return json.loads(result.stdout)
+        """What a command answers with ``--format json``."""
+        return json.loads(self.gendata(*args, "--format", "json").stdout)
 
     @contextlib.contextmanager
     def settings(self):

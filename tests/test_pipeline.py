@@ -15,7 +15,7 @@ def _store(project, name="real"):
 def test_ten_texts_and_ten_images_are_added_searched_and_removed(built, project):
     assert "read     32" in built.first.stdout
     assert "nothing to do" in project.gendata("run").stderr  # in another folder
-    assert not project.json("status") if project.gendata("status").stdout else True
+    assert project.json("status") == []
     before = _store(project)
 
     write_corpus(project.root / "more", texts=10, images=10, start=100)
@@ -129,6 +129,24 @@ def test_bad_input_is_rejected_with_a_reason_and_the_run_ends_well(project, tmp_
     assert {"new%0Aline.txt", "undecodable-%FF%FE.txt", "emoji-\N{SNAKE}.txt"} <= uris
     assert "nothing to do" in project.gendata("run").stderr
     assert project.json("doctor") == []
+    _every_command_tells_of_them(project)
+
+
+def _every_command_tells_of_them(project):
+    item = project.json("show", project.root / "corpus" / "twin-a.txt")[0]
+    assert item["copies"] == 2
+    assert item["dropped_copies"][0]["reason"] == "exact"
+    chain = project.json("show", item["id"][:10], "--chain")
+    assert [step["step"] for step in chain] == ["source", "file", "item", "copy merged"]
+    stats = project.json("stats")
+    assert {"by": "modality", "value": "image", "items": 12} in stats
+    assert {"by": "rejected (ingest)", "value": "corrupt-image", "items": 1} in stats
+    storage = project.json("stats", "--storage")
+    assert {(row["store"], row["table"]) for row in storage} >= {("real", "catalog"), ("real", "passages")}
+    assert not any(row.get("unindexed") for row in storage)
+    copies = project.json("duplicates")
+    assert [copy["reason"] for copy in copies] == ["exact"]
+    assert project.json("duplicates", item["id"]) == copies
 
 
 def _bomb():

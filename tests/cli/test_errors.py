@@ -131,23 +131,6 @@ def test_init_joins_an_existing_repository(tmp_path):
     assert (tmp_path / ".gitignore").read_text().startswith("*.tmp\n")
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    from sandbox import Sandbox, draw, write_corpus
-
-    from gendata import template
-
-    root = tmp_path_factory.mktemp("built") / "project"
-    template.create(root)
-    box = Sandbox(root)
-    write_corpus(root / "corpus", texts=8, images=3)
-    (root / "corpus" / "twin.txt").write_text((root / "corpus" / "note-001.txt").read_text())
-    (root / "corpus" / "broken.png").write_bytes(draw(1)[:150])
-    box.sources(corpus={"kind": "folder", "path": "corpus", "origin": "real"})
-    box.gendata("run")
-    return box
-
-
 @pytest.mark.parametrize(
     "command",
     [
@@ -172,9 +155,9 @@ def test_what_cannot_be_answered_is_one_line(built, command):
     error(*command, cwd=built.root)
 
 
-def test_an_image_that_is_none_is_one_line(built):
-    (built.root / "fake.png").write_text("no picture")
-    error("search", "--image", built.root / "fake.png", cwd=built.root)
+def test_an_image_that_is_none_is_one_line(built, tmp_path):
+    (tmp_path / "fake.png").write_text("no picture")
+    error("search", "--image", tmp_path / "fake.png", cwd=built.root)
 
 
 @pytest.mark.parametrize("format_", ["table", "json", "jsonl", "csv", "ids"])
@@ -194,24 +177,6 @@ def test_every_format(built, format_):
         assert [len(line) for line in lines] == [64, 64]
     else:
         assert lines[0].split() == ["id", "source", "n_chars"]
-
-
-def test_show_chain_stats_and_duplicates(built):
-    item = json.loads(run("show", built.root / "corpus" / "note-001.txt", cwd=built.root).stdout)
-    assert item["copies"] == 2
-    assert item["dropped_copies"][0]["reason"] == "exact"
-    chain = [json.loads(line) for line in run("show", item["id"][:10], "--chain", cwd=built.root).stdout.splitlines()]
-    assert [c["step"] for c in chain] == ["source", "file", "item", "copy merged"]
-    stats = [json.loads(line) for line in run("stats", cwd=built.root).stdout.splitlines()]
-    assert {"by": "modality", "value": "text", "items": 8} in stats
-    assert {"by": "rejected (ingest)", "value": "corrupt-image", "items": 1} in stats
-    storage = [json.loads(line) for line in run("stats", "--storage", cwd=built.root).stdout.splitlines()]
-    assert {(r["store"], r["table"]) for r in storage} >= {("real", "catalog"), ("real", "passages")}
-    assert all(not r.get("unindexed") for r in storage)
-    copies = [json.loads(line) for line in run("duplicates", cwd=built.root).stdout.splitlines()]
-    assert [c["reason"] for c in copies] == ["exact"]
-    one = [json.loads(line) for line in run("duplicates", item["id"], cwd=built.root).stdout.splitlines()]
-    assert one == copies
 
 
 def test_sql_joins_an_attached_file_and_writes_results(built, tmp_path):
