@@ -131,9 +131,11 @@ def _rows(artifacts: Path, sources: tuple[str, ...]) -> pa.Table:
 def _checked_out(root: Path, revision: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """The artifacts of a git revision as links into DVC's cache, and the sources that it had."""
     with tempfile.TemporaryDirectory(prefix="gendata-history-") as name:
-        folder = Path(name)
+        folder, commit = Path(name), _commit(root, revision)
         for file in ("params.yaml", "dvc.lock"):
-            (folder / file).write_bytes(_git(root, "show", f"{_commit(root, revision)}:./{file}"))
+            if not _git(root, "ls-tree", "--name-only", commit, "--", file):
+                raise QueryError(f"{revision} holds no {file}: a version is a commit of it after a run")
+            (folder / file).write_bytes(_git(root, "show", f"{commit}:./{file}"))
         stages = params.read(folder / "dvc.lock").get("stages") or {}
         outs = {out["path"]: str(out.get("md5")) for stage in stages.values() for out in stage.get("outs") or ()}
         cache = dvc.cache(root) / "files" / "md5"
@@ -160,7 +162,7 @@ def _link(cache: Path, digest: str, folder: Path, revision: str) -> None:
 
 
 def _gone(revision: str) -> StoreError:
-    return StoreError(f"{revision}: DVC's cache does not hold its data any more (`dvc fetch` may bring it)")
+    return StoreError(f"{revision}: DVC's cache here does not hold its data (`dvc fetch` may bring it)")
 
 
 def find(project: Project, key: str | Path) -> str:

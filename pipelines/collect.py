@@ -23,7 +23,8 @@ def run(generated: Path, adhoc: Path, out: Path, stores: Path, metrics: Path) ->
     near = dict.fromkeys(sources, False)
     dedup(parts.ingested, near, parts.decisions, params.load(PARAMS, "dedup", DedupParams))
     tag(parts.ingested, parts.decisions, list(sources), parts.tags, params.load(PARAMS, "tag", TagParams))
-    embed(parts.ingested, parts.decisions, list(sources), parts.vectors, params.load(PARAMS, "embed", EmbedParams))
+    how = params.load(PARAMS, "embed", EmbedParams)
+    embed(parts.ingested, parts.decisions, list(sources), parts.vectors, how, files.WORK / "cache" / "collect")
     summary = build(parts, sources, stores, params.load(PARAMS, "store", StoreParams), (OUTPUTS,))
     files.write_json(metrics, summary[OUTPUTS])
 

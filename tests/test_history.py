@@ -112,8 +112,16 @@ def test_what_is_no_version_is_one_line(versions, version):
     assert result.stderr.startswith("error: ")
 
 
+def test_a_commit_from_before_the_first_run_is_said(sandbox):
+    git(sandbox, "init", "-q")
+    git(sandbox, "add", "params.yaml")
+    git(sandbox, "commit", "-q", "-m", "nothing has run")
+    said = sandbox.gendata("diff", "HEAD", code=1).stderr
+    assert said == "error: HEAD holds no dvc.lock: a version is a commit of it after a run\n"
+
+
 def test_data_that_the_cache_lost_is_said(versions, tmp_path):
     shutil.copytree(versions.root, tmp_path / "project", symlinks=True)
     box = Sandbox(tmp_path / "project")
     shutil.rmtree(box.root / ".dvc" / "cache")
-    assert "cache does not hold its data" in box.gendata("diff", "HEAD~1", code=1).stderr
+    assert "cache here does not hold its data" in box.gendata("diff", "HEAD~1", code=1).stderr

@@ -92,13 +92,15 @@ class EmbedParams:
         return replace(self, text=text, image=image)
 
 
-def embed(ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams) -> dict[str, Any]:
+def embed(
+    ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams, cache: Path | None = None
+) -> dict[str, Any]:
     """Vectors of every kept item: ``out/<source>/<shard>.parquet`` (VECTOR_SCHEMA), rejected.parquet beside.
 
     A text gives its passages as parts 0 and on. An image is part 0, with ``start`` and ``end`` null,
     and the passages of its caption follow from part 1. An image that cannot be decoded is a reject
     of stage ``embed``; its caption is embedded all the same. What was embedded before comes from
-    ``.gendata/cache/embed``, with the same bytes.
+    the cache, with the same bytes.
 
     Args:
         ingested: ``<source>/items/<shard>.parquet``, ITEM_SCHEMA.
@@ -106,6 +108,8 @@ def embed(ingested: Path, decisions: Path, sources: list[str], out: Path, params
         sources: The sources to read; others are left alone.
         out: Is replaced as a whole when all is done.
         params: Encoders, device, precision.
+        cache: A folder for these contents alone, since what a run does not use it may drop; by default
+            ``.gendata/cache/embed``.
 
     Returns:
         Counts of items, passages, images and unreadable images, and what each encoder in use is.
@@ -118,4 +122,4 @@ def embed(ingested: Path, decisions: Path, sources: list[str], out: Path, params
     """
     from gendata.embed.stage import run
 
-    return run(ingested, decisions, sources, out, params)
+    return run(ingested, decisions, sources, out, params, cache)

@@ -1,12 +1,13 @@
 """Vectors that were computed before, by content: so that a run embeds only what is new.
 
-One SQLite file per encoder and passage length lies in ``.gendata/cache/embed``: writes are atomic,
+One SQLite file per encoder and passage length lies in a folder such as ``.gendata/cache/embed``: writes are atomic,
 a kill loses at most the last batch, and a lookup needs no index in memory. Each row carries a
 checksum; a broken row is computed again, a broken file is started afresh. Vectors are kept as
 float32, so results are the same bytes with or without the cache.
 
 It does not grow without limit: after a run that finished, rows that it did not use are dropped once
-they outnumber those that it used, and of each kind of encoder the last ``KEEP`` are kept.
+they outnumber those that it used, and of each kind of encoder the last ``KEEP`` are kept. So runs over other contents
+need a folder of their own.
 """
 
 import shutil
@@ -19,7 +20,6 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from gendata import files
 from gendata.embed.encoder import Vectors
 from gendata.errors import StoreError
 
@@ -52,10 +52,10 @@ class Parts(NamedTuple):
 
 
 class VectorCache:
-    """The cache of one encoder; ``kind`` and ``key`` name its folder."""
+    """The cache of one encoder; ``kind`` and ``key`` name its folder below ``root``."""
 
-    def __init__(self, kind: str, key: str, dim: int, root: Path | None = None) -> None:
-        self._root = (root or files.WORK) / "cache" / "embed"
+    def __init__(self, kind: str, key: str, dim: int, root: Path) -> None:
+        self._root = root
         self._kind, self._dim = kind, dim
         self._folder = self._root / f"{kind}-{key}"
         self._db = self._open()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -28,11 +29,11 @@ Tick = Callable[[int], None]
 class CachedTexts:
     """Passages of texts, cut to ``limit`` tokens, by the digest of the whole text."""
 
-    def __init__(self, encoder: TextEncoder, passage_tokens: int) -> None:
+    def __init__(self, encoder: TextEncoder, passage_tokens: int, cache: Path) -> None:
         self.encoder = encoder
         self._limit = min(passage_tokens, encoder.max_tokens)
         key = key_of(encoder=encoder.key, passage_tokens=self._limit, split=SPLIT_VERSION)
-        self._cache = VectorCache("text", key, encoder.dim)
+        self._cache = VectorCache("text", key, encoder.dim, cache)
 
     def __enter__(self) -> Self:
         return self
@@ -81,9 +82,9 @@ class CachedTexts:
 class CachedImages:
     """Vectors of images, by the digest of their bytes."""
 
-    def __init__(self, encoder: ImageEncoder) -> None:
+    def __init__(self, encoder: ImageEncoder, cache: Path) -> None:
         self.encoder = encoder
-        self._cache = VectorCache("image", encoder.key, encoder.dim)
+        self._cache = VectorCache("image", encoder.key, encoder.dim, cache)
 
     def __enter__(self) -> Self:
         return self

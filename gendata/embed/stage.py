@@ -34,10 +34,10 @@ class Work(NamedTuple):
 class Embedder:
     """Encoders, loaded when the first content for them comes up, and the counts of a run."""
 
-    def __init__(self, params: EmbedParams) -> None:
+    def __init__(self, params: EmbedParams, cache: Path) -> None:
         self.counts: Counter[str] = Counter()
         self.fresh = self.cached = 0
-        self._params = params
+        self._params, self._cache = params, cache
         self._texts: CachedTexts | None = None
         self._images: CachedImages | None = None
         self._stack = contextlib.ExitStack()
@@ -54,14 +54,14 @@ class Embedder:
             from gendata.embed.text import load_text_encoder  # torch: not for images alone
 
             encoder = load_text_encoder(self._params.text, self._params.device, self._params.dtype)
-            self._texts = self._stack.enter_context(CachedTexts(encoder, self._params.text.passage_tokens))
+            self._texts = self._stack.enter_context(CachedTexts(encoder, self._params.text.passage_tokens, self._cache))
         return self._texts
 
     def images(self) -> CachedImages:
         """The image encoder with its cache."""
         if self._images is None:
             encoder = load_image_encoder(self._params.image, self._params.device, self._params.dtype)
-            self._images = self._stack.enter_context(CachedImages(encoder))
+            self._images = self._stack.enter_context(CachedImages(encoder, self._cache))
         return self._images
 
     def embed(self, rows: list[Row], tick: Tick) -> tuple[list[Row], list[Row]]:
@@ -100,11 +100,17 @@ class Embedder:
         return found
 
 
-def run(ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams) -> dict[str, Any]:
+def run(
+    ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams, cache: Path | None
+) -> dict[str, Any]:
     """See ``gendata.embed.embed``."""
     pairs = {s: files.decided_shards(ingested, decisions, s) for s in sources}
     total = sum(sum(files.read_table(d, ["kept"])["kept"].to_pylist()) for p in pairs.values() for _, d in p)
-    with Embedder(params) as embedder, files.output(out) as work, Progress("embed", total) as progress:
+    with (
+        Embedder(params, cache or files.WORK / "cache" / "embed") as embedder,
+        files.output(out) as work,
+        Progress("embed", total) as progress,
+    ):
         for source, shards in pairs.items():
             rejects: list[Row] = []
             for items, decided in shards:

@@ -20,8 +20,8 @@ READERS: dict[str, str] = {
 }
 """Kind of source to the module that reads it, imported on use: a change to one re-runs its sources only."""
 
-DERIVED = ("artifacts", str(files.WORK))
-"""Folders of the project that the pipeline writes: no source may lie there."""
+DERIVED = ("artifacts", str(files.WORK), "mlruns", "records")
+"""Folders of the project that gendata writes: no source may lie there."""
 
 
 def reader_of(kind: str) -> Reader:
@@ -56,7 +56,7 @@ def _load(name: object, section: object, root: Path) -> SourceParams:
     if source.origin is None and "origin" not in source.map:
         raise ParamsError(f"{where}: origin is missing; it must be one of real, generated, unknown")
     if source.path and in_derived(_expand(name, source, root), root, above=True):
-        raise ParamsError(f"{where}.path: {source.path} overlaps artifacts or .gendata, which the pipeline writes")
+        raise ParamsError(f"{where}.path: {source.path} overlaps what gendata writes: {', '.join(DERIVED)}")
     return source
 
 

@@ -21,7 +21,7 @@ def same(a, b):
 
 @pytest.fixture
 def open_cache(tmp_path):
-    return lambda kind="text", key="k": VectorCache(kind, key, 4, tmp_path)
+    return lambda kind="text", key="k": VectorCache(kind, key, 4, tmp_path / "cache" / "embed")
 
 
 def database(tmp_path):

@@ -98,13 +98,25 @@ def test_origin_may_come_from_a_column(project):
 
 @pytest.mark.parametrize(
     "path",
-    ["artifacts", "artifacts/store", ".gendata/cache", ".", "..", "./a/..", "link", "/", "artifacts/../artifacts"],
+    [
+        "artifacts",
+        "artifacts/store",
+        ".gendata/cache",
+        "mlruns",
+        "records/outputs",
+        ".",
+        "..",
+        "./a/..",
+        "link",
+        "/",
+        "artifacts/../artifacts",
+    ],
 )
 def test_a_source_never_overlaps_what_the_pipeline_writes(project, path):
     (project / "artifacts").mkdir()
     (project / "a").mkdir()
     (project / "link").symlink_to(project / "artifacts")
-    with pytest.raises(ParamsError, match=r"sources\.notes\.path: .* overlaps artifacts or \.gendata"):
+    with pytest.raises(ParamsError, match=r"sources\.notes\.path: .* overlaps what gendata writes"):
         load(project, kind="folder", origin="real", path=path)
 
 

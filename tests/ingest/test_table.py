@@ -304,6 +304,15 @@ def test_an_edited_image_changes_the_listing(project, run, image):
     assert run(source).listing != before.listing
 
 
+def test_pictures_that_gendata_writes_are_not_in_the_listing(project, run, image):
+    for folder in ("mlruns/1/samples", "records/outputs", "artifacts/train", ".gendata"):
+        (project / folder).mkdir(parents=True, exist_ok=True)
+        (project / folder / "grid.png").write_bytes(image())
+    (project / "a.png").write_bytes(image())
+    jsonl(project, {"image": "a.png", "text": "a dog"})
+    assert [r["uri"] for r in run(table()).listing] == ["a.png", "t.jsonl"]
+
+
 def test_a_table_without_images_does_not_list_any(project, run, image):
     (project / "a.png").write_bytes(image())
     jsonl(project, {"text": "a"})
