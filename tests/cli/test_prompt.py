@@ -194,6 +194,7 @@ def test_a_prompt_answers_and_remembers(project):
         assert item in prompt.ask(":open 2")
         assert "error: :mode 'x'" in prompt.ask(":mode x")
         prompt.type("half a line\x03")
+        prompt.until("\x1b[?2004l")  # the end of this line's prompt, which may be painted once more before
         prompt.until("search>")
         prompt.type("\x04")
         prompt.until()
