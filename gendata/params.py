@@ -21,7 +21,7 @@ def read(path: Path) -> dict[str, Any]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        value = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
+        value = parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path}: not found") from None
     except (YAMLError, UnicodeDecodeError) as error:
@@ -31,9 +31,14 @@ def read(path: Path) -> dict[str, Any]:
     return value
 
 
+def parse(text: str) -> Any:
+    """A YAML document as plain Python values. Raises ruamel's YAMLError."""
+    return copy.deepcopy(_parsed(text))
+
+
 @lru_cache(maxsize=2)
 def _parsed(text: str) -> object:
-    """The value of a document: a command reads the same file many times, and parsing takes a while."""
+    # kept, since a command reads the same file many times, and parsing takes a while
     from ruamel.yaml import YAML
 
     return YAML(typ="safe").load(text)

@@ -67,7 +67,7 @@ def _checked(project: Project, name: str, value: dict[str, Any]) -> Any:
 def write(project: Project, name: str, value: dict[str, Any]) -> None:
     """Add the source to params.yaml, atomically; everything else in the file stays as it is. Raises ParamsError."""
     text = project.params_file.read_text(encoding="utf-8")
-    expected = _plain(text)
+    expected = params.parse(text)
     expected["sources"] = {**(expected.get("sources") or {}), name: value}
     new = _inserted(text, name, value)
     if new is None or not _holds(new, expected):
@@ -123,7 +123,7 @@ def _holds(text: str, expected: dict[str, Any]) -> bool:
     from ruamel.yaml.error import YAMLError
 
     try:
-        found = _plain(text)
+        found = params.parse(text)
     except YAMLError:
         return False
     return found == expected and list(found["sources"]) == list(expected["sources"])
@@ -138,12 +138,6 @@ def _dumped(text: str, name: str, value: dict[str, Any]) -> str:
     stream = io.StringIO()
     _round_trip().dump(document, stream)
     return stream.getvalue()
-
-
-def _plain(text: str) -> dict[str, Any]:
-    from ruamel.yaml import YAML
-
-    return dict(YAML(typ="safe").load(text))
 
 
 def _round_trip() -> Any:

@@ -237,10 +237,9 @@ def _append(path: Path, text: str) -> None:
 
 def _parse(text: str) -> Any:
     """YAML as plain values; None where it is not valid."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe").load(text)
+        return params.parse(text)
     except YAMLError:
         return None

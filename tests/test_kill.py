@@ -57,7 +57,7 @@ def _kills(project, count, seed, recover):
 
 
 def test_ten_kills(project):
-    assert _kills(project, 10, seed=1, recover=5) >= 6
+    assert _kills(project, 10, seed=1, recover=2) >= 6
 
 
 @pytest.mark.soak
@@ -65,11 +65,10 @@ def test_a_hundred_kills(project):
     assert _kills(project, 100, seed=2, recover=1) >= 60
 
 
-@pytest.mark.parametrize("shares", [(0.0, 0.5), pytest.param((0.01, 0.97), marks=pytest.mark.soak)])
-def test_a_dvc_lock_that_was_cut_short_is_written_anew(project, shares):
+def test_a_dvc_lock_that_was_cut_short_is_written_anew(project):
     expected, lock = project.digest(), project.root / "dvc.lock"
     whole = lock.read_bytes()
-    for share in shares:
+    for share in (0.0, 0.01, 0.5, 0.97):
         lock.write_bytes(whole[: int(len(whole) * share)])
         project.gendata("run")
         assert project.digest() == expected, share

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from gendata import files
 from gendata.embed.encoder import Encoder, TextEncoder
 
 __all__ = ["EmbedParams", "Encoder", "ImageEncoderParams", "TextEncoder", "TextEncoderParams", "embed"]
@@ -13,6 +14,9 @@ LAYOUT = "gradient-layout"
 """The image encoder that needs no weights and knows no words."""
 
 MIN_PASSAGE_TOKENS = 16
+
+CACHE = files.WORK / "cache" / "embed"
+"""Of the vectors of data; those of outputs have a cache of their own."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class EmbedParams:
 
 
 def embed(
-    ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams, cache: Path | None = None
+    ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams, cache: Path = CACHE
 ) -> dict[str, Any]:
     """Vectors of every kept item: ``out/<source>/<shard>.parquet`` (VECTOR_SCHEMA), rejected.parquet beside.
 
@@ -108,8 +112,7 @@ def embed(
         sources: The sources to read; others are left alone.
         out: Is replaced as a whole when all is done.
         params: Encoders, device, precision.
-        cache: A folder for these contents alone, since what a run does not use it may drop; by default
-            ``.gendata/cache/embed``.
+        cache: A folder for these contents alone, since what a run does not use it may drop.
 
     Returns:
         Counts of items, passages, images and unreadable images, and what each encoder in use is.

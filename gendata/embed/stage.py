@@ -101,13 +101,13 @@ class Embedder:
 
 
 def run(
-    ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams, cache: Path | None
+    ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams, cache: Path
 ) -> dict[str, Any]:
     """See ``gendata.embed.embed``."""
     pairs = {s: files.decided_shards(ingested, decisions, s) for s in sources}
     total = sum(sum(files.read_table(d, ["kept"])["kept"].to_pylist()) for p in pairs.values() for _, d in p)
     with (
-        Embedder(params, cache or files.WORK / "cache" / "embed") as embedder,
+        Embedder(params, cache) as embedder,
         files.output(out) as work,
         Progress("embed", total) as progress,
     ):

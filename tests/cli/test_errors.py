@@ -132,32 +132,33 @@ def test_init_joins_an_existing_repository(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("command", "why"),
     [
-        ["sql", "SELEC 1"],
-        ["sql", "SELECT nope FROM items"],
-        ["sql", "DROP TABLE items"],
-        ["sql", "SELECT 1; SELECT 2"],
-        ["sql", "SELECT * FROM read_csv('/etc/passwd')"],
-        ["sql", "-f", "/nowhere.sql"],
-        ["show", "ffffffffffff"],
-        ["show", "zz"],
-        ["show", "/etc/hostname"],
-        ["stats", "--by", "nope"],
-        ["search", "--image", "/nowhere.png"],
-        ["search", "x", "--where", "nope = 1"],
-        ["search", "x", "--where", "1=1) UNION SELECT (1"],
-        ["sql", "SELECT 1", "--format", "ids"],
+        (["sql", "SELEC 1"], 'syntax error at or near "SELEC"'),
+        (["sql", "SELECT nope FROM items"], 'Referenced column "nope" not found'),
+        (["sql", "DROP TABLE items"], "only SELECT is allowed, not DROP"),
+        (["sql", "SELECT 1; SELECT 2"], "give one statement, not 2"),
+        (["sql", "SELECT * FROM read_csv('/etc/passwd')"], "table function read_csv is not allowed"),
+        (["sql", "-f", "/nowhere.sql"], "/nowhere.sql: [Errno 2] No such file"),
+        (["show", "ffffffffffff"], "no item with id ffffffffffff"),
+        (["show", "zz"], "'zz' is neither a file nor an id"),
+        (["show", "/etc/hostname"], "no item with this content"),
+        (["stats", "--by", "nope"], "no column 'nope' in items"),
+        (["search", "--image", "/nowhere.png"], "neither a file nor an id"),
+        (["search", "x", "--where", "nope = 1"], 'Referenced column "nope" not found'),
+        (["search", "x", "--where", "1=1) UNION SELECT (1"], 'syntax error at or near ")"'),
+        (["sql", "SELECT 1", "--format", "ids"], "--format ids needs a column id"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_answered_is_one_line(built, command):
-    error(*command, cwd=built.root)
+def test_what_cannot_be_answered_is_one_line_that_says_why(built, command, why):
+    assert why in error(*command, cwd=built.root)
 
 
 def test_an_image_that_is_none_is_one_line(built, tmp_path):
     (tmp_path / "fake.png").write_text("no picture")
-    error("search", "--image", tmp_path / "fake.png", cwd=built.root)
+    line = error("search", "--image", tmp_path / "fake.png", cwd=built.root)
+    assert "the query image cannot be decoded" in line
 
 
 @pytest.mark.parametrize("format_", ["table", "json", "jsonl", "csv", "ids"])
