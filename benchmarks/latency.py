@@ -31,7 +31,9 @@ from numpy.typing import NDArray
 from benchmarks.corpus import artifacts_of, texts, write_source
 from gendata.embed import TextEncoderParams
 from gendata.embed.text import load_text_encoder
-from gendata.search import search, vector
+from gendata.search import search
+from gendata.search.directory import Directory
+from gendata.search.vector import Nearness
 from gendata.store import StoreParams
 from gendata.store.build import build
 from gendata.store.head import Store
@@ -71,13 +73,17 @@ def times(calls: Sequence[Callable[[], Any]]) -> tuple[float, float]:
     return statistics.median(found), float(np.percentile(found, 95))
 
 
+def nearest(table: Any, directory: Directory, query: Vectors, *, exact: bool) -> set[int]:
+    """The places of the ten nearest rows."""
+    rows = Nearness(table, directory, query, exact).best(None, N)
+    return set(rows.places[np.argsort(-rows.scores)[:N]].tolist())
+
+
 def recall(table: Any, vectors: Vectors) -> float:
     """Share of the exact ten nearest among the ten that the index finds."""
-    found = []
-    for query in vectors:
-        exact, quick = (vector.ranker(table, query, exact=e)(None, N) for e in (True, False))
-        found.append(len(set(exact["id"].to_pylist()) & set(quick["id"].to_pylist())) / N)
-    return float(np.mean(found))
+    directory = Directory.read(table)
+    found = [[nearest(table, directory, query, exact=exact) for exact in (True, False)] for query in vectors]
+    return float(np.mean([len(exact & quick) / N for exact, quick in found]))
 
 
 def ours(store: Store, query: str, encoded: Vectors, where: str | None = None) -> Any:
@@ -88,17 +94,22 @@ def ours(store: Store, query: str, encoded: Vectors, where: str | None = None) -
 def part_of_lance(run: Callable[[], Any]) -> Callable[[], Any]:
     """The calls of Lance that ``run`` makes, to be made again."""
     made: list[Callable[[], Any]] = []
-    real = lance.LanceDataset.to_table
 
-    def noted(table: Any, *args: Any, **options: Any) -> Any:
-        made.append(lambda: real(table, *args, **options))
-        return real(table, *args, **options)
+    def noting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*args: Any, **options: Any) -> Any:
+            made.append(partial(real, *args, **options))
+            return real(*args, **options)
 
-    lance.LanceDataset.to_table = noted
+        return noted
+
+    methods = {name: getattr(lance.LanceDataset, name) for name in ("to_table", "take")}
+    for name, real in methods.items():
+        setattr(lance.LanceDataset, name, noting(real))
     try:
         run()
     finally:
-        lance.LanceDataset.to_table = real
+        for name, real in methods.items():
+            setattr(lance.LanceDataset, name, real)
     return lambda: [call() for call in made]
 
 

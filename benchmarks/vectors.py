@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -18,8 +19,8 @@ import lancedb
 import pyarrow as pa
 from lancedb.index import IvfFlat, IvfHnswFlat, IvfHnswPq, IvfHnswSq, IvfPq, IvfSq
 
-from benchmarks.latency import Mixtures, N, recall, times
-from gendata.search import vector
+from benchmarks.latency import Mixtures, N, nearest, recall, times
+from gendata.search.directory import Directory
 from gendata.store.lance import vector_schema
 
 KINDS: dict[str, Any] = {
@@ -68,7 +69,8 @@ def main() -> None:
 def report(name: str, seconds: float, table: Any, queries: Any) -> None:
     """Recall, and milliseconds of a query."""
     opened = table.to_lance()
-    calls = [lambda q=q: vector.ranker(opened, q, exact=name == "exact")(None, N) for q in queries]
+    directory = Directory.read(opened)
+    calls = [partial(nearest, opened, directory, query, exact=name == "exact") for query in queries]
     calls[0]()
     median, high = times(calls)
     found = 1.0 if name == "exact" else recall(opened, queries)

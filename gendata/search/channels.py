@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 
 from gendata.errors import GendataError, QueryError
 from gendata.search import Query, keyword, vector
-from gendata.search.ranking import Filter, Ranker, both, quote, scores_of, top
+from gendata.search.directory import directory
+from gendata.search.ranking import Filter, Ranking, Top, both, quote, scores_of, top
 from gendata.search.terms import Terms
 from gendata.store.head import Store
 
 Vector: TypeAlias = NDArray[np.float32]
 
-ItemKey: TypeAlias = tuple[str, str]
-"""(store, id)."""
+ItemKey: TypeAlias = tuple[str, int]
+"""(store, key of the id)."""
 
-PassageKey: TypeAlias = tuple[str, str, int]
-"""(store, id, part)."""
+PassageKey: TypeAlias = tuple[str, int, int]
+"""(store, key of the id, part)."""
 
 CAPTIONS_ONLY = (
     "images are found by their captions alone: the image encoder knows outline and colour layout, no words; "
@@ -35,12 +36,10 @@ NO_LOOKS = "images are found by their captions alone: "
 
 @dataclass(frozen=True)
 class Channel:
-    """One ranking of one table: ``rank`` for the best rows, ``exact`` for the scores of given rows."""
+    """One ranking of one table, and which rows take part."""
 
-    total: int
+    ranking: Ranking
     where: Filter
-    rank: Ranker
-    exact: Ranker
 
 
 @dataclass
@@ -55,25 +54,33 @@ class Channels:
     messages: list[str] = field(default_factory=list)
 
 
-def collect(channels: Mapping[str, Channel], depth: int) -> tuple[dict[PassageKey, float], bool]:
-    """The best ``depth`` rows of all stores together, and whether there are no more."""
-    found = {store: top(channel.rank, channel.where, depth) for store, channel in channels.items()}
-    rows = (((store, *key), score) for store, scores in found.items() for key, score in scores.items())
+@dataclass(frozen=True)
+class Collected:
+    """The best rows of all stores together."""
+
+    scores: dict[PassageKey, float]
+    exhausted: bool
+    """Whether there are no more."""
+    tops: Mapping[str, Top]
+    """By store."""
+
+
+def collect(channels: Mapping[str, Channel], depth: int) -> Collected:
+    """The best ``depth`` rows of all stores together."""
+    tops = {store: top(channel.ranking, channel.where, depth) for store, channel in channels.items()}
+    rows = (((store, *key), score) for store, found in tops.items() for key, score in found.best.items())
     best = sorted(rows, key=lambda pair: (-pair[1], pair[0][1:], pair[0]))[:depth]
-    return dict(best), sum(map(len, found.values())) < depth
+    return Collected(dict(best), sum(len(found.best) for found in tops.values()) < depth, tops)
 
 
-def fill(channels: Mapping[str, Channel], scores: dict[PassageKey, float], items: Iterable[ItemKey]) -> None:
-    """Add to ``scores`` the rows of those items that have none in it, as other rankings found them."""
-    there = {key[:2] for key in scores}
-    missing: dict[str, list[str]] = {}
-    for store, id_ in set(items) - there:
-        if store in channels:
-            missing.setdefault(store, []).append(id_)
-    for store, ids in missing.items():
-        channel = channels[store]
-        for key, score in scores_of(channel.exact, ids, channel.total).items():
-            scores[(store, *key)] = score
+def fill(channels: Mapping[str, Channel], found: Collected, items: Iterable[ItemKey]) -> None:
+    """Add to the scores found the rows of those items that have none there, as other rankings found them."""
+    missing = set(items) - {key[:2] for key in found.scores}
+    for store, channel in channels.items():
+        keys = [key for name, key in missing if name == store]
+        if keys:
+            scores = scores_of(channel.ranking, keys, found.tops[store])
+            found.scores.update(((store, *key), score) for key, score in scores.items())
 
 
 def open_channels(
@@ -102,15 +109,21 @@ def open_channels(
         limits = _restrict(channels, terms, stores, tables, limits)
         wheres = _filters(query, tables, limits)
         if query.mode != "semantic":
-            _open_keyword(channels, terms.text, tables, wheres)
-            whole = {store: t for store, t in _tables(stores, "items").items() if keyword.has_index(t)}
-            _open_whole(channels, terms.text, whole, _filters(query, whole, limits))
+            for store in tables:
+                if not keyword.has_index(tables[store]):
+                    channels.messages.append(
+                        f"store {store} has no full-text index: its texts are not searched by words"
+                    )
+            channels.keyword = _by_words(stores, "passages", terms.text, wheres)
+            wholes = _filters(query, _tables(stores, "items"), limits)
+            channels.whole = _by_words(stores, "items", terms.text, wholes)
         if query.mode != "keyword":
-            _open_vectors(channels, "semantic", tables, wheres, vectors.get("text"))
+            channels.semantic = _by_vector(channels, stores, "passages", wheres, vectors.get("text"))
         _check_text(channels, query, bool(tables))
     if query.image is not None:
         tables = _tables(stores, "images")
-        _open_vectors(channels, "visual", tables, _filters(query, tables, limits), vectors["image"])
+        wheres = _filters(query, tables, limits)
+        channels.visual = _by_vector(channels, stores, "images", wheres, vectors["image"])
         if not tables:
             channels.messages.append("no store holds images that can be compared")
     elif "joint" in vectors:
@@ -173,32 +186,28 @@ def _filters(query: Query, tables: Mapping[str, Any], limits: Mapping[str, Filte
     }
 
 
-def _open_keyword(channels: Channels, text: str, tables: Mapping[str, Any], wheres: Mapping[str, Filter]) -> None:
-    indexed = {store: table for store, table in tables.items() if keyword.has_index(table)}
-    for store in tables.keys() - indexed.keys():
-        channels.messages.append(f"store {store} has no full-text index: its texts are not searched by words")
-    for store, words in keyword.queries(indexed, text).items():
-        rank = keyword.ranker(indexed[store], words)
-        channels.keyword[store] = Channel(indexed[store].count_rows(), wheres[store], rank, rank)
+def _by_words(stores: Mapping[str, Store], name: str, text: str, wheres: Mapping[str, Filter]) -> dict[str, Channel]:
+    """Of the tables of this name that have a full-text index."""
+    tables = {store: table for store, table in _tables(stores, name).items() if keyword.has_index(table)}
+    queries = keyword.queries(tables, text)
+    return {
+        store: Channel(keyword.Words(table, directory(stores[store], name), queries[store]), wheres[store])
+        for store, table in tables.items()
+    }
 
 
-def _open_whole(channels: Channels, text: str, tables: Mapping[str, Any], wheres: Mapping[str, Filter]) -> None:
-    for store, words in keyword.queries(tables, text).items():
-        rank = keyword.ranker(tables[store], words)
-        channels.whole[store] = Channel(tables[store].count_rows(), wheres[store], rank, rank)
-
-
-def _open_vectors(
+def _by_vector(
     channels: Channels,
-    kind: str,
-    tables: Mapping[str, Any],
+    stores: Mapping[str, Store],
+    name: str,
     wheres: Mapping[str, Filter],
     made: "Future[Vector] | None",
-) -> None:
+) -> dict[str, Channel]:
+    """Of the tables of this name whose vectors are of the query's encoder."""
+    tables = _tables(stores, name)
     if made is None or not tables:
-        return
-    encoded = made.result()
-    opened: dict[str, Channel] = getattr(channels, kind)
+        return {}
+    encoded, opened = made.result(), dict[str, Channel]()
     for store, table in tables.items():
         if vector.width(table) != len(encoded):
             channels.messages.append(
@@ -206,23 +215,20 @@ def _open_vectors(
                 f"{len(encoded)}): run `gendata run`"
             )
             continue
-        exact = vector.ranker(table, encoded, exact=True)
-        indexed = (
-            any(i.field_names == ["vector"] for i in table.describe_indices())
-            and wheres[store].ids is None
-            and wheres[store].without is None
-        )
-        rank = vector.ranker(table, encoded, exact=False) if indexed else exact
-        opened[store] = Channel(table.count_rows(), wheres[store], rank, exact)
+        where = wheres[store]
+        indexed = any(i.field_names == ["vector"] for i in table.describe_indices())
+        exact = not indexed or where.ids is not None or where.without is not None
+        opened[store] = Channel(vector.Nearness(table, directory(stores[store], name), encoded, exact), where)
+    return opened
 
 
 def _open_looks(
     channels: Channels, query: Query, stores: Mapping[str, Store], limits: Mapping[str, Filter], made: "Future[Vector]"
 ) -> None:
     """Images by the query's text; captions remain where the model is gone."""
-    tables = _tables(stores, "images")
+    wheres = _filters(query, _tables(stores, "images"), limits)
     try:
-        _open_vectors(channels, "visual", tables, _filters(query, tables, limits), made)
+        channels.visual = _by_vector(channels, stores, "images", wheres, made)
     except GendataError as error:
         channels.messages.append(f"{NO_LOOKS}{error}")
 

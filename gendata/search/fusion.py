@@ -25,7 +25,7 @@ def blend(first: Mapping[K, float], second: Mapping[K, float], weight: float) ->
 
     A key that a ranking lacks has the raw score 0 there: no word in common, or no likeness at all.
     """
-    keys = sorted(first.keys() | second.keys(), key=repr)
+    keys = list({**first, **second})
     a = normalise({key: first.get(key, 0.0) for key in keys})
     b = normalise({key: second.get(key, 0.0) for key in keys})
     return {key: weight * a[key] + (1 - weight) * b[key] for key in keys}
@@ -39,7 +39,7 @@ def fuse(words: Mapping[K, float], meaning: Mapping[K, float], weight: float) ->
     normalisations). s is the logistic function of half of it, for a number that people can read; it changes no order.
     A key that a ranking lacks has the raw score 0 there.
     """
-    keys = sorted(words.keys() | meaning.keys(), key=repr)
+    keys = list({**words, **meaning})
     mixed = weight * _standard([words.get(key, 0.0) for key in keys])
     mixed += (1 - weight) * _standard([meaning.get(key, 0.0) for key in keys])
     return dict(zip(keys, (1 / (1 + np.exp(-mixed / 2))).tolist(), strict=True))

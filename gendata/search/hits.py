@@ -1,16 +1,16 @@
 """What the items found are: their metadata from the catalogs, their best passages from Lance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from gendata.errors import StoreError
 from gendata.search import RANKINGS, Hit
-from gendata.search.ranking import among
+from gendata.search.directory import directory
 from gendata.store.head import Store
 
-Passage: TypeAlias = tuple[int | None, int | None, str | None]
-"""(start, end, text)."""
+Passage: TypeAlias = tuple[str, int | None, int | None, str | None]
+"""(id, start, end, text)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,8 @@ class Found:
     """An item that was ranked; ``part`` is its best passage, None if only its image was compared."""
 
     store: str
-    id: str
+    key: int
+    """Of its id."""
     score: float
     part: int | None
     keyword_score: float | None
@@ -31,34 +32,25 @@ class Found:
 
 def look_up(stores: Mapping[str, Store], found: Sequence[Found]) -> tuple[Hit, ...]:
     """Hits in the order given. Raises StoreError if a catalog lacks an item that Lance holds."""
-    items: dict[tuple[str, str], dict[str, Any]] = {}
-    passages: dict[tuple[str, str, int], Passage] = {}
+    hits: dict[Found, Hit] = {}
     for name, store in stores.items():
-        wanted = [f for f in found if f.store == name]
-        if wanted:
-            items.update(((name, i), row) for i, row in _items(store, [f.id for f in wanted]).items())
-            parts = {(f.id, f.part) for f in wanted if f.part is not None}
-            passages.update(((name, *key), row) for key, row in _passages(store, parts).items())
-    return tuple(_hit(stores[f.store], f, items, passages) for f in found)
+        passages = dict(_passages(store, [f for f in found if f.store == name]))
+        images = any(one.part is None for one in passages)
+        items = _items(store, [id_ for id_, *_ in passages.values()], captions=images)
+        hits |= {one: _hit(store, one, items, passage) for one, passage in passages.items()}
+    return tuple(hits[one] for one in found)
 
 
-def _hit(
-    store: Store,
-    found: Found,
-    items: Mapping[tuple[str, str], Mapping[str, Any]],
-    passages: Mapping[tuple[str, str, int], Passage],
-) -> Hit:
-    item = items.get((found.store, found.id))
+def _hit(store: Store, found: Found, items: Mapping[str, Mapping[str, Any]], passage: Passage) -> Hit:
+    id_, start, end, text = passage
+    item = items.get(id_)
     if item is None:
-        raise StoreError(f"{store.path}: the catalog lacks item {found.id}; run `gendata doctor --repair`")
-    start, end, text = None, None, item["caption"]
-    if found.part is not None:
-        start, end, text = passages[found.store, found.id, found.part]
+        raise StoreError(f"{store.path}: the catalog lacks item {id_}; run `gendata doctor --repair`")
     return Hit(
-        id=found.id,
+        id=id_,
         **{name: item[name] for name in ("modality", "origin", "source", "uri", "label")},
         score=found.score,
-        text=text,
+        text=item["caption"] if found.part is None else text,
         start=start,
         end=end,
         store=found.store,
@@ -66,14 +58,17 @@ def _hit(
     )
 
 
-def _items(store: Store, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _items(store: Store, ids: Sequence[str], *, captions: bool) -> dict[str, dict[str, Any]]:
     import duckdb
 
+    if not ids:
+        return {}
+    caption = "CASE WHEN modality = 'image' THEN text END" if captions else "NULL"  # texts are slow to read
     columns = ("id", "modality", "origin", "source", "uri", "label", "caption")
     try:
         cursor = store.connection.cursor().execute(
-            "SELECT id, modality, origin, source, uri, label, CASE WHEN modality = 'image' THEN text END "
-            "FROM items WHERE id IN (SELECT unnest(?::VARCHAR[]))",
+            f"SELECT id, modality, origin, source, uri, label, {caption} FROM items "
+            "WHERE id IN (SELECT unnest(?::VARCHAR[]))",
             [list(ids)],
         )
         rows = cursor.fetchall()
@@ -83,12 +78,20 @@ def _items(store: Store, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
 
 
-def _passages(store: Store, keys: set[tuple[str, int]]) -> dict[tuple[str, int], Passage]:
-    if not keys:
-        return {}
-    parts = ", ".join(str(part) for part in sorted({part for _, part in keys}))
-    where = f"{among(sorted({i for i, _ in keys}))} AND part IN ({parts})"
-    columns = ["id", "part", "start", "end", "text"]
-    table: Any = store.table("passages")
-    rows = table.to_table(columns=columns, filter=where).to_pylist()
-    return {(r["id"], r["part"]): (r["start"], r["end"], r["text"]) for r in rows if (r["id"], r["part"]) in keys}
+def _passages(store: Store, found: Sequence[Found]) -> Iterator[tuple[Found, Passage]]:
+    """What was found, by the rows of the table that knows it: passages, or images and items without one."""
+    left = list(found)
+    for table, columns in (("passages", ("id", "start", "end", "text")), ("images", ("id",)), ("items", ("id",))):
+        if not left or table not in store.head.lance:
+            continue
+        known, opened = directory(store, table), cast(Any, store.table(table))
+        places = {
+            one: place
+            for one in left
+            if (one.part is not None) == (table == "passages")
+            and (place := known.place(one.key, one.part or 0)) is not None
+        }
+        rows = opened.take(list(places.values()), columns=list(columns)).to_pylist() if places else []
+        for one, row in zip(places, rows, strict=True):
+            yield one, (row["id"], row.get("start"), row.get("end"), row.get("text"))
+        left = [one for one in left if one not in places]

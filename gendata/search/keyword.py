@@ -4,14 +4,19 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
+import numpy as np
 
-from gendata.search.ranking import Ranker
+from gendata.search.directory import Directory, Places
+from gendata.search.ranking import Rows
 
 if TYPE_CHECKING:
     from lance.query import FullTextQuery
+
+REACH = 5000
+"""Rows that are asked of an index: for most queries all that have a word of it, in less time than to ask twice."""
 
 TERMS = 16
 """Most distinct words of a query whose frequencies are looked up to compare stores; the longest, as the rarest."""
@@ -25,17 +30,35 @@ def has_index(table: Any) -> bool:
     return any(i.index_type == "Inverted" and i.field_names == ["text"] for i in table.describe_indices())
 
 
-def ranker(table: Any, query: "FullTextQuery") -> Ranker:
-    """Rank passages by BM25; passages without a word of the query are not in it."""
-    columns = ["id", "part", "_score"] if "part" in table.schema.names else ["id", "_score"]
+@dataclass(frozen=True)
+class Words:
+    """Texts of a table by BM25; those without a word of the query are not ranked."""
 
-    def rank(where: str | None, limit: int) -> pa.Table:
-        rows = table.to_table(columns=columns, full_text_query=query, filter=where, prefilter=True, limit=limit)
-        scores = rows.column("_score").cast(pa.float64())
-        part = rows.column("part") if "part" in columns else pa.nulls(rows.num_rows, pa.int32()).fill_null(0)
-        return pa.table({"id": rows.column("id"), "part": part, "score": scores})
+    table: Any
+    directory: Directory
+    query: "FullTextQuery"
+    reach: int = REACH
 
-    return rank
+    def best(self, where: str | None, limit: int) -> Rows:
+        """See ``Ranking``."""
+        rows = self.table.to_table(
+            columns=["_score"],
+            with_row_id=True,
+            full_text_query=self.query,
+            filter=where,
+            prefilter=True,
+            limit=max(limit, 1),
+        )
+        return Rows(self.directory.places(rows["_rowid"].to_numpy()), rows["_score"].to_numpy().astype(np.float64))
+
+    def scores(self, places: Places) -> Rows:
+        """See ``Ranking``."""
+        found = [self._scores(places[at : at + REACH]) for at in range(0, max(len(places), 1), REACH)]
+        return Rows(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+    def _scores(self, places: Places) -> Rows:
+        listed = ", ".join(map(str, self.directory.rows[places].tolist()))
+        return self.best(f"_rowid IN ({listed})" if listed else "false", len(places))
 
 
 def any_word(text: str) -> "FullTextQuery":

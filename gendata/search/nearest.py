@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from gendata.errors import StoreError
 from gendata.search import Hit
+from gendata.search.channels import ItemKey
+from gendata.search.directory import directory
 from gendata.search.hits import Found, look_up
-from gendata.search.ranking import Filter, Key, Ranker, among, top
-from gendata.search.vector import ranker, width
+from gendata.search.ranking import Filter, Key, Ranking, among, top
+from gendata.search.vector import Nearness, width
 from gendata.store import INPUTS, OUTPUTS, STORES
 from gendata.store.head import Store
 
@@ -38,13 +40,14 @@ def nearest(item: Mapping[str, Any], train: pa.Table, stores: Mapping[str, Store
     vectors = _vectors(_table(stores, OUTPUTS, kind), item["id"])
     if not vectors or not searched:
         raise StoreError(f"no vectors of {'the training items' if vectors else 'this output'} in the store")
-    ids, best = train["id"].combine_chunks(), dict[tuple[str, str], tuple[float, int]]()
+    ids, best = train["id"].combine_chunks(), dict[ItemKey, tuple[float, int]]()
     for store, table in searched.items():
         if width(table) != len(vectors[0]):
             raise StoreError("the vectors of outputs and training items are of different encoders: run `gendata run`")
         for vector in vectors:
-            for (id_, part), score in _best(ranker(table, vector, exact=True), ids, n).items():
-                best[store, id_] = max(best.get((store, id_), (-2.0, 0)), (score, part))
+            ranking = Nearness(table, directory(stores[store], kind), vector, exact=True)
+            for (key, part), score in _best(ranking, ids, n).items():
+                best[store, key] = max(best.get((store, key), (-2.0, 0)), (score, part))
     first = sorted(best.items(), key=lambda pair: (-pair[1][0], pair[0]))[:n]
     return look_up(stores, [_found(*key, score, part if kind == "passages" else None) for key, (score, part) in first])
 
@@ -60,18 +63,18 @@ def _vectors(table: Any | None, item_id: str) -> list[NDArray[np.float32]]:
     return [np.array(vector, np.float32) for vector in rows["vector"].to_pylist()]
 
 
-def _best(rank: Ranker, ids: pa.Array, n: int) -> dict[Key, float]:
+def _best(ranking: Ranking, ids: pa.Array, n: int) -> dict[Key, float]:
     """The best passages until they are of ``n`` different items, or there are no more."""
     depth = n
     while True:
-        found = top(rank, Filter(ids=ids), depth)
-        if len(found) < depth or len({id_ for id_, _ in found}) >= n:
+        found = top(ranking, Filter(ids=ids), depth).best
+        if len(found) < depth or len({key for key, _ in found}) >= n:
             return found
         depth *= 4
 
 
-def _found(store: str, id_: str, score: float, part: int | None) -> Found:
+def _found(store: str, key: int, score: float, part: int | None) -> Found:
     visual, semantic = (score, None) if part is None else (None, score)
     return Found(
-        store=store, id=id_, score=score, part=part, keyword_score=None, semantic_score=semantic, visual_score=visual
+        store=store, key=key, score=score, part=part, keyword_score=None, semantic_score=semantic, visual_score=visual
     )

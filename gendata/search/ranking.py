@@ -1,19 +1,51 @@
 """The best rows of one ranking: exact at the cut (ties included) and exact under any filter."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-Key: TypeAlias = tuple[str, int]
-"""(id, part) of a passage; part 0 for an image."""
+from gendata.search.directory import Directory, Places, keys_of
 
-Ranker: TypeAlias = Callable[[str | None, int], pa.Table]
-"""(filter in Lance SQL or None, limit) to the best rows: columns id, part, score; any order."""
+Key: TypeAlias = tuple[int, int]
+"""(key of the id, part) of a passage; part 0 for an image."""
+
+
+class Rows(NamedTuple):
+    """Rows of a table and their scores, in any order."""
+
+    places: Places
+    scores: NDArray[np.float64]
+
+    def only(self, taken: NDArray[np.bool_]) -> "Rows":
+        """Those that are taken."""
+        return Rows(self.places[taken], self.scores[taken])
+
+
+class Ranking(Protocol):
+    """A way to rank the rows of a table."""
+
+    @property
+    def directory(self) -> Directory:
+        """Of the table."""
+        ...
+
+    @property
+    def reach(self) -> int:
+        """So many rows cost little more than few."""
+        ...
+
+    def best(self, where: str | None, limit: int) -> Rows:
+        """The ``limit`` best rows under a filter in the SQL of Lance."""
+        ...
+
+    def scores(self, places: Places) -> Rows:
+        """Those of these rows that are ranked at all."""
+        ...
+
 
 _SLACK = 50
 """Rows that are fetched beyond the cut: ties there seldom take another round."""
@@ -40,12 +72,12 @@ class Filter:
             pushed, without = both(pushed, f"NOT {among(without.to_pylist())}"), None
         return pushed, Filter(ids=ids, without=without)
 
-    def apply(self, rows: pa.Table) -> pa.Table:
+    def apply(self, rows: Rows, directory: Directory) -> Rows:
         """The rows whose ids take part."""
-        if self.ids is not None:
-            rows = rows.filter(pc.is_in(rows.column("id"), value_set=self.ids))
-        if self.without is not None:
-            rows = rows.filter(pc.invert(pc.is_in(rows.column("id"), value_set=self.without)))
+        for ids, inside in ((self.ids, True), (self.without, False)):
+            if ids is not None:
+                taken = np.isin(directory.keys[rows.places], keys_of(ids), invert=not inside)
+                rows = rows.only(taken)
         return rows
 
 
@@ -65,34 +97,53 @@ def both(*conditions: str | None) -> str | None:
     return " AND ".join(f"({c})" for c in conditions if c) or None
 
 
-def top(ranker: Ranker, where: Filter, depth: int) -> dict[Key, float]:
-    """The ``depth`` best rows under the filter, by score, then id and part.
+class Top(NamedTuple):
+    """The best rows of a ranking."""
+
+    best: dict[Key, float]
+    """By score, then key and part."""
+    seen: Rows
+    """All rows that were looked at."""
+    whole: bool
+    """Whether these are all rows that are ranked and take part."""
+
+
+def top(ranking: Ranking, where: Filter, depth: int) -> Top:
+    """The ``depth`` best rows under the filter.
 
     Rows are fetched until one scores below the last that is kept: rows that tie at the cut are all
     seen, so that the result does not depend on their order in the index.
     """
     pushed, left = where.split()
-    limit = depth + _SLACK
+    limit = max(depth + _SLACK, ranking.reach)
     while True:
-        rows = ranker(pushed, limit)
-        scores = rows.column("score").to_numpy()
-        kept = left.apply(rows)
-        best = np.sort(kept.column("score").to_numpy())[::-1]
-        if len(scores) < limit or (len(best) > depth and best[depth - 1] > scores.min()):
+        rows = ranking.best(pushed, limit)
+        kept = left.apply(rows, ranking.directory)
+        whole, enough = len(rows.scores) < limit, len(kept.scores) > depth
+        cut = -np.partition(-kept.scores, depth - 1)[depth - 1] if enough else -np.inf
+        if whole or (enough and cut > rows.scores.min()):
             break
         limit *= 4
-    return dict(sorted(_pairs(kept), key=lambda pair: (-pair[1], pair[0]))[:depth])
+    first = pairs(ranking, kept.only(kept.scores >= cut))
+    best = dict(sorted(first, key=lambda pair: (-pair[1], pair[0]))[:depth])
+    return Top(best, kept, whole)
 
 
-def scores_of(ranker: Ranker, ids: Iterable[str], total: int) -> dict[Key, float]:
-    """The scores of all rows of these items in a table with ``total`` rows; rows that do not match have none."""
-    found: dict[Key, float] = {}
-    left = iter(sorted(set(ids)))
-    while chunk := list(islice(left, PUSHED_IDS)):
-        found.update(_pairs(ranker(among(chunk), total)))
-    return found
+def pairs(ranking: Ranking, rows: Rows) -> Iterator[tuple[Key, float]]:
+    """Rows by key and part."""
+    keys, parts = (column[rows.places].tolist() for column in (ranking.directory.keys, ranking.directory.parts))
+    return zip(zip(keys, parts, strict=True), rows.scores.tolist(), strict=True)
 
 
-def _pairs(rows: pa.Table) -> Iterator[tuple[Key, float]]:
-    columns = (rows.column(name).to_pylist() for name in ("id", "part", "score"))
-    return (((i, part), score) for i, part, score in zip(*columns, strict=True))
+def scores_of(ranking: Ranking, keys: Iterable[int], known: Top | None = None) -> dict[Key, float]:
+    """The scores of all rows of these items, each of which takes part; rows that are not ranked have none.
+
+    Args:
+        ranking: of their table.
+        keys: of the items.
+        known: what ``top`` found: where that is whole, the ranking need not be asked again.
+    """
+    places = ranking.directory.of(keys)
+    if known is None or not known.whole:
+        return dict(pairs(ranking, ranking.scores(places)))
+    return dict(pairs(ranking, known.seen.only(np.isin(known.seen.places, places))))

@@ -11,7 +11,17 @@ from typing import get_args
 from gendata.errors import ProjectError, QueryError
 from gendata.items import MODALITIES, ORIGINS
 from gendata.search import RANKINGS, Encoders, Mode, Query, SearchParams, SearchResult
-from gendata.search.channels import CAPTIONS_ONLY, Channels, ItemKey, PassageKey, clean, collect, fill, open_channels
+from gendata.search.channels import (
+    CAPTIONS_ONLY,
+    Channels,
+    Collected,
+    ItemKey,
+    PassageKey,
+    clean,
+    collect,
+    fill,
+    open_channels,
+)
 from gendata.search.fusion import best_by, blend, fuse
 from gendata.search.hits import Found, look_up
 from gendata.search.pushdown import pushed
@@ -29,6 +39,9 @@ LOOKS = 1 / 3
 
 PASSAGE = 0.5
 """Weight of the best passage's BM25 beside that of the whole text."""
+
+_POOL = ThreadPoolExecutor(8, "gendata-search")
+"""For the rankings of a query beside each other: Lance works outside the interpreter's lock."""
 
 
 def retrieve(stores: Mapping[str, Store], query: Query, encoders: Encoders, params: SearchParams) -> SearchResult:
@@ -86,13 +99,17 @@ def check(query: Query) -> None:
 
 @dataclass
 class _Ranked:
-    """Scores of passages, whole texts and images, and whether the stores hold no more."""
+    """Passages, whole texts and images, ranked."""
 
-    keyword: dict[PassageKey, float]
-    whole: dict[PassageKey, float]
-    semantic: dict[PassageKey, float]
-    visual: dict[PassageKey, float]
-    exhausted: bool
+    keyword: Collected
+    whole: Collected
+    semantic: Collected
+    visual: Collected
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the stores hold no more."""
+        return all(found.exhausted for found in (self.keyword, self.whole, self.semantic, self.visual))
 
     @cached_property
     def by_item(self) -> dict[str, dict[ItemKey, float]]:
@@ -100,13 +117,10 @@ class _Ranked:
         found: dict[str, dict[ItemKey, float]] = {}
         for name in RANKINGS:
             best = found[name] = {}
-            for (store, id_, _), score in getattr(self, name).items():
-                best[store, id_] = max(score, best.get((store, id_), score))
-        words = found["keyword"]
-        found["keyword"] = {
-            item: self.whole.get((*item, 0), 0.0) + PASSAGE * words.get(item, 0.0)
-            for item in words.keys() | {key[:2] for key in self.whole}
-        }
+            for (store, item, _), score in getattr(self, name).scores.items():
+                best[store, item] = max(score, best.get((store, item), score))
+        words, whole = found["keyword"], {key[:2]: score for key, score in self.whole.scores.items()}
+        found["keyword"] = {item: whole.get(item, 0.0) + PASSAGE * words.get(item, 0.0) for item in {**words, **whole}}
         return found
 
     @cached_property
@@ -126,7 +140,7 @@ def _best(channels: Channels, query: Query, params: SearchParams) -> list[Found]
         ranked = _rank(channels, depth)
         scores, passage_of = _scores(ranked, channels, query, params)
         if len(scores) >= query.n or ranked.exhausted:
-            if channels.keyword and not ranked.keyword and query.mode != "semantic":
+            if channels.keyword and not ranked.keyword.scores and query.mode != "semantic":
                 channels.messages.append("no passage that passes the filters has a word of the query")
             best = heapq.nsmallest(query.n, scores, key=lambda item: (-scores[item], item[1], item[0]))
             by_words = bool(channels.keyword)
@@ -136,12 +150,10 @@ def _best(channels: Channels, query: Query, params: SearchParams) -> list[Found]
 
 def _rank(channels: Channels, depth: int) -> _Ranked:
     rankings = (channels.keyword, channels.whole, channels.semantic, channels.visual)
-    with ThreadPoolExecutor(len(rankings)) as pool:  # Lance works outside the interpreter's lock
-        collected = list(pool.map(lambda ranking: collect(ranking, depth), rankings))
-        keyword, whole, semantic, visual = (rows for rows, _ in collected)
-        items = {key[:2] for rows in (keyword, whole, semantic) for key in rows}
-        list(pool.map(fill, rankings[:3], (keyword, whole, semantic), repeat(items)))
-    return _Ranked(keyword, whole, semantic, visual, all(exhausted for _, exhausted in collected))
+    found = list(_POOL.map(collect, rankings, repeat(depth)))
+    items = {key[:2] for one in found[:3] for key in one.scores}
+    list(_POOL.map(fill, rankings[:3], found[:3], repeat(items)))
+    return _Ranked(*found)
 
 
 def _scores(
@@ -151,16 +163,15 @@ def _scores(
     by_item = ranked.by_item
     if channels.keyword and channels.semantic:
         scores = fuse(by_item["keyword"], by_item["semantic"], params.keyword_weight)
-        passages = blend(ranked.keyword, ranked.semantic, params.keyword_weight)
+        passages = blend(ranked.keyword.scores, ranked.semantic.scores, params.keyword_weight)
     else:
         scores = dict(by_item["keyword"] or by_item["semantic"])
-        passages = ranked.keyword or ranked.semantic
+        passages = ranked.keyword.scores or ranked.semantic.scores
     passage_of: dict[ItemKey, PassageKey] = best_by(passages, ((key, key[:2]) for key in sorted(passages)))
-    visual = ranked.visual
     if channels.visual:
         if scores:
-            fill(channels.visual, visual, scores)
-        likeness = {key[:2]: score for key, score in visual.items()}
+            fill(channels.visual, ranked.visual, scores)
+        likeness = {key[:2]: score for key, score in ranked.visual.scores.items()}
         if not scores:
             scores = likeness
         elif query.image is not None:
@@ -184,7 +195,7 @@ def _found(ranked: _Ranked, item: ItemKey, score: float, passage: PassageKey | N
     no_word = 0.0 if by_words and passage else None
     return Found(
         store=item[0],
-        id=item[1],
+        key=item[1],
         score=score,
         part=passage[2] if passage else None,
         keyword_score=scores["keyword"].get(item, no_word),

@@ -4,16 +4,20 @@ Exact, except where a table is large enough to have a vector index; under a set 
 always exact, since an index searched through a narrow filter loses neighbours.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from gendata.search.ranking import Ranker
+from gendata.search.directory import Directory, Places
+from gendata.search.ranking import Rows
 
 CANDIDATES = 100
 """Fewest rows of an index that are compared on their original vectors; see benchmarks/vectors.py."""
+
+_BLOCK = 4096
+"""Vectors that are in memory at a time."""
 
 
 def width(table: Any) -> int:
@@ -21,17 +25,37 @@ def width(table: Any) -> int:
     return int(table.schema.field("vector").type.list_size)
 
 
-def ranker(table: Any, vector: NDArray[np.float32], *, exact: bool) -> Ranker:
-    """Rank rows by cosine to ``vector`` (d,), descending; ``exact`` does without a vector index."""
-    columns = ["id", "part"] if "part" in table.schema.names else ["id"]
+@dataclass(frozen=True)
+class Nearness:
+    """Rows of a table by their cosine to ``vector`` (d,), computed from the original vectors."""
 
-    def rank(where: str | None, limit: int) -> pa.Table:
-        nearest = {"column": "vector", "q": vector, "k": limit, "metric": "cosine", "use_index": not exact}
-        if not exact:  # exact scores of what is found, and more of it than is asked for
-            nearest |= {"refine_factor": max(1, CANDIDATES // limit), "ef": max(CANDIDATES, 2 * limit)}
-        rows = table.to_table(columns=[*columns, "_distance"], nearest=nearest, filter=where, prefilter=True)
-        part = rows.column("part") if "part" in columns else pa.array(np.zeros(rows.num_rows, np.int32))
-        scores = pa.array(1.0 - rows.column("_distance").to_numpy().astype("float64"), pa.float64())
-        return pa.table({"id": rows.column("id"), "part": part, "score": scores})
+    table: Any
+    directory: Directory
+    vector: NDArray[np.float32]
+    exact: bool
+    """Without a vector index."""
+    reach: int = 0
 
-    return rank
+    def best(self, where: str | None, limit: int) -> Rows:
+        """See ``Ranking``."""
+        k = limit if self.exact else max(limit, CANDIDATES)
+        nearest = {"column": "vector", "q": self.vector, "k": k, "metric": "cosine", "use_index": not self.exact}
+        if not self.exact:
+            nearest["ef"] = k + k // 4
+        rows = self.table.to_table(
+            columns=["_distance"], with_row_id=True, nearest=nearest, filter=where, prefilter=True
+        )
+        return self.scores(self.directory.places(rows["_rowid"].to_numpy()))
+
+    def scores(self, places: Places) -> Rows:
+        """See ``Ranking``: every row is ranked."""
+        places = np.sort(places)
+        blocks = [places[at : at + _BLOCK] for at in range(0, len(places), _BLOCK)]
+        return Rows(places, np.concatenate([np.empty(0), *map(self._cosines, blocks)]))
+
+    def _cosines(self, places: Places) -> NDArray[np.float64]:
+        taken = self.table.take(places.tolist(), columns=["vector"])["vector"].combine_chunks()
+        vectors = taken.flatten().to_numpy().reshape(len(places), -1).astype(np.float64)
+        # rounded, so that equal vectors are equally near whatever block they were in
+        cosines: NDArray[np.float64] = np.round(vectors @ self.vector.astype(np.float64), 9)
+        return cosines

@@ -55,6 +55,8 @@ def write_catalog(path: Path, tables: Mapping[str, tuple[pa.Schema, Iterator[pa.
                 start = f"INSERT INTO c.{name}" if number else f"CREATE TABLE c.{name} AS"
                 connection.execute(f"{start} SELECT {columns} FROM incoming")
                 connection.unregister("incoming")
+        if "items" in tables:
+            connection.execute("CREATE INDEX item_ids ON c.items (id)")  # a search asks for its few hits by id
         connection.execute("DETACH c")
     except duckdb.IOException as error:
         raise StoreError(f"{path}: {str(error).splitlines()[0]}") from error

@@ -13,6 +13,7 @@ from gendata import files
 from gendata.cli import cli
 from gendata.errors import QueryError, StoreError
 from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, REJECT_SCHEMA, TAG_SCHEMA, VECTOR_SCHEMA, Item
+from gendata.search.directory import directory
 from gendata.search.hits import Found, look_up
 from gendata.search.lookup import KEPT, Lookup
 from gendata.store import StoreParams
@@ -184,8 +185,9 @@ def test_stats_as_a_table_show_the_stores_too(project):
 def test_a_broken_catalog_names_the_repair(store, lookup, junk):
     good = store.catalog.read_bytes()
     store.catalog.write_bytes(junk)
+    known = int(directory(store, "items").keys[0])
     found = Found(
-        store="real", id="0", score=1.0, part=None, keyword_score=None, semantic_score=None, visual_score=None
+        store="real", key=known, score=1.0, part=None, keyword_score=None, semantic_score=None, visual_score=None
     )
     try:
         for ask in (lookup.counts, lambda: lookup.resolve("abcd"), lambda: look_up({"real": store}, [found])):

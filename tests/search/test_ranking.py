@@ -1,27 +1,50 @@
+import hashlib
+
+import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gendata.search import ranking
-from gendata.search.ranking import Filter, among, scores_of, top
+from gendata.search.directory import Directory, keys_of
+from gendata.search.ranking import Filter, Rows, among, scores_of, top
 
 
-def in_memory(rows):
-    """A ranker over (id, part, score) that returns ties in the order of the rows, and the calls it got."""
-    calls = []
+def of(name):
+    """An id."""
+    return hashlib.sha256(name.encode()).hexdigest()
 
-    def rank(where, limit):
-        calls.append((where, limit))
-        best = sorted(rows, key=lambda row: -row[2])[:limit]
-        if where:
-            best = sorted((r for r in rows if f"'{r[0]}'" in where), key=lambda row: -row[2])[:limit]
-        names = ("id", "part", "score")
-        columns = zip(*best, strict=True) if best else ([], [], [])
-        types = (pa.string(), pa.int32(), pa.float64())
-        return pa.table({n: pa.array(list(c), t) for n, c, t in zip(names, columns, types, strict=True)})
 
-    rank.calls = calls
-    return rank
+def key(name):
+    return int(of(name)[:16], 16)
+
+
+class InMemory:
+    """A ranking of (name, part, score) that returns ties in the order of the rows, and the calls it got."""
+
+    def __init__(self, rows, reach=0):
+        self.rows, self.reach, self.calls = rows, reach, []
+        ids = pa.array([of(name) for name, *_ in rows], pa.string())
+        parts = np.array([part for _, part, _ in rows], np.int32)
+        # row ids as after a compaction: not in the order of the table
+        self.directory = Directory(np.arange(len(rows), dtype=np.uint64)[::-1].copy(), keys_of(ids), parts)
+
+    def best(self, where, limit):
+        self.calls.append((where, limit))
+        conditions = where.split(" AND ") if where else []
+        taken = [
+            n
+            for n, row in enumerate(self.rows)
+            if all((f"'{of(row[0])}'" in one) != ("NOT" in one) for one in conditions)
+        ]
+        return self._rows(sorted(taken, key=lambda n: -self.rows[n][2])[:limit])
+
+    def scores(self, places):
+        self.calls.append(places)
+        return self._rows([n for n in places.tolist() if self.rows[n][2] > 0])
+
+    def _rows(self, numbers):
+        return Rows(np.array(numbers, np.int64), np.array([self.rows[n][2] for n in numbers], np.float64))
 
 
 rows = st.lists(
@@ -31,25 +54,41 @@ rows = st.lists(
 )
 
 
-@given(rows, st.integers(1, 10), st.none() | st.sets(st.sampled_from("abcdefgh")), st.sampled_from([0, 100]))
-def test_top_equals_brute_force(rows, depth, ids, pushed):
-    wanted = [r for r in rows if ids is None or r[0] in ids]
-    expected = sorted(((i, part), score) for i, part, score in wanted)
+@given(
+    rows,
+    st.integers(1, 10),
+    st.none() | st.sets(st.sampled_from("abcdefgh")),
+    st.none() | st.sets(st.sampled_from("abcdefgh")),
+    st.sampled_from([0, 100]),
+    st.sampled_from([0, 100]),
+)
+def test_top_equals_brute_force(rows, depth, ids, without, pushed, reach):
+    wanted = [r for r in rows if (ids is None or r[0] in ids) and (without is None or r[0] not in without)]
+    expected = sorted(((key(name), part), score) for name, part, score in wanted)
     expected = sorted(expected, key=lambda pair: -pair[1])[:depth]
-    where = Filter(ids=None if ids is None else pa.array(sorted(ids), pa.string()))
+    where = Filter(
+        None, *(None if some is None else pa.array(map(of, sorted(some)), pa.string()) for some in (ids, without))
+    )
     old, ranking.PUSHED_IDS = ranking.PUSHED_IDS, pushed
     try:
-        assert list(top(in_memory(rows), where, depth).items()) == expected
+        found = top(InMemory(rows, reach), where, depth)
     finally:
         ranking.PUSHED_IDS = old
+    assert list(found.best.items()) == expected
+    if found.whole:
+        assert sorted(found.seen.scores) == sorted(score for *_, score in wanted)
 
 
-def test_scores_of_given_rows(monkeypatch):
-    monkeypatch.setattr(ranking, "PUSHED_IDS", 2)
-    rank = in_memory([("a", 0, 1.0), ("a", 1, 2.0), ("b", 0, 3.0), ("c", 0, 4.0)])
-    found = {("a", 0): 1.0, ("a", 1): 2.0, ("b", 0): 3.0, ("c", 0): 4.0}
-    assert scores_of(rank, ["a", "c", "b", "d"], 4) == found
-    assert len(rank.calls) == 2
+@given(rows, st.sets(st.sampled_from("abcdefgh")), st.integers(1, 10), st.sampled_from([0, 100]))
+def test_scores_of_given_items(rows, names, depth, reach):
+    rows = [row for row in rows if row[2] > 0]
+    memory = InMemory(rows, reach)
+    expected = {(key(name), part): score for name, part, score in rows if name in names}
+    assert scores_of(memory, map(key, names)) == expected
+    found = top(memory, Filter(), depth)
+    memory.calls.clear()
+    assert scores_of(memory, map(key, names), found) == expected
+    assert not (found.whole and memory.calls)
 
 
 def test_literals_are_quoted():

@@ -377,12 +377,11 @@ def test_a_vector_index_is_used_and_its_scores_are_exact(tmp_path, monkeypatch):
     table = lancedb.connect(folder / "lance").open_table("passages")
     table.create_index("vector", config=IvfHnswSq(distance_type="cosine"))
     write_head(folder, Head("catalog-1.duckdb", {"passages": table.version}))
-    exact, real = [], vector.ranker
-    monkeypatch.setattr(vector, "ranker", lambda *a, exact: exact_log(exact) or real(*a, exact=exact))
-    exact_log = exact.append
+    exact, real = [], vector.Nearness.best
+    monkeypatch.setattr(vector.Nearness, "best", lambda self, *a: exact.append(self.exact) or real(self, *a))
     store = {"real": Store.open(folder)}
     hits = find(store, "river stone file", mode="semantic", n=20).hits
-    assert exact == [True, False]
+    assert exact == [False]
     scores = {h.id: h.score for h in find({"real": plain}, "river stone file", mode="semantic", n=400).hits}
     assert [h.score for h in hits] == pytest.approx([scores[h.id] for h in hits], abs=1e-5)
     assert len({h.id for h in hits} & {h.id for h in expected}) >= 16

@@ -7,7 +7,7 @@ import pytest
 from shards import make, write_source
 
 from gendata import doctor, files
-from gendata.search.keyword import any_word, ranker
+from gendata.search import search
 from gendata.store.head import Store, read_head
 from gendata.store.place import storage_options
 
@@ -79,10 +79,10 @@ def test_words_of_new_rows_are_found_and_those_of_old_rows_are_not(root):
     lines[0] = "a submarine under the harbour"
     write_source(root, "a", "real", lines, images=20)
     make(root)
-    table = Store.open(root / "store" / "real").table("passages")
     assert fragments(root) == 2
-    assert ranker(table, any_word("submarine"))(None, 10).num_rows == 1
-    assert ranker(table, any_word("zeppelin"))(None, 10).num_rows == 0
+    stores = {"real": Store.open(root / "store" / "real")}
+    assert [hit.text for hit in search(stores, "submarine", mode="keyword").hits] == [lines[0]]
+    assert not search(stores, "zeppelin", mode="keyword").hits
 
 
 def test_a_large_change_or_another_language_writes_anew(root):
