@@ -69,7 +69,7 @@ def collect(channels: Mapping[str, Channel], depth: int) -> Collected:
     """The best ``depth`` rows of all stores together."""
     tops = {store: top(channel.ranking, channel.where, depth) for store, channel in channels.items()}
     rows = (((store, *key), score) for store, found in tops.items() for key, score in found.best.items())
-    best = sorted(rows, key=lambda pair: (-pair[1], pair[0][1:], pair[0]))[:depth]
+    best = list(rows) if len(tops) == 1 else sorted(rows, key=lambda pair: (-pair[1], pair[0][1:], pair[0]))[:depth]
     return Collected(dict(best), sum(len(found.best) for found in tops.values()) < depth, tops)
 
 

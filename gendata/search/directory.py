@@ -17,6 +17,7 @@ Places = NDArray[np.int64]
 """Rows by their number in the table, from 0: what ``take`` of a Lance table is asked for."""
 
 Keys = NDArray[np.uint64]
+RowIds = NDArray[np.uint64]
 
 _READ: WeakKeyDictionary[Store, dict[str, "Directory"]] = WeakKeyDictionary()
 
@@ -27,17 +28,19 @@ _VALUES[list(b"0123456789abcdef")] = range(16)
 
 @dataclass(frozen=True)
 class Directory:
-    """Row ids, keys and parts of a table in its order: 36 bytes a row with the two orders that are derived.
+    """Keys and parts of the rows of a table in its order, and their row ids as runs: 28 bytes a row with the index.
 
     A search needs to know of every row that it ranks which item it is of, and Lance takes longer to read a few
-    hundred ids than to rank all passages. A vector index, which Lance holds in memory, takes some 15 times as much.
+    hundred ids than to rank all passages. A vector index, which Lance holds in memory, takes some 20 times as much.
     """
 
-    rows: NDArray[np.uint64]
-    """What Lance calls ``_rowid``."""
     keys: Keys
     parts: NDArray[np.int32]
     """0 where the table has none."""
+    first_rows: RowIds
+    """The first row id of each run of consecutive ones: a run ends with a fragment, or at a deleted row."""
+    first_places: Places
+    """Where that is, ascending."""
 
     @classmethod
     def read(cls, table: Any) -> "Directory":
@@ -48,32 +51,46 @@ class Directory:
             rows.append(batch["_rowid"].to_numpy())
             keys.append(keys_of(batch["id"]))
             parts.append(batch["part"].to_numpy() if "part" in columns else np.zeros(batch.num_rows, np.int32))
-        return cls(np.concatenate(rows), np.concatenate(keys), np.concatenate(parts))
+        return cls.of_rows(np.concatenate(rows), np.concatenate(keys), np.concatenate(parts))
 
-    def places(self, rows: NDArray[np.uint64]) -> Places:
+    @classmethod
+    def of_rows(cls, rows: RowIds, keys: Keys, parts: NDArray[np.int32]) -> "Directory":
+        """Of these rows in the order of the table."""
+        first = np.flatnonzero(np.diff(rows, prepend=rows[:1]) != 1)
+        return cls(keys, parts, rows[first], first)
+
+    def places(self, rows: RowIds) -> Places:
         """Where the rows with these ids are; each is there."""
-        return self._by_row[np.searchsorted(self.rows, rows, sorter=self._by_row)]
+        run = self._runs[np.searchsorted(self.first_rows, rows, "right", sorter=self._runs) - 1]
+        return self.first_places[run] + (rows - self.first_rows[run]).astype(np.int64)
+
+    def rows(self, places: Places) -> RowIds:
+        """What Lance calls the ``_rowid`` of the rows in these places."""
+        run = np.searchsorted(self.first_places, places, "right") - 1
+        return self.first_rows[run] + (places - self.first_places[run]).astype(np.uint64)
 
     def of(self, keys: Iterable[int]) -> Places:
         """All rows of the items with these keys, ascending."""
-        wanted, order = np.fromiter(keys, np.uint64), self._by_key
-        first, last = (np.searchsorted(self.keys, wanted, side, sorter=order).tolist() for side in ("left", "right"))
+        order, ordered = self._by_key
+        wanted = np.sort(np.fromiter(keys, np.uint64))
+        first, last = (np.searchsorted(ordered, wanted, side).tolist() for side in ("left", "right"))
         found = [order[a:b] for a, b in zip(first, last, strict=True)]
         return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
 
-    def place(self, key: int, part: int) -> int | None:
-        """Of one passage; None if it is not in the table."""
-        places = self.of([key])
-        found = places[self.parts[places] == part]
-        return int(found[0]) if len(found) else None
+    def parts_of(self, keys: Iterable[int]) -> dict[tuple[int, int], int]:
+        """The places of all rows of these items, by key and part."""
+        places = self.of(keys)
+        columns = (self.keys[places], self.parts[places], places)
+        return {(key, part): place for key, part, place in zip(*(c.tolist() for c in columns), strict=True)}
 
     @cached_property
-    def _by_row(self) -> Places:
-        return np.argsort(self.rows)
+    def _runs(self) -> Places:
+        return np.argsort(self.first_rows)
 
     @cached_property
-    def _by_key(self) -> Places:
-        return np.argsort(self.keys)
+    def _by_key(self) -> tuple[Places, Keys]:
+        order = np.argsort(self.keys)
+        return order, self.keys[order]
 
 
 def directory(store: Store, name: str) -> Directory:

@@ -84,13 +84,10 @@ def _passages(store: Store, found: Sequence[Found]) -> Iterator[tuple[Found, Pas
     for table, columns in (("passages", ("id", "start", "end", "text")), ("images", ("id",)), ("items", ("id",))):
         if not left or table not in store.head.lance:
             continue
-        known, opened = directory(store, table), cast(Any, store.table(table))
-        places = {
-            one: place
-            for one in left
-            if (one.part is not None) == (table == "passages")
-            and (place := known.place(one.key, one.part or 0)) is not None
-        }
+        asked = [one for one in left if (one.part is not None) == (table == "passages")]
+        known = directory(store, table).parts_of({one.key for one in asked})
+        places = {one: known[one.key, one.part or 0] for one in asked if (one.key, one.part or 0) in known}
+        opened = cast(Any, store.table(table))
         rows = opened.take(list(places.values()), columns=list(columns)).to_pylist() if places else []
         for one, row in zip(places, rows, strict=True):
             yield one, (row["id"], row.get("start"), row.get("end"), row.get("text"))

@@ -57,7 +57,7 @@ class Words:
         return Rows(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
     def _scores(self, places: Places) -> Rows:
-        listed = ", ".join(map(str, self.directory.rows[places].tolist()))
+        listed = ", ".join(map(str, self.directory.rows(places).tolist()))
         return self.best(f"_rowid IN ({listed})" if listed else "false", len(places))
 
 

@@ -124,8 +124,10 @@ def top(ranking: Ranking, where: Filter, depth: int) -> Top:
         if whole or (enough and cut > rows.scores.min()):
             break
         limit *= 4
-    first = pairs(ranking, kept.only(kept.scores >= cut))
-    best = dict(sorted(first, key=lambda pair: (-pair[1], pair[0]))[:depth])
+    first = kept.only(kept.scores >= cut)
+    keys, parts = (column[first.places] for column in (ranking.directory.keys, ranking.directory.parts))
+    order = np.lexsort((parts, keys, -first.scores))[:depth]
+    best = dict(pairs(ranking, Rows(first.places[order], first.scores[order])))
     return Top(best, kept, whole)
 
 

@@ -128,8 +128,8 @@ class _Ranked:
         """The place of each item, from 1, in each ranking."""
         found = {}
         for name, scores in self.by_item.items():
-            order = sorted(scores, key=lambda item: (-scores[item], item))
-            found[name] = {item: place for place, item in enumerate(order, 1)}
+            order = sorted((-score, item) for item, score in scores.items())
+            found[name] = {item: place for place, (_, item) in enumerate(order, 1)}
         return found
 
 

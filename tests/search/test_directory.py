@@ -51,16 +51,15 @@ def test_directory_equals_the_table(tmp_path_factory, changes):
     shuffled = np.random.default_rng(0).permutation(len(ids))
     row_ids = rows["_rowid"].to_numpy()[shuffled]
     assert directory.places(row_ids).tolist() == shuffled.tolist()
+    assert directory.rows(shuffled).tolist() == row_ids.tolist()
     taken = opened.take(shuffled.tolist(), columns=["id", "part"]) if len(ids) else rows
     assert taken["id"].to_pylist() == [ids[n] for n in shuffled]
     for number in range(11):
         key = int(id_of(number)[:16], 16)
         expected = [place for place, one in enumerate(ids) if one == id_of(number)]
         assert directory.of([key]).tolist() == expected
-        for part in range(4):
-            place = directory.place(key, part)
-            assert (place is None) == ((id_of(number), part) not in set(zip(ids, parts, strict=True)))
-            assert place is None or (ids[place], parts[place]) == (id_of(number), part)
+        assert directory.parts_of([key]).keys() == {(key, parts[place]) for place in expected}
+        assert all(place in expected and parts[place] == part for (_, part), place in directory.parts_of([key]).items())
     some = [int(id_of(number)[:16], 16) for number in (3, 1, 7)]
     assert directory.of(some).tolist() == sorted(n for key in some for n in directory.of([key]).tolist())
 

@@ -27,7 +27,7 @@ class InMemory:
         ids = pa.array([of(name) for name, *_ in rows], pa.string())
         parts = np.array([part for _, part, _ in rows], np.int32)
         # row ids as after a compaction: not in the order of the table
-        self.directory = Directory(np.arange(len(rows), dtype=np.uint64)[::-1].copy(), keys_of(ids), parts)
+        self.directory = Directory.of_rows(np.arange(len(rows), dtype=np.uint64)[::-1].copy(), keys_of(ids), parts)
 
     def best(self, where, limit):
         self.calls.append((where, limit))
