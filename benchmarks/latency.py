@@ -1,4 +1,4 @@
-"""Latency of hybrid search, cost of an update, recall of the vector index: beside raw LanceDB and bm25s with faiss.
+"""Latency of hybrid search, cost of an update, recall of the vector index: beside LanceDB, bm25s with faiss, txtai.
 
 ``python -m benchmarks.latency [--passages 100000] [--queries 100]``. Texts are passages of three books, numbered;
 vectors are those of 2,000 of them, mixed in pairs with noise, since encoding all would take hours: their nearest
@@ -145,6 +145,27 @@ class Bm25sFaiss:
         return sorted(scores, key=lambda number: -scores[number])[:N]
 
 
+class Txtai:
+    """txtai's hybrid index as it comes: its own BM25, and faiss with the partitions that it chooses."""
+
+    def __init__(self, corpus: Sequence[str], vectors: Vectors, queries: Mapping[str, Vectors]) -> None:
+        from txtai import Embeddings
+
+        known = dict(zip(corpus, vectors, strict=True)) | dict(queries)
+        self._index = Embeddings(
+            method="external",
+            transform=lambda asked: np.stack([known[text] for text in asked]),
+            hybrid=True,
+            content=False,
+            backend="faiss",
+        )
+        self._index.index((number, text, None) for number, text in enumerate(corpus))
+
+    def __call__(self, query: str) -> list[int]:
+        """The numbers of the best texts."""
+        return [number for number, _ in self._index.search(query, N)]
+
+
 def built(root: Path, count: int, mix: Mixtures, label: str, index_from: int) -> float:
     """Write shards and the store; the seconds that the store took."""
     for number, name in enumerate(SOURCES):
@@ -188,17 +209,22 @@ def main() -> None:
         encoded = mix(range(10**9, 10**9 + asked.queries))
         print(f"recall@{N} of the vector index: {recall(store.table('passages'), encoded):.3f}")
         corpus = [item.text or "" for item in texts(asked.passages)]
-        peer = Bm25sFaiss(corpus, mix(range(asked.passages)))
+        vectors = mix(range(asked.passages))
+        peer = Bm25sFaiss(corpus, vectors)
+        txtai = Txtai(corpus, vectors, dict(zip(queries, encoded, strict=True)))
         pairs = list(zip(queries, encoded, strict=True))
         for query, one in pairs[:5]:
-            ours(store, query, one), raw(table, query, one), peer(query, one)  # warm
+            ours(store, query, one), raw(table, query, one), peer(query, one), txtai(query)  # warm
         for name, where in (("hybrid", None), ("filtered", "source = 'books-3'")):
             calls = {
                 "gendata": [partial(ours, store, q, v, where) for q, v in pairs],
                 "LanceDB RRF": [partial(raw, table, q, v, where) for q, v in pairs],
             }
             calls["Lance's part"] = [part_of_lance(call) for call in calls["gendata"]]
-            report(name, calls if where else calls | {"bm25s+faiss": [partial(peer, q, v) for q, v in pairs]})
+            if not where:
+                calls["bm25s+faiss"] = [partial(peer, query, one) for query, one in pairs]
+                calls["txtai"] = [partial(txtai, query) for query in queries]
+            report(name, calls)
         start = time.perf_counter()
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda pair: ours(store, *pair), pairs))

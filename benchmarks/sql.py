@@ -18,13 +18,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import lancedb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gendata import template
+from gendata import files, template
 from gendata.engine import cores
 from gendata.items import canonical_json, content_id
 from gendata.project import Project
@@ -188,7 +187,7 @@ def contenders(places: Places) -> dict[str, Callable[[str], pa.Table]]:
     mine, stores = sandbox.connect(Limits().memory, THREADS), places.project.stores
     views.add_catalogs(mine, {name: str(store.catalog) for name, store in stores.items()})
     views.add_lance(mine, lance_tables(stores), views.LANCE_VIEWS)
-    theirs = duckdb.connect(config={"threads": THREADS})
+    theirs = files.database(threads=THREADS)
     theirs.execute(places.views())
     return {
         "parquet alone": lambda sql: theirs.sql(sql).to_arrow_table(),
@@ -202,7 +201,8 @@ def in_a_process(places: Places, sql: str) -> pa.Table:
     """What DuckDB answers in a Python process of its own."""
     code = (
         "import sys, duckdb, pyarrow as pa\n"
-        f"c = duckdb.connect(config={{'threads': {THREADS}}})\nc.execute(sys.argv[1])\n"
+        f"c = duckdb.connect(config={{'threads': {THREADS}}})\n"
+        "c.execute('SET enable_progress_bar_print = false')\nc.execute(sys.argv[1])\n"
         "table = c.sql(sys.argv[2]).to_arrow_table()\n"
         "with pa.ipc.new_stream(sys.stdout.buffer, table.schema) as out: out.write_table(table)\n"
     )

@@ -14,13 +14,16 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gendata.errors import StoreError
 from gendata.items import to_table
+
+if TYPE_CHECKING:
+    import duckdb
 
 WORK = Path(".gendata")
 """Caches and half-done output, relative to the project root; deletable at any time."""
@@ -93,6 +96,19 @@ class ShardWriter:
             self._writer.close()
             self._writer, self._rows, self._bytes = None, 0, 0
             self._shard += 1
+
+
+def database(path: Path | None = None, threads: int | None = None) -> "duckdb.DuckDBPyConnection":
+    """A DuckDB database: the file, which is only read, or one in memory; its cursors are like it.
+
+    Quiet: DuckDB draws progress on stdout, into the result of a command, where a statement takes two seconds.
+    """
+    import duckdb
+
+    config: dict[str, Any] = {} if threads is None else {"threads": threads}
+    connection = duckdb.connect(str(path or ":memory:"), read_only=path is not None, config=config)
+    connection.execute("SET enable_progress_bar_print = false")
+    return connection
 
 
 def shard_path(folder: Path, index: int) -> Path:

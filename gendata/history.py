@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata import dvc, params
+from gendata import dvc, files, params
 from gendata.errors import ProjectError, QueryError, StoreError
 from gendata.items import ORIGINS, TAG_SCHEMA
 from gendata.project import Project
@@ -79,9 +79,7 @@ def _changed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _compare(project: Project, before: str, after: str, sql: str) -> list[dict[str, Any]]:
-    import duckdb
-
-    with duckdb.connect() as connection:
+    with files.database() as connection:
         connection.register("a", items_of(project, before))
         connection.register("b", items_of(project, after))
         known = "a.id IS NOT NULL AND b.id IS NOT NULL AND "
@@ -111,7 +109,7 @@ def _of_store(folder: Path) -> pa.Table:
     store = Store.open(folder)
     columns = ", ".join(f'"{name}"' for name in (*FACTS, *TAGS))
     try:
-        with duckdb.connect(str(store.catalog), read_only=True) as connection:
+        with files.database(store.catalog) as connection:
             return connection.sql(f"SELECT {columns} FROM items").to_arrow_table()
     except duckdb.Error as error:
         raise StoreError(f"{store.catalog}: does not read: {str(error).splitlines()[0]}") from None

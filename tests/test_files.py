@@ -2,6 +2,8 @@
 
 import contextlib
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -135,3 +137,14 @@ def test_table_rejects_missing_columns():
         to_table([{"id": "x"}], ITEM_SCHEMA)
     assert to_table([], ITEM_SCHEMA).schema == ITEM_SCHEMA
     assert isinstance(ITEM_SCHEMA, pa.Schema)
+
+
+def test_a_database_draws_nothing_on_stdout():
+    code = (
+        "from gendata import files\n"
+        "connection = files.database()\n"
+        "connection.execute('SET progress_bar_time = 1')\n"
+        "connection.execute('SELECT sum(a.range * b.range % 7) FROM range(10000) a, range(10000) b').fetchall()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")

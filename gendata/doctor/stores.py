@@ -107,7 +107,7 @@ def _catalog(store: Store) -> tuple[dict[str, str], tuple[str, str]]:
     found: dict[str, str] = {}
     counted = Record()
     try:
-        with duckdb.connect(str(store.catalog), read_only=True) as connection:
+        with files.database(store.catalog) as connection:
             for table in counted.items(_stream(connection, "items")):
                 found.update(zip(table["id"].to_pylist(), table["origin"].to_pylist(), strict=True))
             for _ in counted.rejected(_stream(connection, "rejected")):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gendata.search.directory import Directory, Places
-from gendata.search.ranking import Rows
+from gendata.search.ranking import PUSHED_IDS, Rows
 
 if TYPE_CHECKING:
     from lance.query import FullTextQuery
 
-REACH = 5000
-"""Rows that are asked of an index: for most queries all that have a word of it, in less time than to ask twice."""
+REACH = 1000
+"""Rows that are asked of an index at least: where no more have a word of a query, it need not be asked again."""
 
 TERMS = 16
 """Most distinct words of a query whose frequencies are looked up to compare stores; the longest, as the rarest."""
@@ -53,7 +53,8 @@ class Words:
 
     def scores(self, places: Places) -> Rows:
         """See ``Ranking``."""
-        found = [self._scores(places[at : at + REACH]) for at in range(0, max(len(places), 1), REACH)]
+        blocks = [places[at : at + PUSHED_IDS] for at in range(0, max(len(places), 1), PUSHED_IDS)]
+        found = map(self._scores, blocks)
         return Rows(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
     def _scores(self, places: Places) -> Rows:

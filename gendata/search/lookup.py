@@ -42,7 +42,7 @@ class Lookup:
 
         from gendata.search.views import OUTPUT_COLUMNS
 
-        connection = duckdb.connect()
+        connection = files.database()
         for name, store in self._stores.items():
             path = str(store.catalog).replace("'", "''")
             try:

@@ -34,7 +34,12 @@ BLOB_ROWS = 8
 def connect(memory: int, threads: int) -> duckdb.DuckDBPyConnection:
     """An in-memory database that spills nothing to disk; ``memory`` in bytes is the whole process's."""
     connection = duckdb.connect()
-    for setting in ("temp_directory=''", f"threads={threads}", f"memory_limit='{memory * 6 // 10 >> 20}MiB'"):
+    for setting in (
+        "temp_directory=''",
+        f"threads={threads}",
+        f"memory_limit='{memory * 6 // 10 >> 20}MiB'",
+        "enable_progress_bar_print=false",  # it would stand before the message of an error
+    ):
         connection.execute(f"SET {setting}")
     return connection
 

@@ -44,7 +44,7 @@ def write_catalog(path: Path, tables: Mapping[str, tuple[pa.Schema, Iterator[pa.
     In the storage format of DuckDB 1.2, so that older clients open it too.
     """
     path.unlink(missing_ok=True)
-    connection = duckdb.connect(config={"threads": 2})
+    connection = files.database(threads=2)
     try:
         connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS c (STORAGE_VERSION 'v1.2.0')")
         for name, (schema, batches) in tables.items():

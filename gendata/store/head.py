@@ -138,7 +138,7 @@ class Store:
         import duckdb
 
         try:
-            return duckdb.connect(str(self.catalog), read_only=True)
+            return files.database(self.catalog)
         except (duckdb.Error, OSError) as error:
             reason = str(error).splitlines()[0]
             raise StoreError(f"{self.catalog}: does not open ({reason}); run `gendata doctor --repair`") from None
