@@ -150,7 +150,7 @@ def status(project: Project) -> list[tuple[str, str]]:
     """(stage, why) of all that ``gendata run`` would do; empty if everything is up to date."""
     project.validate()
     _prepare(project, lambda line: None)
-    stale: dict[str, list[str]] = {f"ingest@{name}": ["the source changed"] for name in _changed_sources(project)}
+    stale: dict[str, list[str]] = {f"ingest@{name}": [why] for name, why in _changed_sources(project).items()}
     for stage, reasons in dvc.status(project.root).items():
         if whys := [w for w in _whys(reasons) if w != _ALWAYS]:
             stale[stage] = [*stale.get(stage, []), *whys]
@@ -172,8 +172,8 @@ def _whys(reasons: Iterable[Any]) -> list[str]:
     return out
 
 
-def _changed_sources(project: Project) -> list[str]:
-    """Sources whose listing differs from the one that was last ingested."""
+def _changed_sources(project: Project) -> dict[str, str]:
+    """Sources whose listing differs from the one that was last ingested, and how."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "scan"
         command = [sys.executable, "-m", "pipelines.scan", str(out)]
@@ -184,7 +184,11 @@ def _changed_sources(project: Project) -> list[str]:
             raise ProjectError((result.stderr.strip().splitlines() or ["the scan failed"])[-1].removeprefix("error: "))
         fresh = {name: (out / f"{name}.parquet").read_bytes() for name in project.sources()}
     old = {name: project.artifacts / "scan" / f"{name}.parquet" for name in fresh}
-    return [name for name in fresh if not old[name].is_file() or old[name].read_bytes() != fresh[name]]
+    return {
+        name: "the source changed" if old[name].is_file() else "not read yet"
+        for name in fresh
+        if not old[name].is_file() or old[name].read_bytes() != fresh[name]
+    }
 
 
 def summary(project: Project) -> Summary:

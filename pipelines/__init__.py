@@ -37,7 +37,7 @@ def skip(out: Path, metrics: Path, reason: str) -> None:
     with files.output(out) as work:
         files.write_json(work / STATUS, {"reason": reason})
     files.write_json(metrics, {"status": "skipped", "reason": reason})
-    sys.stderr.write(f"skipped: {reason}\n")
+    sys.stderr.write(f"{metrics.parent.name}@{metrics.stem} skipped: {reason}\n")  # as DVC names the stage
 
 
 def skipped(folder: Path) -> str | None:

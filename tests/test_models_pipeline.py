@@ -172,6 +172,7 @@ def test_a_selection_that_matches_nothing_is_skipped_with_its_reason(project):
     for stage in ("select", "train", "generate", "evaluate"):
         assert metrics(project, f"{stage}/rnn") == {"status": "skipped", "reason": "the selection matches no item"}
     assert "skipped: the selection matches no item" in result.stdout
+    assert "train@rnn skipped: the selection matches no item" in result.stderr
     assert metrics(project, "compare")["rnn"]["status"] == "skipped: the selection matches no item"
     assert {row["model"] for row in project.json("sql", "SELECT DISTINCT model FROM outputs")} == {"gan"}
 
