@@ -27,6 +27,7 @@ _LANE = ("select", "train", "generate", "evaluate")
 _JOBS = 4
 """Most families that are trained at a time if nobody says how many: each needs about 1 GB."""
 
+_UNREAD = "not read yet"
 _ALWAYS = "always changed"
 """DVC's reason for stage scan, which runs always."""
 
@@ -152,7 +153,8 @@ def status(project: Project) -> list[tuple[str, str]]:
     _prepare(project, lambda line: None)
     stale: dict[str, list[str]] = {f"ingest@{name}": [why] for name, why in _changed_sources(project).items()}
     for stage, reasons in dvc.status(project.root).items():
-        if whys := [w for w in _whys(reasons) if w != _ALWAYS]:
+        whys = [w for w in _whys(reasons) if w != _ALWAYS]
+        if whys and stale.get(stage) != [_UNREAD]:  # which says it all
             stale[stage] = [*stale.get(stage, []), *whys]
     for stage, why in _unbuilt(project).items():
         stale[stage] = [*stale.get(stage, []), why]
@@ -185,7 +187,7 @@ def _changed_sources(project: Project) -> dict[str, str]:
         fresh = {name: (out / f"{name}.parquet").read_bytes() for name in project.sources()}
     old = {name: project.artifacts / "scan" / f"{name}.parquet" for name in fresh}
     return {
-        name: "the source changed" if old[name].is_file() else "not read yet"
+        name: "the source changed" if old[name].is_file() else _UNREAD
         for name in fresh
         if not old[name].is_file() or old[name].read_bytes() != fresh[name]
     }

@@ -23,7 +23,7 @@ def test_ten_texts_and_ten_images_are_added_searched_and_removed(built, project)
     added = project.gendata("add", "more", "--origin", "generated")
     assert "note-100.txt" in added.stdout
     assert "# " in (project.root / "params.yaml").read_text()  # comments stay
-    assert {"stage": "ingest@more", "why": "not read yet"}.items() <= project.json("status")[0].items()
+    assert {"stage": "ingest@more", "why": "not read yet"} in project.json("status")
 
     second = project.gendata("run")
     assert "running ingest@more" in second.stderr

@@ -1,49 +1,67 @@
 """What differs between a Lance table and the rows that it should hold, item by item."""
 
-import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
-Prints = dict[str, int]
-"""Item id to a digest of all its rows, in whatever order they stand."""
+from gendata import files
+
+if TYPE_CHECKING:
+    import duckdb
 
 
-@dataclass(frozen=True)
 class Changes:
-    """Items whose rows have to go, and items whose rows have to come; a changed item is in both."""
+    """Items whose rows have to go (``out``) and items whose rows have to come (``into``), as ids in order.
 
-    out: pa.Array
-    into: pa.Array
+    A changed item is in both. Rows are compared by hashes of 64 bits over all columns but blobs, of which the id is
+    the hash; the hashes of an item are summed, so that the order of its rows does not count.
+    """
 
-    @classmethod
-    def between(cls, old: Prints, new: Prints) -> "Changes":
-        """From the rows that are there to those that should be."""
-        out = sorted(i for i, digest in old.items() if new.get(i) != digest)
-        into = sorted(i for i, digest in new.items() if old.get(i) != digest)
-        return cls(pa.array(out, pa.string()), pa.array(into, pa.string()))
+    def __init__(self, old: Iterable[pa.RecordBatch]) -> None:
+        """From the rows that are there. What reading them raises passes as it is."""
+        self._database = files.database()
+        _hashed(self._database, "old", old)
+        self.out = self.into = pa.array([], pa.string())
+        self.rows = self.items = 0
+        """How many there should be."""
+
+    def to(self, new: Iterable[pa.RecordBatch]) -> None:
+        """Compare with the rows that should be there."""
+        self.rows = _hashed(self._database, "new", new)
+        (self.items,) = self._database.sql("SELECT count(DISTINCT id) FROM new").fetchall()[0]
+        summed = "(SELECT id, sum(hash) AS hash, count(*) AS rows FROM {} GROUP BY id) AS {}"
+        differ = f"FROM {summed.format('old', 'a')} {{}} JOIN {summed.format('new', 'b')} USING (id) "
+        differ += "WHERE (a.hash, a.rows) IS DISTINCT FROM (b.hash, b.rows) ORDER BY id"
+        self.out, self.into = (
+            self._database.sql(f"SELECT id {differ.format(side)}").to_arrow_table()["id"].combine_chunks()
+            for side in ("LEFT", "RIGHT")
+        )
+        self._database.close()
 
     def __len__(self) -> int:
         """How many items differ."""
         return len(set(self.out.to_pylist()) | set(self.into.to_pylist()))
 
 
-def prints(batches: Iterable[pa.RecordBatch]) -> tuple[Prints, int]:
-    """The digest of every item in these rows, and how many they are; blobs are not looked at: the id is their hash."""
-    found: Prints = {}
+def _hashed(database: "duckdb.DuckDBPyConnection", table: str, batches: Iterable[pa.RecordBatch]) -> int:
+    """Fill a table with the id and the hash of each row; how many they are."""
+    database.execute(f"CREATE TABLE {table} (id VARCHAR, hash UBIGINT)")
     count = 0
     for batch in batches:
+        names = [name for name in batch.schema.names if name not in {"id", "data"}]
+        columns = [_bytes(batch[name]) if name == "vector" else batch[name] for name in names]
+        database.register("batch", pa.table([batch["id"], *columns], ["id", *names]))
+        listed = ", ".join(f'"{name}"' for name in names)
+        database.execute(f"INSERT INTO {table} SELECT id, hash({listed}) FROM batch")
+        database.unregister("batch")
         count += batch.num_rows
-        names = [n for n in batch.schema.names if n not in {"id", "vector", "data"}]
-        ids, facts = batch["id"].to_pylist(), zip(*(batch[n].to_pylist() for n in names), strict=True)
-        vectors: Iterable[bytes] = (
-            map(np.ndarray.tobytes, np.asarray(batch["vector"].flatten()).reshape(batch.num_rows, -1))
-            if "vector" in batch.schema.names
-            else (b"" for _ in ids)
-        )
-        for id_, row, vector in zip(ids, facts, vectors, strict=True):
-            digest = hashlib.blake2b(repr(row).encode() + vector, digest_size=8).digest()
-            found[id_] = (found.get(id_, 0) + int.from_bytes(digest)) % (1 << 64)
-    return found, count
+    return count
+
+
+def _bytes(vectors: pa.FixedSizeListArray) -> pa.Array:
+    """The bytes of each vector, which DuckDB hashes at once."""
+    flat = vectors.flatten()
+    width = vectors.type.list_size * flat.type.bit_width // 8
+    values = flat.buffers()[1].slice(flat.offset * flat.type.bit_width // 8)
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(vectors), [None, values])

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from gendata.store import StoreParams
-from gendata.store.changes import Changes, prints
+from gendata.store.changes import Changes
 from gendata.store.place import Place, past_grace, storage_options
 from gendata.store.rows import Artifacts, images, kept_rows, passages
 
@@ -72,12 +72,11 @@ def _updated(
             return None
         dataset = table.to_lance()
         columns = [n for n in table.schema.names if n != "data"]
-        old, _ = prints(dataset.to_batches(columns=columns))
+        changes = Changes(dataset.to_batches(columns=columns))
     except (ValueError, RuntimeError, OSError):
         return None  # lost writes: the artifacts have all of it
-    new, rows = prints(_batches(name, artifacts, origins, blobs=False))
-    changes = Changes.between(old, new)
-    if not new or not _extendable(dataset, name, len(changes) / len(new), rows, params):
+    changes.to(_batches(name, artifacts, origins, blobs=False))
+    if not changes.rows or not _extendable(dataset, name, len(changes) / changes.items, changes.rows, params):
         return None
     if not len(changes):
         return version
@@ -157,8 +156,11 @@ def _batches(
         return
     source = passages if name == "passages" else images
     for columns in source(artifacts, origins, only):
-        schema = vector_schema(name, len(columns["vector"][0]))
-        yield pa.record_batch([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
+        vectors = columns["vector"]
+        schema = vector_schema(name, vectors.shape[1])
+        arrays = {n: pa.array(values, schema.field(n).type) for n, values in columns.items() if n != "vector"}
+        arrays["vector"] = pa.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1])
+        yield pa.record_batch([arrays[n].cast(schema.field(n).type) for n in schema.names], schema=schema)
 
 
 def vector_schema(name: str, dim: int) -> pa.Schema:

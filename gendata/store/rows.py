@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from gendata import files
 from gendata.errors import StoreError
@@ -70,32 +72,33 @@ def kept_rows(
 _PASSAGE_COLUMNS = ("id", "modality", "origin", "source", "text")
 
 
-def passages(
-    artifacts: Artifacts, origins: tuple[str, ...], only: pa.Array | None = None
-) -> Iterator[dict[str, list[Any]]]:
-    """Text vectors with their piece of text, as columns, a shard at a time; ``only`` as of ``kept_rows``."""
+def passages(artifacts: Artifacts, origins: tuple[str, ...], only: pa.Array | None = None) -> Iterator[dict[str, Any]]:
+    """Text vectors (n, d) with their piece of text, as columns, a shard at a time; ``only`` as of ``kept_rows``."""
     for kept, vectors in _with_vectors(artifacts, origins, _PASSAGE_COLUMNS, only):
-        out: dict[str, list[Any]] = {n: [] for n in (*_PASSAGE_COLUMNS, "part", "start", "end", "vector")}
-        for row in vectors.filter(pc.is_valid(vectors["start"])).to_pylist():
-            item = kept[row["id"]]
-            out["text"].append(item["text"][row["start"] : row["end"]])
-            for name in ("id", "modality", "origin", "source"):
-                out[name].append(item[name])
-            for name in ("part", "start", "end", "vector"):
-                out[name].append(row[name])
-        if out["id"]:
-            yield out
+        rows = vectors.filter(pc.is_valid(vectors["start"]))
+        items = [kept[id_] for id_ in rows["id"].to_pylist()]
+        if items:
+            out: dict[str, Any] = {n: [item[n] for item in items] for n in ("id", "modality", "origin", "source")}
+            out |= {n: rows[n].to_pylist() for n in ("part", "start", "end")}
+            spans = zip(items, out["start"], out["end"], strict=True)
+            yield out | {"text": [item["text"][start:end] for item, start, end in spans], "vector": _matrix(rows)}
 
 
-def images(
-    artifacts: Artifacts, origins: tuple[str, ...], only: pa.Array | None = None
-) -> Iterator[dict[str, list[Any]]]:
-    """Image vectors, as columns, a shard at a time; ``only`` as of ``kept_rows``."""
+def images(artifacts: Artifacts, origins: tuple[str, ...], only: pa.Array | None = None) -> Iterator[dict[str, Any]]:
+    """Image vectors (n, d), as columns, a shard at a time; ``only`` as of ``kept_rows``."""
     for kept, vectors in _with_vectors(artifacts, origins, ("id", "origin", "source"), only):
-        rows = vectors.filter(pc.is_null(vectors["start"])).to_pylist()
-        if rows:
-            out: dict[str, list[Any]] = {n: [kept[r["id"]][n] for r in rows] for n in ("id", "origin", "source")}
-            yield out | {"vector": [r["vector"] for r in rows]}
+        rows = vectors.filter(pc.is_null(vectors["start"]))
+        ids = rows["id"].to_pylist()
+        if ids:
+            out: dict[str, Any] = {n: [kept[id_][n] for id_ in ids] for n in ("id", "origin", "source")}
+            yield out | {"vector": _matrix(rows)}
+
+
+def _matrix(rows: pa.Table) -> NDArray[np.float32]:
+    """The vectors of rows of one encoder."""
+    flat = rows["vector"].combine_chunks().flatten().to_numpy()
+    matrix: NDArray[np.float32] = flat.astype(np.float32, copy=False).reshape(rows.num_rows, -1)
+    return matrix
 
 
 def _with_vectors(
