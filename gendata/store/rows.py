@@ -1,6 +1,6 @@
 """The join of what the stages wrote: content, decisions, tags and vectors, compared row by row."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,7 @@ _PASSAGE_COLUMNS = ("id", "modality", "origin", "source", "text")
 
 def passages(artifacts: Artifacts, origins: tuple[str, ...], only: pa.Array | None = None) -> Iterator[dict[str, Any]]:
     """Text vectors (n, d) with their piece of text, as columns, a shard at a time; ``only`` as of ``kept_rows``."""
-    for kept, vectors in _with_vectors(artifacts, origins, _PASSAGE_COLUMNS, only):
-        rows = vectors.filter(pc.is_valid(vectors["start"]))
+    for kept, rows in _with_vectors(artifacts, origins, _PASSAGE_COLUMNS, only, pc.is_valid):
         items = [kept[id_] for id_ in rows["id"].to_pylist()]
         if items:
             out: dict[str, Any] = {n: [item[n] for item in items] for n in ("id", "modality", "origin", "source")}
@@ -86,8 +85,7 @@ def passages(artifacts: Artifacts, origins: tuple[str, ...], only: pa.Array | No
 
 def images(artifacts: Artifacts, origins: tuple[str, ...], only: pa.Array | None = None) -> Iterator[dict[str, Any]]:
     """Image vectors (n, d), as columns, a shard at a time; ``only`` as of ``kept_rows``."""
-    for kept, vectors in _with_vectors(artifacts, origins, ("id", "origin", "source"), only):
-        rows = vectors.filter(pc.is_null(vectors["start"]))
+    for kept, rows in _with_vectors(artifacts, origins, ("id", "origin", "source"), only, pc.is_null):
         ids = rows["id"].to_pylist()
         if ids:
             out: dict[str, Any] = {n: [kept[id_][n] for id_ in ids] for n in ("id", "origin", "source")}
@@ -102,11 +100,19 @@ def _matrix(rows: pa.Table) -> NDArray[np.float32]:
 
 
 def _with_vectors(
-    artifacts: Artifacts, origins: tuple[str, ...], columns: tuple[str, ...], only: pa.Array | None
+    artifacts: Artifacts,
+    origins: tuple[str, ...],
+    columns: tuple[str, ...],
+    only: pa.Array | None,
+    of_kind: Callable[[pa.ChunkedArray], pa.ChunkedArray],
 ) -> Iterator[tuple[dict[str, dict[str, Any]], pa.Table]]:
-    """The kept items of a shard by id, and their vectors in order."""
+    """The kept items of a shard by id, and their vectors in order, of the kind that ``start`` tells."""
     for source, index, path in artifacts.shards():
-        vectors = files.read_table(files.shard_path(artifacts.vectors / source, index))
+        shard = files.shard_path(artifacts.vectors / source, index)
+        if not pc.any(of_kind(files.read_table(shard, ["start"])["start"])).as_py():
+            continue  # without reading what is large
+        vectors = files.read_table(shard)
+        vectors = vectors.filter(of_kind(vectors["start"]))
         if only is not None:
             vectors = vectors.filter(pc.is_in(vectors["id"], value_set=only))
             if not vectors.num_rows:
