@@ -28,6 +28,8 @@ _JOBS = 4
 """Most families that are trained at a time if nobody says how many: each needs about 1 GB."""
 
 _UNREAD = "not read yet"
+"""Of a source without a listing."""
+
 _ALWAYS = "always changed"
 """DVC's reason for stage scan, which runs always."""
 

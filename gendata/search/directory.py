@@ -31,7 +31,7 @@ class Directory:
     """Keys and parts of the rows of a table in its order, and their row ids as runs: 28 bytes a row with the index.
 
     A search needs to know of every row that it ranks which item it is of, and Lance takes longer to read a few
-    hundred ids than to rank all passages. A vector index, which Lance holds in memory, takes some 20 times as much.
+    hundred ids than to rank all passages. A vector index, which Lance holds in memory, takes many times as much.
     """
 
     keys: Keys

@@ -1,62 +1,55 @@
 """What differs between a Lance table and the rows that it should hold, item by item."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from gendata import files
 
-if TYPE_CHECKING:
-    import duckdb
 
-
+@dataclass(frozen=True)
 class Changes:
-    """Items whose rows have to go (``out``) and items whose rows have to come (``into``), as ids in order.
+    """Items whose rows have to go, and items whose rows have to come, as ids in order; a changed item is in both."""
 
-    A changed item is in both. Rows are compared by hashes of 64 bits over all columns but blobs, of which the id is
-    the hash; the hashes of an item are summed, so that the order of its rows does not count.
-    """
+    out: pa.Array
+    into: pa.Array
 
-    def __init__(self, old: Iterable[pa.RecordBatch]) -> None:
-        """From the rows that are there. What reading them raises passes as it is."""
-        self._database = files.database()
-        _hashed(self._database, "old", old)
-        self.out = self.into = pa.array([], pa.string())
-        self.rows = self.items = 0
-        """How many there should be."""
-
-    def to(self, new: Iterable[pa.RecordBatch]) -> None:
-        """Compare with the rows that should be there."""
-        self.rows = _hashed(self._database, "new", new)
-        (self.items,) = self._database.sql("SELECT count(DISTINCT id) FROM new").fetchall()[0]
-        summed = "(SELECT id, sum(hash) AS hash, count(*) AS rows FROM {} GROUP BY id) AS {}"
-        differ = f"FROM {summed.format('old', 'a')} {{}} JOIN {summed.format('new', 'b')} USING (id) "
-        differ += "WHERE (a.hash, a.rows) IS DISTINCT FROM (b.hash, b.rows) ORDER BY id"
-        self.out, self.into = (
-            self._database.sql(f"SELECT id {differ.format(side)}").to_arrow_table()["id"].combine_chunks()
-            for side in ("LEFT", "RIGHT")
-        )
-        self._database.close()
+    @classmethod
+    def between(cls, old: pa.Table, new: pa.Table) -> "Changes":
+        """From the ``prints`` of the rows that are there to those of the rows that should be."""
+        with files.database() as database:
+            database.register("old", old)
+            database.register("new", new)
+            differ = "JOIN new USING (id) WHERE (old.hash, old.rows) IS DISTINCT FROM (new.hash, new.rows) ORDER BY id"
+            out, into = (
+                database.sql(f"SELECT id FROM old {side} {differ}").to_arrow_table()["id"].combine_chunks()
+                for side in ("LEFT", "RIGHT")
+            )
+        return cls(out, into)
 
     def __len__(self) -> int:
         """How many items differ."""
         return len(set(self.out.to_pylist()) | set(self.into.to_pylist()))
 
 
-def _hashed(database: "duckdb.DuckDBPyConnection", table: str, batches: Iterable[pa.RecordBatch]) -> int:
-    """Fill a table with the id and the hash of each row; how many they are."""
-    database.execute(f"CREATE TABLE {table} (id VARCHAR, hash UBIGINT)")
-    count = 0
-    for batch in batches:
-        names = [name for name in batch.schema.names if name not in {"id", "data"}]
-        columns = [_bytes(batch[name]) if name == "vector" else batch[name] for name in names]
-        database.register("batch", pa.table([batch["id"], *columns], ["id", *names]))
-        listed = ", ".join(f'"{name}"' for name in names)
-        database.execute(f"INSERT INTO {table} SELECT id, hash({listed}) FROM batch")
-        database.unregister("batch")
-        count += batch.num_rows
-    return count
+def prints(batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    """Of every item in these rows: ``id``, how many ``rows`` it has and the sum of their hashes, whatever the order.
+
+    Hashes are DuckDB's of 64 bits, over all columns but blobs: the id is their hash. What reading a batch raises
+    passes as it is.
+    """
+    with files.database() as database:
+        database.execute("CREATE TABLE hashes (id VARCHAR, hash UBIGINT)")
+        for batch in batches:
+            names = [name for name in batch.schema.names if name not in {"id", "data"}]
+            columns = [_bytes(batch[name]) if name == "vector" else batch[name] for name in names]
+            database.register("batch", pa.table([batch["id"], *columns], ["id", *names]))
+            listed = ", ".join(f'"{name}"' for name in names)
+            database.execute(f"INSERT INTO hashes SELECT id, hash({listed}) FROM batch")
+            database.unregister("batch")
+        summed = "SELECT id, count(*) AS rows, sum(hash)::VARCHAR AS hash FROM hashes GROUP BY id"
+        return database.sql(summed).to_arrow_table()
 
 
 def _bytes(vectors: pa.FixedSizeListArray) -> pa.Array:

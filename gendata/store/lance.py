@@ -7,9 +7,10 @@ from itertools import chain
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gendata.store import StoreParams
-from gendata.store.changes import Changes
+from gendata.store.changes import Changes, prints
 from gendata.store.place import Place, past_grace, storage_options
 from gendata.store.rows import Artifacts, images, kept_rows, passages
 
@@ -72,11 +73,12 @@ def _updated(
             return None
         dataset = table.to_lance()
         columns = [n for n in table.schema.names if n != "data"]
-        changes = Changes(dataset.to_batches(columns=columns))
+        old = prints(dataset.to_batches(columns=columns))
     except (ValueError, RuntimeError, OSError):
         return None  # lost writes: the artifacts have all of it
-    changes.to(_batches(name, artifacts, origins, blobs=False))
-    if not changes.rows or not _extendable(dataset, name, len(changes) / changes.items, changes.rows, params):
+    new = prints(_batches(name, artifacts, origins, blobs=False))
+    changes, rows = Changes.between(old, new), pc.sum(new["rows"]).as_py()
+    if not rows or not _extendable(dataset, name, len(changes) / new.num_rows, rows, params):
         return None
     if not len(changes):
         return version
@@ -158,9 +160,8 @@ def _batches(
     for columns in source(artifacts, origins, only):
         vectors = columns["vector"]
         schema = vector_schema(name, vectors.shape[1])
-        arrays = {n: pa.array(values, schema.field(n).type) for n, values in columns.items() if n != "vector"}
-        arrays["vector"] = pa.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1])
-        yield pa.record_batch([arrays[n].cast(schema.field(n).type) for n in schema.names], schema=schema)
+        columns["vector"] = pa.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1])
+        yield pa.record_batch([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
 
 
 def vector_schema(name: str, dim: int) -> pa.Schema:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from search.shelves import WORDS, Row, build_store, encode, encode_image
 
 from gendata.errors import ProjectError, QueryError
-from gendata.search import SearchParams, ranking, retrieve, search, vector
+from gendata.search import SearchParams, keyword, ranking, retrieve, search, vector
+from gendata.search.directory import directory
 from gendata.search.fusion import fuse
 from gendata.store.head import Head, Store, write_head
 
@@ -389,3 +390,21 @@ def test_a_vector_index_is_used_and_its_scores_are_exact(tmp_path, monkeypatch):
     filtered = find(store, "river stone file", mode="semantic", n=20, where="true").hits
     assert exact == [True]
     assert [h.score for h in filtered] == pytest.approx([h.score for h in expected], abs=1e-5)
+
+
+def test_scores_of_given_rows_come_in_blocks(shelf, monkeypatch):
+    store = shelf.stores["real"]
+    table, known = store.table("passages"), directory(store, "passages")
+    asked = (
+        keyword.Words(table, known, keyword.any_word("river stone")),
+        vector.Nearness(table, known, encode("river stone"), exact=True),
+    )
+    every = np.arange(table.count_rows())
+    monkeypatch.setattr(keyword, "PUSHED_IDS", 2)
+    monkeypatch.setattr(vector, "_BLOCK", 2)
+    for one in asked:
+        expected = dict(zip(*map(np.ndarray.tolist, one.best(None, len(every))), strict=True))
+        found = one.scores(every)
+        assert dict(zip(*map(np.ndarray.tolist, found), strict=True)) == expected
+        assert len(found.places) == len(expected) > 4
+        assert len(one.scores(every[:0]).places) == 0
