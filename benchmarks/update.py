@@ -1,8 +1,8 @@
 """Cost of an update: one per cent more texts, against the whole run ingest..store that came before.
 
-``python -m benchmarks.update [--texts 100000]``. Each text joins a piece of three books with another, so that no two
-are nearly equal; they lie in tables of 1,000 rows. Everything is done by ``gendata run`` in a project of its own, as a
-user does it, with nothing cached.
+``python -m benchmarks.update [--texts 100000] [--keep FOLDER]``. Each text joins a piece of three books with another,
+so that no two are nearly equal; they lie in tables of 1,000 rows. Everything is done by ``gendata run`` in a project
+of its own, as a user does it, with nothing cached.
 """
 
 import argparse
@@ -58,9 +58,11 @@ def main() -> None:
     """Print both runs and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--texts", type=int, default=100_000)
-    count = parser.parse_args().texts
+    parser.add_argument("--keep", type=Path, help="the project's folder, which stays")
+    asked = parser.parse_args()
+    count = asked.texts
     with tempfile.TemporaryDirectory(prefix="gendata-bench-") as folder:
-        root = Path(folder) / "project"
+        root = asked.keep or Path(folder) / "project"
         project_of(root, "books: {kind: table, path: books, origin: real, map: {text: text}}")
         write(root / "books", 0, count)
         whole = run(root, f"{count} texts")

@@ -22,9 +22,11 @@ def run(generated: Path, adhoc: Path, out: Path, stores: Path, metrics: Path) ->
     parts = Artifacts(out / "items", out / "dedup", out / "tag", out / "embed", tuple(sources))
     near = dict.fromkeys(sources, False)
     dedup(parts.ingested, near, parts.decisions, params.load(PARAMS, "dedup", DedupParams))
-    tag(parts.ingested, parts.decisions, list(sources), parts.tags, params.load(PARAMS, "tag", TagParams))
+    cache = files.WORK / "cache" / "collect"
+    tags = params.load(PARAMS, "tag", TagParams)
+    tag(parts.ingested, parts.decisions, list(sources), parts.tags, tags, cache / "tag")
     how = params.load(PARAMS, "embed", EmbedParams)
-    embed(parts.ingested, parts.decisions, list(sources), parts.vectors, how, files.WORK / "cache" / "collect")
+    embed(parts.ingested, parts.decisions, list(sources), parts.vectors, how, cache)
     summary = build(parts, sources, stores, params.load(PARAMS, "store", StoreParams), (OUTPUTS,))
     files.write_json(metrics, summary[OUTPUTS])
 

@@ -5,7 +5,13 @@ as generated or unknown, ``outputs`` what our own models made. Each is rebuilt f
 artifacts and switched by HEAD.json.
 """
 
+import os
 from dataclasses import dataclass
+
+# before Lance is imported, which reads them once: its warnings are no result of a command, and the statistics of a
+# vector index of a million rows are megabytes with the centroids
+os.environ.setdefault("LANCE_LOG", "error")
+os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")
 
 STORES = {"real": ("real",), "other": ("generated", "unknown"), "outputs": ("generated",)}
 """Which origins each store takes."""

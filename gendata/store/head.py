@@ -1,7 +1,6 @@
 """HEAD.json: the one pointer that makes a built store visible, and the readers that pin by it."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -163,7 +162,6 @@ class Store:
         if version is None:
             return None
         if (name, version) not in self._tables:
-            os.environ.setdefault("LANCE_LOG", "error")  # Rust warnings are no result of a query
             import lance
 
             uri = self.uri(name)

@@ -1,25 +1,25 @@
 """The Lance side of a store: text, blobs and vectors, with full-text, scalar and vector indexes."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from typing import Any
 
+import lance
+import lancedb
 import pyarrow as pa
 import pyarrow.compute as pc
+from lancedb.index import FTS, Bitmap, BTree, IvfSq
 
 from gendata.store import StoreParams
 from gendata.store.changes import Changes, prints
 from gendata.store.place import Place, past_grace, storage_options
 from gendata.store.rows import Artifacts, images, kept_rows, passages
 
-os.environ.setdefault("LANCE_LOG", "error")  # before the import: Rust reads it once
-import lance
-import lancedb
-from lancedb.index import FTS, Bitmap, BTree, IvfHnswSq
-
 TABLES = ("items", "passages", "images")
+
+VECTOR_INDEX = "IVF_SQ"
+"""Of the kinds that find the neighbours at a million rows by far the quickest to build: see benchmarks/vectors.py."""
 
 _KEYS = [pa.field(name, pa.string(), nullable=False) for name in ("id", "modality", "origin", "source")]
 _ITEMS = pa.schema([*_KEYS, pa.field("text", pa.large_string()), pa.field("data", pa.large_binary())])
@@ -95,17 +95,18 @@ def _updated(
 
 def _extendable(dataset: Any, name: str, share: float, rows: int, params: StoreParams) -> bool:
     """Whether an update pays: a small share of changes, few fragments, and indexes of the kind that is asked for."""
-    indexes = {i.field_names[0]: dataset.stats.index_stats(i.name) for i in dataset.describe_indices()}
-    if name != "images" and _language(indexes.get("text")) != params.language:
+    indexes = {i.field_names[0]: i for i in dataset.describe_indices()}
+    if name != "images" and _language(dataset, indexes.get("text")) != params.language:
         return False
-    if "vector" in indexes and rows < params.vector_index_rows:
+    vector = indexes.get("vector")
+    if vector and (rows < params.vector_index_rows or vector.index_type != VECTOR_INDEX):
         return False
     return share <= params.update_share and len(dataset.get_fragments()) < _FRAGMENTS
 
 
-def _language(index: Mapping[str, Any] | None) -> str | None:
+def _language(dataset: Any, index: Any) -> str | None:
     """Of a full-text index, from its statistics."""
-    parts = index["indices"] if index else []
+    parts = dataset.stats.index_stats(index.name)["indices"] if index else []
     return str(parts[0]["params"]["language"]) if parts else None
 
 
@@ -185,7 +186,7 @@ def _index(table: Any, name: str, params: StoreParams) -> None:
     if name != "images":
         wanted["text"] = FTS(language=params.language, with_position=False)
     if name != "items" and table.count_rows() >= params.vector_index_rows:
-        wanted["vector"] = IvfHnswSq(distance_type="cosine")
+        wanted["vector"] = IvfSq(distance_type="cosine")
     _create(table, wanted)
 
 

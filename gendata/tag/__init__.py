@@ -6,12 +6,14 @@ a source states are always there.
 
 import itertools
 import math
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gendata.engine import map_shards
-from gendata.files import decided_shards, output
+from gendata.files import WORK, decided_shards, output
+from gendata.tag.cached import drop_unused, key_of
 from gendata.tag.shard import Tagger, tag_shard
 from gendata.tag.split import Splitter
 
@@ -23,6 +25,9 @@ TAGGERS: dict[str, str] = {
     "quality": "gendata.tag.quality",
 }
 """Tagger name -> module. They run in this order, and each sees the columns of those before it."""
+
+CACHE = WORK / "cache" / "tag"
+"""Of the tags of data; those of outputs have a cache of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,12 @@ class TagParams:
             raise ValueError(f"workers: must be 0 or more, not {self.workers}")
 
 
-def tag(ingested: Path, decisions: Path, sources: list[str], out: Path, params: TagParams) -> dict[str, Any]:
+def tag(
+    ingested: Path, decisions: Path, sources: list[str], out: Path, params: TagParams, cache: Path = CACHE
+) -> dict[str, Any]:
     """Write ``out/<source>/<shard>.parquet`` (TAG_SCHEMA): the kept rows of each shard, in order.
+
+    Taggers are asked about what is not in the cache; the bytes are the same with it and without.
 
     Args:
         ingested: Folder of ``<source>/items/<shard>.parquet`` (ITEM_SCHEMA).
@@ -65,10 +74,12 @@ def tag(ingested: Path, decisions: Path, sources: list[str], out: Path, params: 
         sources: The names to read; other folders are left alone.
         out: Replaced as a whole when all shards are done.
         params: Section ``tag``.
+        cache: A folder for these contents alone, since what a run does not use it drops.
 
     Returns:
         ``items`` by modality, ``languages`` and ``splits`` as counts, ``quality`` as mean by
-        modality; what no tagger could say is not counted.
+        modality; what no tagger could say is not counted. How many items came from the cache is said on
+        stderr only, since the summary has to be the same either way.
 
     Raises:
         StoreError: Ingest and dedup do not hold the same rows in the same order.
@@ -76,15 +87,21 @@ def tag(ingested: Path, decisions: Path, sources: list[str], out: Path, params: 
     pairs = {source: decided_shards(ingested, decisions, source) for source in sources}
     splitter = Splitter.build(itertools.chain(*pairs.values()), params.split, params.seed)
     modules = tuple(path for name, path in TAGGERS.items() if name in params.taggers)
+    key = key_of(modules)
     with output(out) as work:
         for source in sources:
             (work / source).mkdir()
         jobs = [
-            (items, decided, work / source / decided.name, modules, splitter)
+            (items, decided, work / source / decided.name, modules, splitter, cache / key / source)
             for source in sources
             for items, decided in pairs[source]
         ]
-        return _summary(map_shards(tag_shard, jobs, label="tag", workers=params.workers))
+        parts = map_shards(tag_shard, jobs, label="tag", workers=params.workers)
+        files, fresh, cached = zip(*(part["cache"] for part in parts), strict=True) if parts else ((), (), ())
+        drop_unused(cache, files)
+    if modules:
+        sys.stderr.write(f"tagged {sum(fresh):,} new items, {sum(cached):,} from cache\n")
+    return _summary(parts)
 
 
 def _summary(parts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -4,14 +4,16 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import pyarrow as pa
 
-from gendata.files import aligned_batches, write_table
+from gendata.files import aligned_batches, read_table, write_table
 from gendata.items import TAG_SCHEMA
+from gendata.tag.cached import CachedColumns
 from gendata.tag.split import Splitter
 
 
@@ -24,7 +26,7 @@ class Tagger(Protocol):
     """Columns of TAG_SCHEMA that it gives."""
 
     def tag(self, batch: pa.RecordBatch) -> Mapping[str, Sequence[Any]]:
-        """The columns ADDS, one value per row of the batch.
+        """The columns ADDS, one value per row of the batch, which follows from that row alone.
 
         The batch holds READS, ``modality`` and the columns of the taggers before it. A value that
         cannot be told is None; an item that cannot be read is never an error here.
@@ -33,23 +35,31 @@ class Tagger(Protocol):
 
 
 def tag_shard(
-    items: Path, decisions: Path, out: Path, modules: tuple[str, ...], splitter: Splitter
-) -> dict[str, dict[str, Any]]:
-    """Write the tags of the kept rows of one shard to ``out``; counts for the summary.
+    items: Path, decisions: Path, out: Path, modules: tuple[str, ...], splitter: Splitter, cache: Path
+) -> dict[str, Any]:
+    """Write the tags of the kept rows of one shard to ``out``.
+
+    Returns:
+        Counts for the summary; under ``cache`` the file of the shard in that folder, how many rows were new to it and
+        how many were not.
 
     Raises:
         StoreError: The ids of items and decisions differ.
     """
     taggers = [cast(Tagger, import_module(module)) for module in modules]
+    reads = {"modality"}.union(*(tagger.READS for tagger in taggers))
+    fields = [TAG_SCHEMA.field(name) for tagger in taggers for name in tagger.ADDS]
+    cached = CachedColumns(cache, read_table(decisions, ["id"])["id"], reads, fields)
     counts: dict[str, Counter[str]] = {"items": Counter(), "languages": Counter(), "splits": Counter()}
     quality: dict[str, list[float]] = {}
 
     def rows() -> Iterator[Mapping[str, Any]]:
-        columns = {"modality", "source_split", "meta"}.union(*(tagger.READS for tagger in taggers))
-        for batch, decided in aligned_batches(items, decisions, sorted(columns)):
-            batch = batch.append_column("group", decided["group"].combine_chunks())
-            kept = batch.filter(decided["kept"].combine_chunks())
-            for modality, row in zip(kept["modality"].to_pylist(), _tagged(kept, taggers, splitter), strict=True):
+        for batch, decided in aligned_batches(items, decisions, sorted({"source_split", "meta", *reads})):
+            kept_rows = decided["kept"].combine_chunks()
+            kept = batch.filter(kept_rows)
+            added = cached.of(kept, partial(_ask, taggers)) if taggers else {}
+            added |= _stated(kept, decided["group"].filter(kept_rows), splitter)
+            for modality, row in zip(kept["modality"].to_pylist(), _rows(added, kept.num_rows), strict=True):
                 counts["items"][modality] += 1
                 counts["splits"][row["split"]] += 1
                 if row["lang"] is not None:
@@ -59,27 +69,37 @@ def tag_shard(
                 yield row
 
     write_table(out, rows(), TAG_SCHEMA)
+    cached.keep()
     sums = {modality: (math.fsum(values), len(values)) for modality, values in quality.items()}
-    return {**{name: dict(counter) for name, counter in counts.items()}, "quality": sums}
+    said = (cached.path, cached.fresh, cached.cached)
+    return {**{name: dict(counter) for name, counter in counts.items()}, "quality": sums, "cache": said}
 
 
-def _tagged(batch: pa.RecordBatch, taggers: Sequence[Tagger], splitter: Splitter) -> Iterator[dict[str, Any]]:
-    """The rows of TAG_SCHEMA for a batch of kept items."""
-    added: dict[str, list[Any]] = {
-        "id": batch["id"].to_pylist(),
-        "tags": [stated_tags(meta) for meta in batch["meta"].to_pylist()],
-        "split": [
-            own or splitter.split(group)
-            for own, group in zip(batch["source_split"].to_pylist(), batch["group"].to_pylist(), strict=True)
-        ],
-    }
+def _ask(taggers: Sequence[Tagger], batch: pa.RecordBatch) -> list[pa.Array]:
+    """The columns of all taggers, in the types of TAG_SCHEMA."""
+    added = []
     for tagger in taggers:
         columns = tagger.tag(batch)
         for name in tagger.ADDS:
-            added[name] = list(columns[name])
-            batch = batch.append_column(name, pa.array(added[name], TAG_SCHEMA.field(name).type))
-    nothing = [None] * batch.num_rows
-    for values in zip(*(added.get(name, nothing) for name in TAG_SCHEMA.names), strict=True):
+            added.append(pa.array(columns[name], TAG_SCHEMA.field(name).type))
+            batch = batch.append_column(name, added[-1])
+    return added
+
+
+def _stated(batch: pa.RecordBatch, groups: pa.ChunkedArray, splitter: Splitter) -> dict[str, list[Any]]:
+    """The columns that need no tagger."""
+    splits = zip(batch["source_split"].to_pylist(), groups.to_pylist(), strict=True)
+    return {
+        "id": batch["id"].to_pylist(),
+        "tags": [stated_tags(meta) for meta in batch["meta"].to_pylist()],
+        "split": [own or splitter.split(group) for own, group in splits],
+    }
+
+
+def _rows(columns: Mapping[str, list[Any]], count: int) -> Iterator[dict[str, Any]]:
+    """Rows of TAG_SCHEMA; a column that no tagger gave is null."""
+    nothing = [None] * count
+    for values in zip(*(columns.get(name, nothing) for name in TAG_SCHEMA.names), strict=True):
         yield dict(zip(TAG_SCHEMA.names, values, strict=True))
 
 

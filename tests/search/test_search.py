@@ -369,14 +369,14 @@ def test_nothing_is_logged(shelf, capfd):
 
 def test_a_vector_index_is_used_and_its_scores_are_exact(tmp_path, monkeypatch):
     import lancedb
-    from lancedb.index import IvfHnswSq
+    from lancedb.index import IvfSq
 
     rows = [Row([f"{a} {b} {c}"]) for a in WORDS[:8] for b in WORDS[8:16] for c in WORDS[16:22]]
     folder = tmp_path / "s"
     plain = build_store(folder, rows)
     expected = find({"real": plain}, "river stone file", mode="semantic", n=20).hits
     table = lancedb.connect(folder / "lance").open_table("passages")
-    table.create_index("vector", config=IvfHnswSq(distance_type="cosine"))
+    table.create_index("vector", config=IvfSq(distance_type="cosine"))
     write_head(folder, Head("catalog-1.duckdb", {"passages": table.version}))
     exact, real = [], vector.Nearness.best
     monkeypatch.setattr(vector.Nearness, "best", lambda self, *a: exact.append(self.exact) or real(self, *a))

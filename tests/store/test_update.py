@@ -4,11 +4,13 @@ import random
 
 import lancedb
 import pytest
+from lancedb.index import IvfFlat
 from shards import make, write_source
 
 from gendata import doctor, files
 from gendata.search import search
 from gendata.store.head import Store, read_head
+from gendata.store.lance import VECTOR_INDEX
 from gendata.store.place import storage_options
 
 pytestmark = pytest.mark.parametrize("where", ["folder", "s3"], indirect=True)
@@ -111,6 +113,20 @@ def test_a_store_that_crosses_the_threshold_gets_its_vector_index_and_loses_it(r
     write_source(root, "a", "real", lines)
     make(root, vector_index_rows=301)
     assert not indexed()
+
+
+def test_a_vector_index_of_another_kind_is_replaced(root, monkeypatch):
+    def kind():
+        table = Store.open(root / "store" / "real").table("passages")
+        return [i.index_type for i in table.describe_indices() if i.field_names == ["vector"]]
+
+    write_source(root, "a", "real", texts(random.Random(0), 700))
+    with monkeypatch.context() as patch:
+        patch.setattr("gendata.store.lance.IvfSq", IvfFlat)
+        make(root, vector_index_rows=301)
+    assert kind() == ["IVF_FLAT"]
+    make(root, vector_index_rows=301)
+    assert kind() == [VECTOR_INDEX]
 
 
 def test_versions_that_a_killed_run_left_behind_are_forgotten(root):
