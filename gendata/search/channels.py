@@ -1,6 +1,6 @@
 """Which rankings of which stores a query uses, and what the caller should know about it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -12,18 +12,12 @@ from numpy.typing import NDArray
 
 from gendata.errors import GendataError, QueryError
 from gendata.search import Query, keyword, vector
-from gendata.search.directory import directory
-from gendata.search.ranking import Filter, Ranking, Top, both, quote, scores_of, top
+from gendata.search.directory import Keys, directory
+from gendata.search.ranking import Filter, Ranking, Rows, Top, both, quote, scores_of, top
 from gendata.search.terms import Terms
 from gendata.store.head import Store
 
 Vector: TypeAlias = NDArray[np.float32]
-
-ItemKey: TypeAlias = tuple[str, int]
-"""(store, key of the id)."""
-
-PassageKey: TypeAlias = tuple[str, int, int]
-"""(store, key of the id, part)."""
 
 CAPTIONS_ONLY = (
     "images are found by their captions alone: the image encoder knows outline and colour layout, no words; "
@@ -54,33 +48,57 @@ class Channels:
     messages: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Collected:
-    """The best rows of all stores together."""
+    """Rows of one ranking. Arrays are store by store, in the order of ``rows``."""
 
-    scores: dict[PassageKey, float]
-    exhausted: bool
-    """Whether there are no more."""
+    channels: Mapping[str, Channel]
     tops: Mapping[str, Top]
+    rows: dict[str, Rows]
     """By store."""
+    exhausted: bool
+    """Whether there are no more than were asked for."""
+
+    def keys(self, store: str) -> Keys:
+        """The item of each row of a store."""
+        return self.channels[store].ranking.directory.keys[self.rows[store].places]
+
+    @property
+    def parts(self) -> NDArray[np.int64]:
+        """Which passage of its item each row is."""
+        found = [self.channels[store].ranking.directory.parts[rows.places] for store, rows in self.rows.items()]
+        return np.concatenate([np.empty(0, np.int64), *found])
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Of each row."""
+        return np.concatenate([np.empty(0), *(rows.scores for rows in self.rows.values())])
 
 
 def collect(channels: Mapping[str, Channel], depth: int) -> Collected:
-    """The best ``depth`` rows of all stores together."""
-    tops = {store: top(channel.ranking, channel.where, depth) for store, channel in channels.items()}
-    rows = (((store, *key), score) for store, found in tops.items() for key, score in found.best.items())
-    best = list(rows) if len(tops) == 1 else sorted(rows, key=lambda pair: (-pair[1], pair[0][1:], pair[0]))[:depth]
-    return Collected(dict(best), sum(len(found.best) for found in tops.values()) < depth, tops)
+    """The best ``depth`` rows of all stores together; of equal ones by key and part, then by store."""
+    tops = {store: top(channel.ranking, channel.where, depth) for store, channel in sorted(channels.items())}
+    rows = {store: found.best for store, found in tops.items()}
+    found = Collected(channels, tops, rows, sum(len(some.scores) for some in rows.values()) < depth)
+    if len(rows) > 1:
+        keys = np.concatenate([found.keys(store) for store in rows])
+        kept = np.zeros(len(keys), bool)
+        kept[np.lexsort((found.parts, keys, -found.scores))[:depth]] = True
+        ends = np.cumsum([len(some.scores) for some in rows.values()])
+        found.rows = {
+            store: some.only(taken)
+            for (store, some), taken in zip(rows.items(), np.split(kept, ends[:-1]), strict=True)
+        }
+    return found
 
 
-def fill(channels: Mapping[str, Channel], found: Collected, items: Iterable[ItemKey]) -> None:
-    """Add to the scores found the rows of those items that have none there, as other rankings found them."""
-    missing = set(items) - {key[:2] for key in found.scores}
-    for store, channel in channels.items():
-        keys = [key for name, key in missing if name == store]
-        if keys:
-            scores = scores_of(channel.ranking, keys, found.tops[store])
-            found.scores.update(((store, *key), score) for key, score in scores.items())
+def fill(found: Collected, items: Mapping[str, Keys]) -> None:
+    """Add the rows of those items, by store, that have none among the rows found, as other rankings found them."""
+    for store, channel in found.channels.items():
+        missing = np.setdiff1d(items.get(store, np.empty(0, np.uint64)), found.keys(store))
+        if len(missing):
+            more = scores_of(channel.ranking, missing, found.tops[store])
+            found.rows[store] = Rows.joined([found.rows[store], more])
 
 
 def open_channels(

@@ -1,6 +1,5 @@
 """Which item and which passage each row of a Lance table is, held in memory."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -69,15 +68,16 @@ class Directory:
         run = np.searchsorted(self.first_places, places, "right") - 1
         return self.first_rows[run] + (places - self.first_places[run]).astype(np.uint64)
 
-    def of(self, keys: Iterable[int]) -> Places:
+    def of(self, keys: Keys) -> Places:
         """All rows of the items with these keys, ascending."""
         order, ordered = self._by_key
-        wanted = np.sort(np.fromiter(keys, np.uint64))
-        first, last = (np.searchsorted(ordered, wanted, side).tolist() for side in ("left", "right"))
-        found = [order[a:b] for a, b in zip(first, last, strict=True)]
-        return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
+        first, last = (np.searchsorted(ordered, keys, side) for side in ("left", "right"))
+        counts = last - first
+        ends = np.cumsum(counts)
+        steps = np.arange(ends[-1] if len(ends) else 0)  # the n-th row of each key is n behind its first
+        return np.sort(order[np.repeat(first - ends + counts, counts) + steps])
 
-    def parts_of(self, keys: Iterable[int]) -> dict[tuple[int, int], int]:
+    def parts_of(self, keys: Keys) -> dict[tuple[int, int], int]:
         """The places of all rows of these items, by key and part."""
         places = self.of(keys)
         columns = (self.keys[places], self.parts[places], places)

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
+import numpy as np
+
 from gendata.errors import StoreError
 from gendata.search import RANKINGS, Hit
 from gendata.search.directory import directory
@@ -85,7 +87,7 @@ def _passages(store: Store, found: Sequence[Found]) -> Iterator[tuple[Found, Pas
         if not left or table not in store.head.lance:
             continue
         asked = [one for one in left if (one.part is not None) == (table == "passages")]
-        known = directory(store, table).parts_of({one.key for one in asked})
+        known = directory(store, table).parts_of(np.unique(np.array([one.key for one in asked], np.uint64)))
         places = {one: known[one.key, one.part or 0] for one in asked if (one.key, one.part or 0) in known}
         opened = cast(Any, store.table(table))
         rows = opened.take(list(places.values()), columns=list(columns)).to_pylist() if places else []

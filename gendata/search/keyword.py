@@ -54,8 +54,7 @@ class Words:
     def scores(self, places: Places) -> Rows:
         """See ``Ranking``."""
         blocks = [places[at : at + PUSHED_IDS] for at in range(0, max(len(places), 1), PUSHED_IDS)]
-        found = map(self._scores, blocks)
-        return Rows(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        return Rows.joined(map(self._scores, blocks))
 
     def _scores(self, places: Places) -> Rows:
         listed = ", ".join(map(str, self.directory.rows(places).tolist()))

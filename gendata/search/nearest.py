@@ -1,6 +1,6 @@
 """The training items most like an output: exact search by vector among the rows of a manifest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from gendata.errors import StoreError
 from gendata.search import Hit
-from gendata.search.channels import ItemKey
 from gendata.search.directory import directory
 from gendata.search.hits import Found, look_up
-from gendata.search.ranking import Filter, Key, Ranking, among, top
+from gendata.search.ranking import Filter, Ranking, among, top
 from gendata.search.vector import Nearness, width
 from gendata.store import INPUTS, OUTPUTS, STORES
 from gendata.store.head import Store
@@ -40,13 +39,13 @@ def nearest(item: Mapping[str, Any], train: pa.Table, stores: Mapping[str, Store
     vectors = _vectors(_table(stores, OUTPUTS, kind), item["id"])
     if not vectors or not searched:
         raise StoreError(f"no vectors of {'the training items' if vectors else 'this output'} in the store")
-    ids, best = train["id"].combine_chunks(), dict[ItemKey, tuple[float, int]]()
+    ids, best = train["id"].combine_chunks(), dict[tuple[str, int], tuple[float, int]]()
     for store, table in searched.items():
         if width(table) != len(vectors[0]):
             raise StoreError("the vectors of outputs and training items are of different encoders: run `gendata run`")
         for vector in vectors:
             ranking = Nearness(table, directory(stores[store], kind), vector, exact=True)
-            for (key, part), score in _best(ranking, ids, n).items():
+            for key, part, score in _best(ranking, ids, n):
                 best[store, key] = max(best.get((store, key), (-2.0, 0)), (score, part))
     first = sorted(best.items(), key=lambda pair: (-pair[1][0], pair[0]))[:n]
     return look_up(stores, [_found(*key, score, part if kind == "passages" else None) for key, (score, part) in first])
@@ -63,13 +62,14 @@ def _vectors(table: Any | None, item_id: str) -> list[NDArray[np.float32]]:
     return [np.array(vector, np.float32) for vector in rows["vector"].to_pylist()]
 
 
-def _best(ranking: Ranking, ids: pa.Array, n: int) -> dict[Key, float]:
-    """The best passages until they are of ``n`` different items, or there are no more."""
-    depth = n
+def _best(ranking: Ranking, ids: pa.Array, n: int) -> Iterator[tuple[int, int, float]]:
+    """Key, part and score of the best passages until they are of ``n`` different items, or there are no more."""
+    depth, known = n, ranking.directory
     while True:
         found = top(ranking, Filter(ids=ids), depth).best
-        if len(found) < depth or len({key for key, _ in found}) >= n:
-            return found
+        keys = known.keys[found.places]
+        if len(keys) < depth or len(np.unique(keys)) >= n:
+            return zip(keys.tolist(), known.parts[found.places].tolist(), found.scores.tolist(), strict=True)
         depth *= 4
 
 

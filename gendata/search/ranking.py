@@ -1,17 +1,14 @@
 """The best rows of one ranking: exact at the cut (ties included) and exact under any filter."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gendata.search.directory import Directory, Places, keys_of
-
-Key: TypeAlias = tuple[int, int]
-"""(key of the id, part) of a passage; part 0 for an image."""
+from gendata.search.directory import Directory, Keys, Places, keys_of
 
 
 class Rows(NamedTuple):
@@ -19,6 +16,12 @@ class Rows(NamedTuple):
 
     places: Places
     scores: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, several: "Iterable[Rows]") -> "Rows":
+        """The rows of at least one, one after the other."""
+        places, scores = zip(*several, strict=True)
+        return cls(np.concatenate(places), np.concatenate(scores))
 
     def only(self, taken: NDArray[np.bool_]) -> "Rows":
         """Those that are taken."""
@@ -47,7 +50,7 @@ class Ranking(Protocol):
         ...
 
 
-_SLACK = 50
+_SLACK = 10
 """Rows that are fetched beyond the cut: ties there seldom take another round."""
 
 PUSHED_IDS = 10_000
@@ -100,7 +103,7 @@ def both(*conditions: str | None) -> str | None:
 class Top(NamedTuple):
     """The best rows of a ranking."""
 
-    best: dict[Key, float]
+    best: Rows
     """By score, then key and part."""
     seen: Rows
     """All rows that were looked at."""
@@ -127,18 +130,11 @@ def top(ranking: Ranking, where: Filter, depth: int) -> Top:
     first = kept.only(kept.scores >= cut)
     keys, parts = (column[first.places] for column in (ranking.directory.keys, ranking.directory.parts))
     order = np.lexsort((parts, keys, -first.scores))[:depth]
-    best = dict(pairs(ranking, Rows(first.places[order], first.scores[order])))
-    return Top(best, kept, whole)
+    return Top(Rows(first.places[order], first.scores[order]), kept, whole)
 
 
-def pairs(ranking: Ranking, rows: Rows) -> Iterator[tuple[Key, float]]:
-    """Rows by key and part."""
-    keys, parts = (column[rows.places].tolist() for column in (ranking.directory.keys, ranking.directory.parts))
-    return zip(zip(keys, parts, strict=True), rows.scores.tolist(), strict=True)
-
-
-def scores_of(ranking: Ranking, keys: Iterable[int], known: Top | None = None) -> dict[Key, float]:
-    """The scores of all rows of these items, each of which takes part; rows that are not ranked have none.
+def scores_of(ranking: Ranking, keys: Keys, known: Top | None = None) -> Rows:
+    """All rows of these items, each of which takes part; rows that are not ranked are left out.
 
     Args:
         ranking: of their table.
@@ -147,5 +143,5 @@ def scores_of(ranking: Ranking, keys: Iterable[int], known: Top | None = None) -
     """
     places = ranking.directory.of(keys)
     if known is None or not known.whole:
-        return dict(pairs(ranking, ranking.scores(places)))
-    return dict(pairs(ranking, known.seen.only(np.isin(known.seen.places, places))))
+        return ranking.scores(places)
+    return known.seen.only(np.isin(known.seen.places, places))

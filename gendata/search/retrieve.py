@@ -1,28 +1,20 @@
 """From a query to hits: rank passages in every store, blend, group to items, look up what they are."""
 
-import heapq
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import repeat
-from typing import get_args
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gendata.errors import ProjectError, QueryError
 from gendata.items import MODALITIES, ORIGINS
 from gendata.search import RANKINGS, Encoders, Mode, Query, SearchParams, SearchResult
-from gendata.search.channels import (
-    CAPTIONS_ONLY,
-    Channels,
-    Collected,
-    ItemKey,
-    PassageKey,
-    clean,
-    collect,
-    fill,
-    open_channels,
-)
-from gendata.search.fusion import best_by, blend, fuse
+from gendata.search.candidates import NONE, Candidates, place, ranked
+from gendata.search.channels import CAPTIONS_ONLY, Channels, clean, collect, fill, open_channels
+from gendata.search.fusion import Scores, blend, fuse
 from gendata.search.hits import Found, look_up
 from gendata.search.pushdown import pushed
 from gendata.search.ranking import Filter
@@ -97,111 +89,83 @@ def check(query: Query) -> None:
         raise QueryError(f"an image finds images, not items of modality {query.modality}")
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Ranked:
-    """Passages, whole texts and images, ranked."""
+    """Items, their scores by each ranking and in all, and their best passage (-1: none)."""
 
-    keyword: Collected
-    whole: Collected
-    semantic: Collected
-    visual: Collected
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether the stores hold no more."""
-        return all(found.exhausted for found in (self.keyword, self.whole, self.semantic, self.visual))
-
-    @cached_property
-    def by_item(self) -> dict[str, dict[ItemKey, float]]:
-        """The score of each item in each ranking: its best passage's, by words beside that of the whole text."""
-        found: dict[str, dict[ItemKey, float]] = {}
-        for name in RANKINGS:
-            best = found[name] = {}
-            for (store, item, _), score in getattr(self, name).scores.items():
-                best[store, item] = max(score, best.get((store, item), score))
-        words, whole = found["keyword"], {key[:2]: score for key, score in self.whole.scores.items()}
-        found["keyword"] = {item: whole.get(item, 0.0) + PASSAGE * words.get(item, 0.0) for item in {**words, **whole}}
-        return found
-
-    @cached_property
-    def places(self) -> dict[str, dict[ItemKey, int]]:
-        """The place of each item, from 1, in each ranking."""
-        found = {}
-        for name, scores in self.by_item.items():
-            order = sorted((-score, item) for item, score in scores.items())
-            found[name] = {item: place for place, (_, item) in enumerate(order, 1)}
-        return found
+    candidates: Candidates
+    keyword: Scores
+    semantic: Scores
+    visual: Scores
+    scores: Scores
+    parts: NDArray[np.int64]
+    exhausted: bool
+    """Whether the stores hold no more."""
 
 
 def _best(channels: Channels, query: Query, params: SearchParams) -> list[Found]:
     """The ``n`` best items; deeper rankings are taken until ``n`` different items are found."""
     depth = max(params.depth, query.n)
     while True:
-        ranked = _rank(channels, depth)
-        scores, passage_of = _scores(ranked, channels, query, params)
-        if len(scores) >= query.n or ranked.exhausted:
-            if channels.keyword and not ranked.keyword.scores and query.mode != "semantic":
-                channels.messages.append("no passage that passes the filters has a word of the query")
-            best = heapq.nsmallest(query.n, scores, key=lambda item: (-scores[item], item[1], item[0]))
-            by_words = bool(channels.keyword)
-            return [_found(ranked, item, scores[item], passage_of.get(item), by_words) for item in best]
+        found = _rank(channels, depth, query, params)
+        if found.exhausted or ranked(found.scores) >= query.n:
+            break
         depth *= 4
+    if channels.keyword and query.mode != "semantic" and not ranked(found.keyword):
+        channels.messages.append("no passage that passes the filters has a word of the query")
+    best = found.candidates.first(found.scores, query.n)
+    return [_found(found, number, by_words=bool(channels.keyword)) for number in best]
 
 
-def _rank(channels: Channels, depth: int) -> _Ranked:
+def _rank(channels: Channels, depth: int, query: Query, params: SearchParams) -> _Ranked:
     rankings = (channels.keyword, channels.whole, channels.semantic, channels.visual)
-    found = list(_POOL.map(collect, rankings, repeat(depth)))
-    items = {key[:2] for one in found[:3] for key in one.scores}
-    list(_POOL.map(fill, rankings[:3], found[:3], repeat(items)))
-    return _Ranked(*found)
-
-
-def _scores(
-    ranked: _Ranked, channels: Channels, query: Query, params: SearchParams
-) -> tuple[dict[ItemKey, float], dict[ItemKey, PassageKey]]:
-    """The score of every item that was ranked, and its best passage if it has one."""
-    by_item = ranked.by_item
+    collected = list(_POOL.map(collect, rankings, repeat(depth)))
+    keyword, _, semantic, _ = collected
+    of_texts = Candidates.of(collected[:3])
+    list(_POOL.map(fill, collected, repeat(of_texts.keys)))
+    candidates = Candidates.of(collected)
+    passages, texts, meaning, visual = map(candidates.scores, collected)
+    words = np.where(np.isnan(passages), texts, np.nan_to_num(texts) + PASSAGE * passages)
+    weight = params.keyword_weight
     if channels.keyword and channels.semantic:
-        scores = fuse(by_item["keyword"], by_item["semantic"], params.keyword_weight)
-        passages = blend(ranked.keyword.scores, ranked.semantic.scores, params.keyword_weight)
+        scores = _fused(words, meaning, weight)
+        parts = candidates.parts((keyword, weight), (semantic, 1 - weight))
     else:
-        scores = dict(by_item["keyword"] or by_item["semantic"])
-        passages = ranked.keyword.scores or ranked.semantic.scores
-    passage_of: dict[ItemKey, PassageKey] = best_by(passages, ((key, key[:2]) for key in sorted(passages)))
+        scores = words if ranked(words) else meaning
+        parts = candidates.parts((keyword if ranked(passages) else semantic, 1.0))
     if channels.visual:
-        if scores:
-            fill(channels.visual, ranked.visual, scores)
-        likeness = {key[:2]: score for key, score in ranked.visual.scores.items()}
-        if not scores:
-            scores = likeness
-        elif query.image is not None:
-            scores = blend(likeness, scores, LIKENESS)
-        else:
-            scores = blend(_above_lowest(likeness), scores, LOOKS)
-    return scores, passage_of
+        scores = _with_looks(scores, visual, query)
+    exhausted = all(found.exhausted for found in collected)
+    return _Ranked(candidates, words, meaning, visual, scores, parts, exhausted)
 
 
-def _above_lowest(scores: Mapping[ItemKey, float]) -> dict[ItemKey, float]:
-    """Scores less the lowest of them, so that 0, which items without an image have, is the low end of the ranking.
+def _fused(words: Scores, meaning: Scores, weight: float) -> Scores:
+    """Of the items that one of the two ranks; the other's score is 0 where it does not: no word in common."""
+    either = ~(np.isnan(words) & np.isnan(meaning))
+    scores = np.full(len(words), NONE)
+    scores[either] = fuse(np.nan_to_num(words[either]), np.nan_to_num(meaning[either]), weight)
+    return scores
 
-    The cosines of a text to images crowd far from 0 (in CLIP from 0.15 to 0.35): any image would beat any text.
-    """
-    lowest = min(scores.values(), default=0.0)
-    return {item: score - lowest for item, score in scores.items()}
+
+def _with_looks(scores: Scores, looks: Scores, query: Query) -> Scores:
+    if not ranked(scores):
+        return looks
+    if query.image is not None:
+        return blend(np.nan_to_num(looks), np.nan_to_num(scores), LIKENESS)
+    # less the lowest, so that 0, which items without an image have, is the low end: the cosines of a text to images
+    # crowd far from 0 (in CLIP from 0.15 to 0.35), and any image would beat any text
+    lowest = np.min(looks, where=~np.isnan(looks), initial=np.inf)
+    return blend(np.nan_to_num(looks - lowest), np.nan_to_num(scores), LOOKS)
 
 
-def _found(ranked: _Ranked, item: ItemKey, score: float, passage: PassageKey | None, by_words: bool) -> Found:
-    scores, places = ranked.by_item, ranked.places
-    no_word = 0.0 if by_words and passage else None
-    return Found(
-        store=item[0],
-        key=item[1],
-        score=score,
-        part=passage[2] if passage else None,
-        keyword_score=scores["keyword"].get(item, no_word),
-        semantic_score=scores["semantic"].get(item),
-        visual_score=scores["visual"].get(item),
-        keyword_rank=places["keyword"].get(item),
-        semantic_rank=places["semantic"].get(item),
-        visual_rank=places["visual"].get(item),
-    )
+def _found(found: _Ranked, number: int, *, by_words: bool) -> Found:
+    store, key = found.candidates.item(number)
+    part = None if found.parts[number] < 0 else int(found.parts[number])
+    said: dict[str, Any] = {}
+    for name in RANKINGS:
+        scores = getattr(found, name)
+        said[f"{name}_rank"] = place(scores, number)
+        said[f"{name}_score"] = None if np.isnan(scores[number]) else float(scores[number])
+    if by_words and part is not None and said["keyword_score"] is None:
+        said["keyword_score"] = 0.0  # no word of the query
+    return Found(store=store, key=key, score=float(found.scores[number]), part=part, **said)

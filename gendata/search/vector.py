@@ -16,10 +16,6 @@ from gendata.search.ranking import Rows
 CANDIDATES = 100
 """Fewest rows of an index that are compared on their original vectors; see benchmarks/vectors.py."""
 
-EFFORT = 0.3
-"""Of n parts of the index the n^EFFORT nearest are searched at least, more until there are enough rows: of a million
-rows 8 of 1,000 parts, where Lance's 0.5 takes three times as long to find the same rows."""
-
 _BLOCK = 4096
 """Vectors that are in memory at a time."""
 
@@ -44,8 +40,6 @@ class Nearness:
         """See ``Ranking``."""
         k = limit if self.exact else max(limit, CANDIDATES)
         nearest = {"column": "vector", "q": self.vector, "k": k, "metric": "cosine", "use_index": not self.exact}
-        if not self.exact:
-            nearest["search_effort"] = EFFORT
         rows = self.table.to_table(
             columns=["_distance"], with_row_id=True, nearest=nearest, filter=where, prefilter=True
         )

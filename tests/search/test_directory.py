@@ -25,6 +25,10 @@ def id_of(number):
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
+def key_of(*numbers):
+    return np.array([int(id_of(number)[:16], 16) for number in numbers], np.uint64)
+
+
 def rows_of(pairs):
     schema = pa.schema([pa.field("id", pa.string(), False), pa.field("part", pa.int32(), False)])
     return pa.Table.from_pylist([{"id": id_of(number), "part": part} for number, part in pairs], schema)
@@ -55,13 +59,14 @@ def test_directory_equals_the_table(tmp_path_factory, changes):
     taken = opened.take(shuffled.tolist(), columns=["id", "part"]) if len(ids) else rows
     assert taken["id"].to_pylist() == [ids[n] for n in shuffled]
     for number in range(11):
-        key = int(id_of(number)[:16], 16)
+        key = key_of(number)
         expected = [place for place, one in enumerate(ids) if one == id_of(number)]
-        assert directory.of([key]).tolist() == expected
-        assert directory.parts_of([key]).keys() == {(key, parts[place]) for place in expected}
-        assert all(place in expected and parts[place] == part for (_, part), place in directory.parts_of([key]).items())
-    some = [int(id_of(number)[:16], 16) for number in (3, 1, 7)]
-    assert directory.of(some).tolist() == sorted(n for key in some for n in directory.of([key]).tolist())
+        assert directory.of(key).tolist() == expected
+        assert directory.parts_of(key).keys() == {(int(key[0]), parts[place]) for place in expected}
+        assert all(place in expected and parts[place] == part for (_, part), place in directory.parts_of(key).items())
+    expected = [place for place, one in enumerate(ids) if one in {id_of(3), id_of(1), id_of(7)}]
+    assert directory.of(key_of(3, 1, 7)).tolist() == expected
+    assert directory.of(key_of()).tolist() == []
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])

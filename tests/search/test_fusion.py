@@ -3,54 +3,49 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gendata.search.fusion import best_by, blend, fuse, normalise
+from gendata.search.fusion import blend, fuse, normalise
 
-scores = st.dictionaries(st.text(max_size=3), st.floats(-1, 50), max_size=8)
+rankings = st.lists(st.tuples(st.floats(-1, 50), st.floats(-1, 50)), max_size=8).map(
+    lambda pairs: np.array(pairs, float).reshape(-1, 2).T
+)
 
 
 def test_formula():
-    keyword = {"a": 10.0, "b": 5.0}
-    semantic = {"a": 0.2, "b": 0.6, "c": 1.0}
-    # keyword normalised over a, b, c = 10, 5, 0: 1, .5, 0; semantic: 0, .5, 1
-    assert blend(keyword, semantic, 0.5) == {"a": 0.5, "b": 0.5, "c": 0.5}
-    assert blend(keyword, semantic, 0.8) == pytest.approx({"a": 0.8, "b": 0.5, "c": 0.2})
+    keyword = np.array([10.0, 5.0, 0.0])  # normalised: 1, .5, 0
+    semantic = np.array([0.2, 0.6, 1.0])  # normalised: 0, .5, 1
+    assert blend(keyword, semantic, 0.5).tolist() == pytest.approx([0.5, 0.5, 0.5])
+    assert blend(keyword, semantic, 0.8).tolist() == pytest.approx([0.8, 0.5, 0.2])
 
 
 def test_equal_scores():
-    assert normalise({"a": 2.0, "b": 2.0}) == {"a": 1.0, "b": 1.0}
-    assert normalise({"a": 0.0}) == {"a": 0.0}
-    assert normalise({}) == {}
+    assert normalise(np.array([2.0, 2.0])).tolist() == [1.0, 1.0]
+    assert normalise(np.array([0.0])).tolist() == [0.0]
+    assert normalise(np.array([])).tolist() == []
 
 
-@given(scores, scores, st.floats(0, 1))
-def test_blend_is_bounded_and_whole(first, second, weight):
+@given(rankings, st.floats(0, 1))
+def test_blend_is_bounded_and_whole(scores, weight):
+    first, second = scores
     mixed = blend(first, second, weight)
-    assert mixed.keys() == first.keys() | second.keys()
-    assert all(0 <= score <= 1 + 1e-9 for score in mixed.values())
+    assert len(mixed) == len(first)
+    assert ((mixed >= 0) & (mixed <= 1 + 1e-9)).all()
     assert mixed == pytest.approx(blend(second, first, 1 - weight))
 
 
 def test_standard_scores():
-    words, meaning = {"a": 4.0, "b": 2.0}, {"a": 0.1, "b": 0.4, "c": 0.7}
-    w = np.array([4, 2, 0]) - 2
-    m = np.array([0.1, 0.4, 0.7]) - 0.4
-    mixed = 0.3 * w / w.std() + 0.7 * m / m.std()
-    expected = dict(zip("abc", 1 / (1 + np.exp(-mixed / 2)), strict=True))
+    words, meaning = np.array([4.0, 2.0, 0.0]), np.array([0.1, 0.4, 0.7])
+    w, m = words - 2, meaning - 0.4
+    expected = 1 / (1 + np.exp(-(0.3 * w / w.std() + 0.7 * m / m.std()) / 2))
     assert fuse(words, meaning, 0.3) == pytest.approx(expected)
-    assert fuse({}, {}, 0.3) == {}
-    assert fuse({"a": 1.0}, {"a": 1.0}, 0.3) == {"a": 0.5}
+    assert fuse(np.array([]), np.array([]), 0.3).tolist() == []
+    assert fuse(np.array([1.0]), np.array([1.0]), 0.3).tolist() == [0.5]
 
 
-@given(scores, scores, st.floats(0, 1), st.floats(0.1, 9))
-def test_fusion_does_not_depend_on_the_unit_of_a_ranking(first, second, weight, unit):
+@given(rankings, st.floats(0, 1), st.floats(0.1, 9))
+def test_fusion_does_not_depend_on_the_unit_of_a_ranking(scores, weight, unit):
+    first, second = scores
     mixed = fuse(first, second, weight)
-    assert mixed.keys() == first.keys() | second.keys()
-    assert all(0 <= score <= 1 for score in mixed.values())
-    scaled = fuse({key: score * unit for key, score in first.items()}, second, weight)
-    if np.std([first.get(key, 0.0) for key in mixed] or [0.0]) > 1e-6:
-        assert scaled == pytest.approx(mixed, abs=1e-6)
-
-
-def test_best_of_a_group_is_the_first_of_equals():
-    rows = {"a1": 1.0, "a2": 3.0, "a3": 3.0, "b1": 0.5}
-    assert best_by(rows, ((key, key[0]) for key in sorted(rows))) == {"a": "a2", "b": "b1"}
+    assert len(mixed) == len(first)
+    assert ((mixed >= 0) & (mixed <= 1)).all()
+    if len(first) and first.std() > 1e-6:
+        assert fuse(first * unit, second, weight) == pytest.approx(mixed, abs=1e-6)

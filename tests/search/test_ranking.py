@@ -19,6 +19,16 @@ def key(name):
     return int(of(name)[:16], 16)
 
 
+def keys(names):
+    return np.array(sorted(map(key, names)), np.uint64)
+
+
+def pairs(memory, found):
+    """Rows in their order: ((key, part), score)."""
+    columns = (memory.directory.keys[found.places], memory.directory.parts[found.places], found.scores)
+    return [((key, part), score) for key, part, score in zip(*(c.tolist() for c in columns), strict=True)]
+
+
 class InMemory:
     """A ranking of (name, part, score) that returns ties in the order of the rows, and the calls it got."""
 
@@ -71,10 +81,11 @@ def test_top_equals_brute_force(rows, depth, ids, without, pushed, reach):
     )
     old, ranking.PUSHED_IDS = ranking.PUSHED_IDS, pushed
     try:
-        found = top(InMemory(rows, reach), where, depth)
+        memory = InMemory(rows, reach)
+        found = top(memory, where, depth)
     finally:
         ranking.PUSHED_IDS = old
-    assert list(found.best.items()) == expected
+    assert pairs(memory, found.best) == expected
     if found.whole:
         assert sorted(found.seen.scores) == sorted(score for *_, score in wanted)
 
@@ -84,10 +95,10 @@ def test_scores_of_given_items(rows, names, depth, reach):
     rows = [row for row in rows if row[2] > 0]
     memory = InMemory(rows, reach)
     expected = {(key(name), part): score for name, part, score in rows if name in names}
-    assert scores_of(memory, map(key, names)) == expected
+    assert dict(pairs(memory, scores_of(memory, keys(names)))) == expected
     found = top(memory, Filter(), depth)
     memory.calls.clear()
-    assert scores_of(memory, map(key, names), found) == expected
+    assert dict(pairs(memory, scores_of(memory, keys(names), found))) == expected
     assert not (found.whole and memory.calls)
 
 

@@ -104,7 +104,9 @@ def test_hybrid_is_the_documented_blend(shelf):
     hits = find(stores, query, n=15, params=SearchParams(keyword_weight=0.3)).hits
     words = {h.id: h.keyword_score for h in find(stores, query, n=200, mode="keyword").hits}
     meaning = {id_: score for _, id_, score in best_items(cosines(rows, query), 200)}
-    expected = fuse(words, meaning, 0.3)
+    ids = list(words | meaning)
+    scores = fuse(*(np.array([ranking.get(i, 0.0) for i in ids]) for ranking in (words, meaning)), 0.3)
+    expected = dict(zip(ids, scores.tolist(), strict=True))
     for hit in hits:
         assert hit.score == pytest.approx(expected[hit.id], abs=1e-4)
         assert hit.keyword_score == pytest.approx(words.get(hit.id, 0.0))
