@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("LANCE_LOG", "error")  # before the import: Rust reads it once
+os.environ |= {"LANCE_LOG": "error", "LANCEDB_LOG": "error"}  # before the imports: Rust reads them once
 import lance
 import lancedb
 import numpy as np
