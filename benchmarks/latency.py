@@ -113,9 +113,9 @@ def part_of_lance(run: Callable[[], Any]) -> Callable[[], Any]:
     return lambda: [call() for call in made]
 
 
-def raw(table: Any, query: str, encoded: Vectors, where: str | None = None) -> Any:
+def raw(table: Any, query: str, encoded: Vectors, where: str | None = None, n: int = N) -> Any:
     """LanceDB's own hybrid search with reciprocal rank fusion."""
-    asked = table.search(query_type="hybrid").vector(encoded).text(query).limit(N).rerank(RRFReranker())
+    asked = table.search(query_type="hybrid").vector(encoded).text(query).limit(n).rerank(RRFReranker())
     return (asked.where(where) if where else asked).select(["id", "part", "text"]).to_list()
 
 
@@ -133,7 +133,7 @@ class Bm25sFaiss:
         self._vectors = faiss.IndexFlatIP(vectors.shape[1])
         self._vectors.add(vectors)
 
-    def __call__(self, query: str, encoded: Vectors, depth: int = 100) -> list[int]:
+    def __call__(self, query: str, encoded: Vectors, n: int = N, depth: int = 100) -> list[int]:
         """The numbers of the best texts."""
         tokens = self._bm25s.tokenize([query], stemmer=self._stem, show_progress=False)
         words, _ = self._words.retrieve(tokens, k=depth, show_progress=False)
@@ -142,7 +142,7 @@ class Bm25sFaiss:
         for ranking in (words[0], near[0]):
             for place, number in enumerate(ranking.tolist(), 1):
                 scores[number] = scores.get(number, 0.0) + 1 / (60 + place)
-        return sorted(scores, key=lambda number: -scores[number])[:N]
+        return sorted(scores, key=lambda number: -scores[number])[:n]
 
 
 class Txtai:
@@ -161,9 +161,9 @@ class Txtai:
         )
         self._index.index((number, text, None) for number, text in enumerate(corpus))
 
-    def __call__(self, query: str) -> list[int]:
+    def __call__(self, query: str, n: int = N) -> list[int]:
         """The numbers of the best texts."""
-        return [number for number, _ in self._index.search(query, N)]
+        return [number for number, _ in self._index.search(query, n)]
 
 
 def built(root: Path, count: int, mix: Mixtures, label: str, index_from: int) -> float:

@@ -4,8 +4,9 @@
 collection of the folder GENDATA_EVAL_DATA becomes a project of its own, read, embedded and stored by ``gendata run``;
 projects kept in a folder are found there again. Rankings are asked of ``Project.search``; reciprocal rank fusion
 (Cormack et al., 2009, k = 60) and the min-max blend are made of the same two rankings. The peer by words is bm25s, with
-an English stemmer and stop words. Beside each mean stands the share of paired bootstrap samples (10,000) in which ours
-is not below it.
+an English stemmer and stop words; hybrid peers are those that ``benchmarks.latency`` times, over the passages and
+vectors of the project: LanceDB's own fusion, bm25s with faiss, txtai. Beside each mean stands the share of paired
+bootstrap samples (10,000) in which ours is not below it.
 """
 
 import argparse
@@ -19,10 +20,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import lancedb
 import numpy as np
 
 from benchmarks.corpus import data_folder, project_of
+from benchmarks.latency import Bm25sFaiss, Txtai, raw
+from gendata import params
+from gendata.embed import EmbedParams
+from gendata.embed.query import encode_query
 from gendata.project import Project
+from gendata.store.head import Store
 
 COLLECTIONS = ("ir_adi", "ir_cranfield", "ir_scifact")
 DEPTH = 100
@@ -128,6 +135,29 @@ class Bm25s:
         return [self._names[number] for number in found[0].tolist()]
 
 
+class Hybrids:
+    """The hybrid searches of others over the passages that the project holds, with its vectors."""
+
+    def __init__(self, project: Project, names: Mapping[str, str], queries: list[str]) -> None:
+        store = Store.open(project.root / "artifacts" / "store" / "real")
+        rows = store.table("passages").to_table(columns=["id", "text", "vector"])
+        texts, vectors = rows["text"].to_pylist(), np.array(rows["vector"].to_pylist(), np.float32)
+        embed = params.load(project.root / "params.yaml", "embed", EmbedParams)
+        self._docs = [names[id_] for id_ in rows["id"].to_pylist()]
+        self._names, self._encoded = names, {query: encode_query(query, embed) for query in queries}
+        self._table = lancedb.connect(store.path / "lance").open_table("passages")
+        self._faiss, self._txtai = Bm25sFaiss(texts, vectors), Txtai(texts, vectors, self._encoded)
+
+    def __call__(self, query: str) -> dict[str, Ranking]:
+        """The documents of the best 100 passages of each."""
+        encoded, depth = self._encoded[query], min(DEPTH, len(self._docs))
+        lance = [self._names[row["id"]] for row in raw(self._table, query, encoded, n=depth)]
+        faiss = [self._docs[number] for number in self._faiss(query, encoded, depth, depth)]
+        txtai = [self._docs[number] for number in self._txtai(query, depth)]
+        found = {"lancedb rrf": lance, "bm25s+faiss": faiss, "txtai": txtai}
+        return {who: list(dict.fromkeys(docs)) for who, docs in found.items()}
+
+
 def rank_all(project: Project, query: str, names: Mapping[str, str]) -> dict[str, Ranking]:
     """The ranking of each method."""
     hits = {mode: project.search(query, n=1000, mode=mode).hits for mode in ("keyword", "semantic")}
@@ -159,20 +189,23 @@ def main() -> None:
             names, judged = documents(project), judgements(name)
             peer = Bm25s(project, names)
             queries = [q for q in _lines(data_folder() / name / "queries.jsonl") if q["_id"] in judged]
+            queries = queries[: asked.queries or None]
+            hybrids = Hybrids(project, names, [query["text"] for query in queries])
             gains: dict[str, list[float]] = {}
             found: dict[str, list[float]] = {}
-            for query in queries[: asked.queries or None]:
+            for query in queries:
                 for method, ranking in {
                     **rank_all(project, query["text"], names),
                     "bm25s": peer(query["text"]),
+                    **hybrids(query["text"]),
                 }.items():
                     gains.setdefault(method, []).append(ndcg(ranking, judged[query["_id"]]))
                     found.setdefault(method, []).append(recall(ranking, judged[query["_id"]]))
             print(f"\n{name}: {len(names)} documents, {len(gains['ours'])} queries")
-            print(f"{'':10} {'nDCG@10':>8} {'recall@100':>11}  ours not below")
+            print(f"{'':11} {'nDCG@10':>8} {'recall@100':>11}  ours not below")
             for method, values in gains.items():
                 share = not_below(np.array(gains["ours"]), np.array(values))
-                print(f"{method:10} {np.mean(values):8.4f} {np.mean(found[method]):11.4f}  {share:.3f}")
+                print(f"{method:11} {np.mean(values):8.4f} {np.mean(found[method]):11.4f}  {share:.3f}")
                 means.setdefault(method, []).append(float(np.mean(values)))
     print("\nmean nDCG@10: " + ", ".join(f"{method} {np.mean(values):.4f}" for method, values in means.items()))
 
