@@ -64,7 +64,7 @@ class CachedColumns:
 
     def keep(self) -> None:
         """Write the rows that were asked for, for the next run."""
-        if self._used.keys() == self._before.keys():
+        if not self._used or (self._used.keys() == self._before.keys() and self.path.is_file()):
             return
         columns = [[*self._used], *map(list, zip(*self._used.values(), strict=True))]
         schema = pa.schema([pa.field("key", pa.binary(32)), *self._fields])

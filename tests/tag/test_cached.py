@@ -65,6 +65,16 @@ def test_rows_that_come_and_go_leave_the_others_in_the_cache(make, capsys, numbe
     assert found == tagged(paths, cache=Path("elsewhere"))
 
 
+def test_shards_keep_their_tags_whatever_rows_are_dropped_from_them(corpus, capsys):
+    kept = [{"text": text} for text in texts(1, 2, 3)]
+    ends = [{"text": text, "kept": False} for text in texts(8, 9)]
+    runs = [(kept, 3, 0), ([ends[0], *kept], 0, 3), (kept, 0, 3), ([*kept, ends[1]], 0, 3), (ends, 0, 0), (kept, 3, 0)]
+    for rows, new, known in runs:
+        shutil.rmtree("ingest", ignore_errors=True), shutil.rmtree("dedup", ignore_errors=True)
+        tagged(corpus({"notes": [rows], "photos": []}))
+        assert said(capsys) == f"tagged {new} new items, {known} from cache"
+
+
 def test_a_new_caption_is_asked_about_although_the_image_is_the_same(make, capsys):
     tagged(make(texts(1, 2)))
     paths = make(texts(1, 2), caption="A dog is running over the green meadow in the park today")
