@@ -12,6 +12,7 @@ bootstrap samples (10,000) in which ours is not below it.
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+os.environ |= {"LANCE_LOG": "error", "LANCEDB_LOG": "error"}  # before the imports: Rust reads them once
 import lancedb
 import numpy as np
 
