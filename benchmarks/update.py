@@ -61,6 +61,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="the project's folder, which stays")
     asked = parser.parse_args()
     count = asked.texts
+    if asked.keep and asked.keep.exists():
+        parser.error(f"{asked.keep} is there: a whole run starts from nothing")
     with tempfile.TemporaryDirectory(prefix="gendata-bench-") as folder:
         root = asked.keep or Path(folder) / "project"
         project_of(root, "books: {kind: table, path: books, origin: real, map: {text: text}}")

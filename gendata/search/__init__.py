@@ -116,7 +116,7 @@ class Hit:
     semantic_rank: int | None = None
     """Place of the item by semantic score among those that were ranked."""
     visual_rank: int | None = None
-    """Place of the image by visual score."""
+    """Place of the image by visual score among those that were ranked."""
 
     def row(self) -> dict[str, Any]:
         """As a JSON row of the command line: id, modality, origin, source, uri, score, text, start, end."""

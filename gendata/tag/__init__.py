@@ -98,7 +98,7 @@ def tag(
         ]
         parts = map_shards(tag_shard, jobs, label="tag", workers=params.workers)
         files, fresh, cached = zip(*(part["cache"] for part in parts), strict=True) if parts else ((), (), ())
-        drop_unused(cache, files)
+        drop_unused(cache, set(files))
     if modules:
         sys.stderr.write(f"tagged {sum(fresh):,} new items, {sum(cached):,} from cache\n")
     return _summary(parts)

@@ -8,6 +8,7 @@ did not use are dropped.
 
 import hashlib
 import os
+import platform
 from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import version
 from itertools import compress
@@ -17,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gendata.items import canonical_json
+from gendata.items import TAG_SCHEMA, canonical_json
 
 LIBRARIES = ("numpy", "Pillow", "py3langid")
 """Whose results tags are made of."""
@@ -27,8 +28,13 @@ _NAME = 16
 
 
 def key_of(modules: Sequence[str]) -> str:
-    """A digest of all that tags depend on beside the items: these taggers, the code of this folder, the libraries."""
-    digest = hashlib.sha256(canonical_json([modules, *map(version, LIBRARIES)]).encode())
+    """A digest of all that tags depend on beside the items.
+
+    These are the taggers, the code of this folder, the libraries, Python (its tables of letters) and the types of the
+    columns.
+    """
+    facts = [modules, *map(version, LIBRARIES), platform.python_version(), TAG_SCHEMA.to_string()]
+    digest = hashlib.sha256(canonical_json(facts).encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

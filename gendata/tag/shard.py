@@ -40,8 +40,8 @@ def tag_shard(
     """Write the tags of the kept rows of one shard to ``out``.
 
     Returns:
-        Counts for the summary; under ``cache`` the file of the shard in that folder, how many rows were new to it and
-        how many were not.
+        Counts for the summary, and sums of the quality as it is written; under ``cache`` the file of the shard in that
+        folder, how many rows were new to it and how many were not.
 
     Raises:
         StoreError: The ids of items and decisions differ.

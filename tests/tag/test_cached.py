@@ -5,6 +5,7 @@ import pytest
 
 from gendata import files
 from gendata.tag import CACHE, TagParams, cached, size, tag
+from gendata.tag.split import Splitter
 
 ONE = TagParams(workers=1)
 GERMAN = "Die Fähre zur Insel legt am Mittag ab und bringt am Abend die Post zurück, Nummer {}."
@@ -86,14 +87,16 @@ def test_a_new_caption_is_asked_about_although_the_image_is_the_same(make, capsy
 
 
 def test_groups_splits_and_stated_tags_are_not_cached(corpus):
-    text = GERMAN.format(1)
-    paths = corpus({"notes": [[{"text": text, "group": "a"}]], "photos": []})
-    tagged(paths)
-    shutil.rmtree("ingest"), shutil.rmtree("dedup")
-    row = {"text": text, "group": "b", "source_split": "valid", "meta": {"tags": ["new"]}}
-    tagged(corpus({"notes": [[row]], "photos": []}))
-    (found,) = files.read_table(Path("out/notes/00000.parquet")).to_pylist()
-    assert (found["split"], found["tags"]) == ("valid", ["new"])
+    splitter = Splitter((("train", 0.9), ("test", 0.05), ("valid", 0.05)), 0, {})
+    groups = {splitter.split(str(n)): str(n) for n in range(200)}
+    others = [{"text": text} for text in texts(*range(60))]  # enough groups for a split by hash
+    runs = [({"group": groups[name]}, name, None) for name in ("train", "test", "valid")]
+    runs.append(({"source_split": "own", "meta": {"tags": ["new"]}}, "own", ["new"]))
+    for row, split, tags in runs:
+        shutil.rmtree("ingest", ignore_errors=True), shutil.rmtree("dedup", ignore_errors=True)
+        tagged(corpus({"notes": [[{"text": GERMAN.format(99)} | row, *others]], "photos": []}))
+        found = files.read_table(Path("out/notes/00000.parquet")).to_pylist()[0]
+        assert (found["split"], found["tags"]) == (split, tags)
 
 
 def test_other_taggers_code_or_libraries_ask_again(make, capsys, monkeypatch):
@@ -102,9 +105,10 @@ def test_other_taggers_code_or_libraries_ask_again(make, capsys, monkeypatch):
     for params in (TagParams(taggers=("size",), workers=1), ONE):
         tagged(paths, params)
         assert said(capsys) == "tagged 6 new items, 0 from cache"
-    monkeypatch.setattr(cached, "version", lambda name: "another")
-    tagged(paths)
-    assert said(capsys) == "tagged 6 new items, 0 from cache"
+    for module, name in ((cached, "version"), (cached.platform, "python_version")):
+        monkeypatch.setattr(module, name, lambda *_: "another")
+        tagged(paths)
+        assert said(capsys) == "tagged 6 new items, 0 from cache"
     assert len(list(CACHE.rglob("*.parquet"))) == 2  # of the last run alone
 
 
