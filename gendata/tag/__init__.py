@@ -97,10 +97,10 @@ def tag(
             for items, decided in pairs[source]
         ]
         parts = map_shards(tag_shard, jobs, label="tag", workers=params.workers)
-        files, fresh, cached = zip(*(part["cache"] for part in parts), strict=True) if parts else ((), (), ())
-        drop_unused(cache, set(files))
+        drop_unused(cache, {part["cache"][0] for part in parts})
     if modules:
-        sys.stderr.write(f"tagged {sum(fresh):,} new items, {sum(cached):,} from cache\n")
+        fresh, cached = (sum(part["cache"][at] for part in parts) for at in (1, 2))
+        sys.stderr.write(f"tagged {fresh:,} new items, {cached:,} from cache\n")
     return _summary(parts)
 
 

@@ -7,7 +7,6 @@ did not use are dropped.
 """
 
 import hashlib
-import os
 import platform
 from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gendata.files import write_bytes
 from gendata.items import TAG_SCHEMA, canonical_json
 
 LIBRARIES = ("numpy", "Pillow", "py3langid")
@@ -75,10 +75,9 @@ class CachedColumns:
         columns = [[*self._used], *map(list, zip(*self._used.values(), strict=True))]
         schema = pa.schema([pa.field("key", pa.binary(32)), *self._fields])
         arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        pq.write_table(pa.table(arrays, schema), part, write_page_checksum=True)
-        part.replace(self.path)
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table(arrays, schema), sink, write_page_checksum=True)
+        write_bytes(self.path, sink.getvalue().to_pybytes())
 
 
 def _read(paths: Sequence[Path]) -> dict[bytes, tuple[Any, ...]]:
