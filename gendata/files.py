@@ -144,7 +144,7 @@ def iter_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
                     if batch.num_rows:
                         yield batch
     except (pa.ArrowException, OSError) as error:
-        raise StoreError(f"{path}: not a readable Parquet file: {str(error).partition(chr(10))[0]}") from error
+        raise unreadable(path, error) from error
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -153,7 +153,12 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         with pq.ParquetFile(path) as file:
             return file.read(columns=list(columns) if columns else None)
     except (pa.ArrowException, OSError) as error:
-        raise StoreError(f"{path}: not a readable Parquet file: {str(error).partition(chr(10))[0]}") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> StoreError:
+    """What to raise where a Parquet file could not be read."""
+    return StoreError(f"{path}: not a readable Parquet file: {str(error).partition(chr(10))[0]}")
 
 
 @contextlib.contextmanager

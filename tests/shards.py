@@ -1,5 +1,8 @@
 """Shards of every stage for small sources, and the stores that are built from them."""
 
+import itertools
+import shutil
+
 import numpy as np
 
 from gendata import files
@@ -22,8 +25,8 @@ def unit(seed, dim=8):
     return (vector / np.linalg.norm(vector)).tolist()
 
 
-def write_source(root, name, origin, texts, images=0, label=None):
-    """Shards of every stage for one source; every second text is dropped as a copy of the one before."""
+def write_source(root, name, origin, texts, images=0, label=None, ends=()):
+    """Shards of every stage for one source, cut after these rows; every second text is dropped as a copy."""
     items = [
         Item(modality="text", uri=f"t{i}.txt", media_type="text/plain", text=t, label=label)
         for i, t in enumerate(texts)
@@ -33,11 +36,21 @@ def write_source(root, name, origin, texts, images=0, label=None):
         for i in range(images)
     ]
     rows = [i.row(name, origin, "CC0-1.0") for i in items]
-    files.write_table(root / "ingest" / name / "items" / "00000.parquet", rows, ITEM_SCHEMA)
+    for stage in ("ingest", "dedup", "tag", "embed"):
+        shutil.rmtree(root / stage / name, ignore_errors=True)
     reject = {"source": name, "uri": "bad.txt", "stage": "ingest", "reason": "empty", "detail": "0 bytes"}
     files.write_table(root / "ingest" / name / "rejected.parquet", [reject], REJECT_SCHEMA)
+    files.write_table(root / "embed" / name / "rejected.parquet", [], REJECT_SCHEMA)
+    for index, (start, stop) in enumerate(itertools.pairwise([0, *ends, len(rows)])):
+        write_shard(root, name, index, rows, range(start, stop))
+    return rows
+
+
+def write_shard(root, name, index, rows, span):
+    """The shard of every stage with the rows of a source in this span."""
     decisions, tags, vectors = [], [], []
-    for n, row in enumerate(rows):
+    for n in span:
+        row = rows[n]
         kept = row["modality"] == "image" or n % 2 == 0
         keeper = row["id"] if kept else rows[n - 1]["id"]
         decisions.append(
@@ -51,11 +64,11 @@ def write_source(root, name, origin, texts, images=0, label=None):
             vectors.append({"id": row["id"], "part": 0, "start": None, "end": None, "vector": unit(n, 4)})
         text = row["text"]
         vectors.append({"id": row["id"], "part": 1, "start": 0, "end": len(text), "vector": unit(n)})
-    files.write_table(root / "embed" / name / "rejected.parquet", [], REJECT_SCHEMA)
-    files.write_table(root / "dedup" / name / "00000.parquet", decisions, DECISION_SCHEMA)
-    files.write_table(root / "tag" / name / "00000.parquet", tags, TAG_SCHEMA)
-    files.write_table(root / "embed" / name / "00000.parquet", vectors, VECTOR_SCHEMA)
-    return rows
+    file = f"{index:05d}.parquet"
+    files.write_table(root / "ingest" / name / "items" / file, [rows[n] for n in span], ITEM_SCHEMA)
+    files.write_table(root / "dedup" / name / file, decisions, DECISION_SCHEMA)
+    files.write_table(root / "tag" / name / file, tags, TAG_SCHEMA)
+    files.write_table(root / "embed" / name / file, vectors, VECTOR_SCHEMA)
 
 
 def artifacts(root, *names):

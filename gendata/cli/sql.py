@@ -37,8 +37,9 @@ def sql(
     """Ask one SELECT over what is stored, and over what the ledger keeps (DuckDB SQL, read-only, sandboxed).
 
     Tables: items, passages, rejected, sources, outputs; passage_vectors, image_vectors and contents (the bytes of
-    images), joined by id; manifests, manifest_items, checkpoints, runs. A search is a table, too: search('a text',
-    k := 20), with mode, modality, origin, source, condition as gendata search has them.
+    images), joined by id; the same of outputs, as output_contents; manifests, manifest_items, checkpoints, runs. A
+    search is a table, too: search('a text', k := 20), with mode, modality, origin, source, condition as gendata search
+    has them.
 
     \b
     gendata sql "SELECT source, count(*) FROM items GROUP BY 1"

@@ -16,7 +16,7 @@ from gendata.items import content_id
 from gendata.store import INPUTS, OUTPUTS, STORES, StoreParams
 from gendata.store.build import build, describe
 from gendata.store.head import Store
-from gendata.store.record import Record, VectorDigest
+from gendata.store.record import Digest, Record
 from gendata.store.rows import Artifacts
 
 STORAGE = ("store", "table", "rows", "version", "versions", "fragments", "indexes", "indexed", "unindexed", "bytes")
@@ -145,12 +145,12 @@ def _lance(
 
 
 def _vectors(store: Store, name: str, record: Mapping[str, Any]) -> Iterator[str]:
-    digest, sound = VectorDigest(), True
+    digest, sound = Digest(), True
     columns = ["id", "part", "vector"] if name == "passages" else ["id", "vector"]
     for batch in _batches(store.table(name), columns):
         vectors = np.asarray(batch["vector"].flatten()).reshape(batch.num_rows, -1)
         parts = batch["part"].to_pylist() if name == "passages" else None
-        digest.update(batch["id"].to_pylist(), vectors, parts)
+        digest.vectors(batch["id"].to_pylist(), vectors, parts)
         sound &= bool(np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3))  # false for NaN as well
     if not sound:
         yield f"{name} holds vectors that are not finite or not normalised"

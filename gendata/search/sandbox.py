@@ -78,7 +78,7 @@ def run(request: Mapping[str, Any], out: IO[bytes]) -> None:
         mentioned = check_select(connection, f"SELECT 1 FROM items WHERE {condition}")
     add_lance(connection, request["lance"], mentioned)
     lock(connection)
-    rows = BLOB_ROWS if "contents" in mentioned else BATCH_ROWS
+    rows = BATCH_ROWS if mentioned.isdisjoint({"contents", "output_contents"}) else BLOB_ROWS
     with connection.sql(sql).to_arrow_reader(rows) as reader, pa.ipc.new_stream(out, reader.schema) as writer:
         out.flush()
         for batch in reader:

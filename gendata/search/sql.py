@@ -156,12 +156,12 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def lance_tables(stores: Mapping[str, Store]) -> dict[str, dict[str, tuple[str, int]]]:
-    """The Lance tables of what was ingested, by table and store: where each lies, and the version to read."""
+    """The Lance tables by table and store: where each lies, and the version to read."""
     return {
         table: {
             name: (store.uri(table), store.head.lance[table])
             for name, store in stores.items()
-            if name != "outputs" and table in store.head.lance
+            if table in store.head.lance
         }
         for table, _ in LANCE_VIEWS.values()
     }

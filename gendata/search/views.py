@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 import duckdb
 
+from gendata.store import OUTPUTS
 from gendata.store.place import storage_options
 
 OUTPUT_COLUMNS = {
@@ -16,7 +17,7 @@ OUTPUT_COLUMNS = {
 }
 """The columns that ``outputs`` has beside those of ``items``."""
 
-LANCE_VIEWS = {
+_LANCE_VIEWS = {
     "passages": (
         "passages",
         {
@@ -34,7 +35,11 @@ LANCE_VIEWS = {
     "image_vectors": ("images", {"id": "VARCHAR", "vector": "FLOAT[]"}),
     "contents": ("items", {"id": "VARCHAR", "data": "BLOB"}),
 }
-"""The Lance table and the columns of each view. Vectors and blobs stand apart: they would drown a ``SELECT *``.
+_OF_OUTPUTS = "output_"
+
+LANCE_VIEWS = _LANCE_VIEWS | {f"{_OF_OUTPUTS}{view}": what for view, what in _LANCE_VIEWS.items()}
+"""The Lance table and the columns of each view. Vectors and blobs stand apart: they would drown a ``SELECT *``. What is
+of outputs has views of its own, so that nothing generated stands among what is real by accident.
 
 The types are those where there is no row: vectors are arrays of their length, as in ``FLOAT[384]``."""
 
@@ -50,21 +55,25 @@ def add_catalogs(connection: duckdb.DuckDBPyConnection, catalogs: Mapping[str, s
     """
     for name, path in catalogs.items():
         connection.execute(f"ATTACH {_literal(path)} AS store_{name} (READ_ONLY)")
-    inputs = [name for name in catalogs if name != "outputs"]
+    inputs = [name for name in catalogs if name != OUTPUTS]
     for table in ("items", "rejected", "sources"):
         parts = [f"SELECT * FROM store_{name}.{table}" for name in inputs]
         if not parts:
             parts = [f"SELECT * FROM store_outputs.{table} WHERE false"]
         connection.execute(f"CREATE VIEW {table} AS {' UNION ALL BY NAME '.join(parts)}")
     missing = ", ".join(f"NULL::{kind} AS {name}" for name, kind in OUTPUT_COLUMNS.items())
-    outputs = "* FROM store_outputs.items" if "outputs" in catalogs else f"*, {missing} FROM items WHERE false"
+    outputs = "* FROM store_outputs.items" if OUTPUTS in catalogs else f"*, {missing} FROM items WHERE false"
     connection.execute(f"CREATE VIEW outputs AS SELECT {outputs}")
 
 
 def add_lance(connection: duckdb.DuckDBPyConnection, lance: Versions, mentioned: Collection[str]) -> None:
     """The views over the Lance tables at their pinned versions; without rows those that are not mentioned."""
     for view, (table, columns) in LANCE_VIEWS.items():
-        versions = lance.get(table, {}) if view in mentioned else {}
+        versions = {
+            name: version
+            for name, version in lance.get(table, {}).items()
+            if view in mentioned and (name == OUTPUTS) == view.startswith(_OF_OUTPUTS)
+        }
         if versions:
             from gendata.search.scan import Scan  # half a second: only for statements that need it
 

@@ -1,7 +1,7 @@
 """The DuckDB side of a store: the metadata of every item, reject and source, in one read-only file."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,22 +38,31 @@ def items_schema(store: str) -> pa.Schema:
     return pa.schema([*(ITEM_SCHEMA.field(n) for n in CONTENT), *added, *_JOINED])
 
 
-def write_catalog(path: Path, tables: Mapping[str, tuple[pa.Schema, Iterator[pa.Table]]]) -> None:
+def write_catalog(
+    path: Path, tables: Mapping[str, tuple[pa.Schema, Iterable[pa.Table | range]]], before: Path | None = None
+) -> None:
     """A new catalog file with these tables, streamed batch by batch.
 
-    In the storage format of DuckDB 1.2, so that older clients open it too.
+    A range stands for these rows of the same table in the catalog ``before``. In the storage format of DuckDB 1.2, so
+    that older clients open it too.
     """
     path.unlink(missing_ok=True)
     connection = files.database(threads=2)
     try:
-        connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS c (STORAGE_VERSION 'v1.2.0')")
-        for name, (schema, batches) in tables.items():
-            columns = ", ".join(_column(f.name) for f in schema)
-            # batch by batch: an error of the iterator then passes as it is, not as DuckDB's
-            for number, batch in enumerate(itertools.chain([schema.empty_table()], batches)):
-                connection.register("incoming", batch.cast(schema))
+        connection.execute(f"ATTACH {_literal(path)} AS c (STORAGE_VERSION 'v1.2.0')")
+        if before:
+            connection.execute(f"ATTACH {_literal(before)} AS b (READ_ONLY)")
+        for name, (schema, rows) in tables.items():
+            # piece by piece: an error of the iterator then passes as it is, not as DuckDB's
+            for number, some in enumerate(itertools.chain([schema.empty_table()], rows)):
                 start = f"INSERT INTO c.{name}" if number else f"CREATE TABLE c.{name} AS"
-                connection.execute(f"{start} SELECT {columns} FROM incoming")
+                if isinstance(some, range):
+                    columns = ", ".join(f'"{column}"' for column in schema.names)
+                    spanned = f"rowid >= {some.start} AND rowid < {some.stop}"
+                    connection.execute(f"{start} SELECT {columns} FROM b.{name} WHERE {spanned}")
+                    continue
+                connection.register("incoming", some.cast(schema))
+                connection.execute(f"{start} SELECT {', '.join(map(_column, schema.names))} FROM incoming")
                 connection.unregister("incoming")
         if "items" in tables:
             connection.execute("CREATE INDEX item_ids ON c.items (id)")  # a search asks for its few hits by id
@@ -62,6 +71,10 @@ def write_catalog(path: Path, tables: Mapping[str, tuple[pa.Schema, Iterator[pa.
         raise StoreError(f"{path}: {str(error).splitlines()[0]}") from error
     finally:
         connection.close()
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _column(name: str) -> str:
@@ -74,23 +87,23 @@ def item_batches(artifacts: Artifacts, store: str) -> Iterator[pa.Table]:
     yield from kept_rows(artifacts, STORES[store], (*CONTENT, *added))
 
 
-def rejected_batches(artifacts: Artifacts, origins: tuple[str, ...], home: set[str]) -> Iterator[pa.Table]:
-    """Rows of the table ``rejected``: units that failed, and dropped duplicates of these origins.
-
-    A unit that could not be read has no origin of its own: it goes where its source does (``home``).
-    """
+def unread_batches(artifacts: Artifacts, source: str) -> Iterator[pa.Table]:
+    """Rows of the table ``rejected`` of units of a source that could not be read or embedded."""
     nothing = dict.fromkeys(("id", "kept_id", "score", "file_sha256"))
-    for source in sorted(home):
-        for stage in (artifacts.ingested, artifacts.vectors):
-            for batch in files.iter_batches(stage / source / "rejected.parquet"):
-                yield to_table(({**r, **nothing} for r in batch.to_pylist()), REJECTED)
+    for stage in (artifacts.ingested, artifacts.vectors):
+        for batch in files.iter_batches(stage / source / "rejected.parquet"):
+            yield to_table(({**r, **nothing} for r in batch.to_pylist()), REJECTED)
+
+
+def dropped_batches(artifacts: Artifacts, store: str) -> Iterator[pa.Table]:
+    """Rows of the table ``rejected`` of duplicates that were dropped."""
     for source, index, path in artifacts.shards():
         decided = files.shard_path(artifacts.decisions / source, index)
         for batch, part in files.aligned_batches(path, decided, ("origin", "file_sha256")):
             rows = [
                 _dropped(row, item["file_sha256"])
                 for row, item in zip(part.to_pylist(), batch.to_pylist(), strict=True)
-                if not row["kept"] and item["origin"] in origins
+                if not row["kept"] and item["origin"] in STORES[store]
             ]
             if rows:
                 yield to_table(rows, REJECTED)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gendata import files
 
@@ -14,6 +15,9 @@ class Changes:
 
     out: pa.Array
     into: pa.Array
+    rows_out: int
+    """How many rows go."""
+    rows_into: int
 
     @classmethod
     def between(cls, old: pa.Table, new: pa.Table) -> "Changes":
@@ -22,11 +26,13 @@ class Changes:
             database.register("old", old)
             database.register("new", new)
             differ = "JOIN new USING (id) WHERE (old.hash, old.rows) IS DISTINCT FROM (new.hash, new.rows) ORDER BY id"
+            sides = {"old": "LEFT", "new": "RIGHT"}
             out, into = (
-                database.sql(f"SELECT id FROM old {side} {differ}").to_arrow_table()["id"].combine_chunks()
-                for side in ("LEFT", "RIGHT")
+                database.sql(f"SELECT id, {t}.rows FROM old {side} {differ}").to_arrow_table()
+                for t, side in sides.items()
             )
-        return cls(out, into)
+        ids = (table["id"].combine_chunks() for table in (out, into))
+        return cls(*ids, *(pc.sum(table["rows"]).as_py() or 0 for table in (out, into)))
 
     def __len__(self) -> int:
         """How many items differ."""

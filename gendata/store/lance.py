@@ -13,6 +13,7 @@ from lancedb.index import FTS, Bitmap, BTree, IvfSq
 
 from gendata.store import StoreParams
 from gendata.store.changes import Changes, prints
+from gendata.store.parts import Touched
 from gendata.store.place import Place, past_grace, storage_options
 from gendata.store.rows import Artifacts, images, kept_rows, passages
 
@@ -26,24 +27,30 @@ _KEYS = [pa.field(name, pa.string(), nullable=False) for name in ("id", "modalit
 _ITEMS = pa.schema([*_KEYS, pa.field("text", pa.large_string()), pa.field("data", pa.large_binary())])
 
 _LAST_NAME = (1 << 64) - 1
-_DELETED, _FRAGMENTS = 1000, 50
-"""Ids in one condition of a deletion, and the fragments from which a table is written anew."""
+_IDS, _SCANNED, _FRAGMENTS = 1000, 0.1, 50
+"""Ids in one condition, the share of rows from which all are read, and the fragments from which all are written."""
 
 
 def write_tables(
-    at: Place, artifacts: Artifacts, origins: tuple[str, ...], params: StoreParams, before: Mapping[str, int]
+    at: Place,
+    artifacts: Artifacts,
+    origins: tuple[str, ...],
+    params: StoreParams,
+    before: Mapping[str, int],
+    touched: Touched,
 ) -> dict[str, int]:
     """Bring every table up to date with its indexes; the version of each. Nothing is visible before HEAD moves.
 
-    Where little changed since the versions in ``before``, only changed rows are written; else a table is written
-    anew. A table without rows is not there: its name is absent from the result.
+    Where little changed since the versions in ``before``, only changed rows are written, and nothing but what is
+    ``touched`` is compared; else a table is written anew. A table without rows is not there: its name is absent from
+    the result.
     """
     database = lancedb.connect(f"{at.uri}/lance", storage_options=storage_options(at.uri))
     versions = {}
     for name in TABLES:
         if name in before:
             _roll_back(at, name, before[name])
-        version = _updated(database, name, artifacts, origins, params, before.get(name))
+        version = _updated(database, at, name, touched, origins, params, before.get(name))
         if version is None:
             version = _written(database, at, name, artifacts, origins, params)
         if version:
@@ -63,35 +70,66 @@ def _roll_back(at: Place, name: str, version: int) -> None:
 
 
 def _updated(
-    database: Any, name: str, artifacts: Artifacts, origins: tuple[str, ...], params: StoreParams, version: int | None
+    database: Any,
+    at: Place,
+    name: str,
+    touched: Touched,
+    origins: tuple[str, ...],
+    params: StoreParams,
+    version: int | None,
 ) -> int | None:
     """The version that holds the rows of the artifacts, made from this one; None where it must be written anew."""
     if version is None:
         return None
     try:
         table = database.open_table(name)
-        if int(table.version) != version:
-            return None
         dataset = table.to_lance()
-        columns = [n for n in table.schema.names if n != "data"]
-        old = prints(dataset.to_batches(columns=columns))
+        if int(table.version) != version or _cut_short(at, name, dataset):
+            return None
+        old = prints(_there(dataset, touched.ids))
     except (ValueError, RuntimeError, OSError):
         return None  # lost writes: the artifacts have all of it
-    new = prints(_batches(name, artifacts, origins, blobs=False))
-    changes, rows = Changes.between(old, new), pc.sum(new["rows"]).as_py()
-    if not rows or not _extendable(dataset, name, len(changes) / new.num_rows, rows, params):
+    changes = Changes.between(old, prints(_batches(name, touched.shards, origins, blobs=False)))
+    rows = dataset.count_rows() - changes.rows_out + changes.rows_into
+    changed = max(changes.rows_out, changes.rows_into)
+    if not rows or not _extendable(dataset, name, changed / rows, rows, params):
         return None
-    if not len(changes):
+    if not changed:
         return version
-    for start in range(0, len(changes.out), _DELETED):
-        listed = ", ".join(f"'{i}'" for i in changes.out[start : start + _DELETED].to_pylist())
-        table.delete(f"id IN ({listed})")
+    for listed in _listed(changes.out):
+        table.delete(listed)
     if len(changes.into):
-        table.add(_reader(_batches(name, artifacts, origins, only=changes.into)))
+        table.add(_reader(_batches(name, touched.shards, origins, only=changes.into)))
     _index(table, name, params)
     table.to_lance().optimize.optimize_indices()
     table.checkout_latest()
     return int(table.version)
+
+
+def _cut_short(at: Place, name: str, dataset: Any) -> bool:
+    """Whether a file of rows is not there, or not as long as it was written."""
+    sizes = at.sizes(f"lance/{name}.lance/data")
+    files = (file for fragment in dataset.get_fragments() for file in fragment.metadata.files)
+    return any(sizes.get(f"lance/{name}.lance/data/{file.path}") != file.file_size_bytes for file in files)
+
+
+def _there(dataset: Any, ids: pa.Array | None) -> Iterator[pa.RecordBatch]:
+    """The rows of these items, or all, without blobs."""
+    columns = [n for n in dataset.schema.names if n != "data"]
+    if ids is None:
+        yield from dataset.to_batches(columns=columns)
+    elif len(ids) > dataset.count_rows() * _SCANNED:
+        yield from (batch.filter(pc.is_in(batch["id"], ids)) for batch in dataset.to_batches(columns=columns))
+    else:
+        for listed in _listed(ids):
+            yield from dataset.to_batches(columns=columns, filter=listed)
+
+
+def _listed(ids: pa.Array) -> Iterator[str]:
+    """Conditions that hold for these ids, together."""
+    for start in range(0, len(ids), _IDS):
+        quoted = (f"'{id_}'" for id_ in ids[start : start + _IDS].to_pylist())
+        yield f"id IN ({', '.join(quoted)})"
 
 
 def _extendable(dataset: Any, name: str, share: float, rows: int, params: StoreParams) -> bool:

@@ -7,7 +7,7 @@ each can be checked against the others.
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -26,74 +26,101 @@ def home_of(sources: Mapping[str, Mapping[str, Any]], store: str) -> set[str]:
     return {name for name, source in sources.items() if store_of(source.get("origin") or "unknown") == store}
 
 
+class Digest:
+    """The sum, modulo 2**256, of the sha256 of every row: whatever their order, and as a sum of those of parts.
+
+    A multiset hash (MSet-Add-Hash of Clarke et al., 2003), against mishaps and not against forgers.
+    """
+
+    def __init__(self, count: int = 0, total: int = 0) -> None:
+        self.count, self.sum = count, total
+
+    def add(self, row: bytes) -> None:
+        """Take in a row."""
+        self.sum = (self.sum + int.from_bytes(hashlib.sha256(row).digest())) % (1 << 256)
+        self.count += 1
+
+    def table(self, rows: pa.Table) -> None:
+        """Take in the rows of a table."""
+        for row in rows.to_pylist():
+            self.add(canonical_json(row).encode())
+
+    def vectors(self, ids: Sequence[str], vectors: Any, parts: Sequence[int] | None = None) -> None:
+        """Take in vectors (n, d), as anything that NumPy reads; without ``parts`` all are part 0."""
+        for id_, part, vector in zip(ids, parts or [0] * len(ids), np.asarray(vectors, np.float32), strict=True):
+            self.add(f"{id_}\n{part}\n".encode() + vector.tobytes())
+
+    def __iadd__(self, other: "Digest") -> Self:
+        self.sum, self.count = (self.sum + other.sum) % (1 << 256), self.count + other.count
+        return self
+
+    def hexdigest(self) -> str:
+        """Of all rows so far."""
+        return f"{self.sum:064x}"
+
+
 class Record:
-    """Counts and hashes rows as they go by."""
+    """Counts and hashes rows as they go by; those of parts add up to that of the whole."""
 
     def __init__(self) -> None:
-        self._items, self._rejects = hashlib.sha256(), hashlib.sha256()
-        self._vectors = {"passages": VectorDigest(), "images": VectorDigest()}
-        self._counts: dict[str, Counter[str]] = {name: Counter() for name in COUNTED}
-        self._reasons: Counter[str] = Counter()
+        self._digests = {kind: Digest() for kind in ("items", "rejected", "passages", "images")}
+        self._counts: dict[str, Counter[str]] = {name: Counter() for name in (*COUNTED, "reason")}
 
     def items(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Pass rows of the catalog's ``items`` on."""
-        for table in tables:
-            _update(self._items, table)
-            for name, counter in self._counts.items():
-                counter.update("" if v is None else v for v in table[name].to_pylist())
-            yield table
+        return self._pass("items", COUNTED, tables)
 
     def rejected(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Pass rows of the catalog's ``rejected`` on."""
+        return self._pass("rejected", ("reason",), tables)
+
+    def _pass(self, kind: str, counted: Iterable[str], tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         for table in tables:
-            _update(self._rejects, table)
-            self._reasons.update(table["reason"].to_pylist())
+            self._digests[kind].table(table)
+            for name in counted:
+                self._counts[name].update("" if v is None else v for v in table[name].to_pylist())
             yield table
 
     def vectors(self, kind: str, columns: Iterable[Mapping[str, Any]]) -> None:
         """Take in the vectors of ``passages`` or ``images``."""
         for some in columns:
-            self._vectors[kind].update(some["id"], some["vector"], some.get("part"))
+            self._digests[kind].vectors(some["id"], some["vector"], some.get("part"))
+
+    def count(self, kind: str) -> int:
+        """How many items, rejected, passages or images there were."""
+        return self._digests[kind].count
+
+    def __iadd__(self, other: "Record") -> Self:
+        for kind, digest in other._digests.items():
+            self._digests[kind] += digest
+        for name, counter in other._counts.items():
+            self._counts[name] += counter
+        return self
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        digests = {kind: [digest.count, digest.hexdigest()] for kind, digest in self._digests.items()}
+        return {"digests": digests, "counts": self._counts}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """The record that had this ``state``."""
+        record = cls()
+        record._digests = {kind: Digest(count, int(total, 16)) for kind, (count, total) in state["digests"].items()}
+        record._counts = {name: Counter(counts) for name, counts in state["counts"].items()}
+        return record
 
     def result(self, name: str, home: Iterable[str]) -> dict[str, Any]:
         """The content of store.json."""
+        kinds = ("passages", "images")
         return {
             "schema": SCHEMA,
             "store": name,
             "sources": sorted(home),
-            "items": sum(self._counts["modality"].values()),
-            "rejected": sum(self._reasons.values()),
-            **{kind: vectors.count for kind, vectors in self._vectors.items()},
-            "by": {column: dict(sorted(c.items())) for column, c in self._counts.items()},
-            "rejected_by_reason": dict(sorted(self._reasons.items())),
-            "digest": self._items.hexdigest(),
-            "digest_rejected": self._rejects.hexdigest(),
-            "digest_vectors": {kind: vectors.hexdigest() for kind, vectors in self._vectors.items()},
+            **{kind: digest.count for kind, digest in self._digests.items()},
+            "by": {column: dict(sorted(self._counts[column].items())) for column in COUNTED},
+            "rejected_by_reason": dict(sorted(self._counts["reason"].items())),
+            "digest": self._digests["items"].hexdigest(),
+            "digest_rejected": self._digests["rejected"].hexdigest(),
+            "digest_vectors": {kind: self._digests[kind].hexdigest() for kind in kinds},
         }
-
-
-class VectorDigest:
-    """The sum, modulo 2**256, of sha256 over (id, part, vector) of each row: whatever their order.
-
-    A multiset hash (MSet-Add-Hash of Clarke et al., 2003), against mishaps and not against forgers.
-    """
-
-    def __init__(self) -> None:
-        self.count = self._sum = 0
-
-    def update(self, ids: Sequence[str], vectors: Any, parts: Sequence[int] | None = None) -> None:
-        """Take in rows: ``vectors`` (n, d) as anything that NumPy reads; without ``parts`` all are part 0."""
-        rows = zip(ids, parts or [0] * len(ids), np.asarray(vectors, np.float32), strict=True)
-        for id_, part, vector in rows:
-            row = hashlib.sha256(f"{id_}\n{part}\n".encode() + vector.tobytes())
-            self._sum = (self._sum + int.from_bytes(row.digest())) % (1 << 256)
-            self.count += 1
-
-    def hexdigest(self) -> str:
-        """Of all rows so far."""
-        return f"{self._sum:064x}"
-
-
-def _update(digest: Any, table: pa.Table) -> None:
-    for row in table.to_pylist():
-        digest.update(canonical_json(row).encode("utf-8") + b"\n")

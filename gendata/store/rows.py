@@ -1,7 +1,7 @@
 """The join of what the stages wrote: content, decisions, tags and vectors, compared row by row."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,14 @@ from numpy.typing import NDArray
 from gendata import files
 from gendata.errors import StoreError
 from gendata.items import DECISION_SCHEMA, TAG_SCHEMA
+from gendata.store import parquet
 
 _DECIDED = ("group", "copies", "conflict_id")
 _TAGGED = tuple(n for n in TAG_SCHEMA.names if n != "id")
+
+
+Shard = tuple[str, int, Path]
+"""Source, index, and the shard of ingest."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,30 @@ class Artifacts:
     tags: Path
     vectors: Path
     sources: tuple[str, ...]
+    chosen: tuple[Shard, ...] | None = None
+    """The shards that count; None for all of the sources."""
 
-    def shards(self) -> Iterator[tuple[str, int, Path]]:
-        """(source, index, ingest shard) in store order: by source name, then shard."""
+    def shards(self) -> Iterator[Shard]:
+        """The shards in store order: by source name, then index."""
+        if self.chosen is not None:
+            yield from self.chosen
+            return
         for source in sorted(self.sources):
             for index, (path, _) in enumerate(files.decided_shards(self.ingested, self.decisions, source)):
                 yield source, index, path
+
+    def of(self, shards: Iterable[Shard]) -> "Artifacts":
+        """These shards alone."""
+        return replace(self, chosen=tuple(shards))
+
+    def that_may_hold(self, origins: tuple[str, ...]) -> "Artifacts":
+        """The shards alone that may hold items of these origins, as their footers say."""
+        return self.of(shard for shard in self.shards() if _may_hold(shard[2], origins))
+
+
+def _may_hold(path: Path, origins: tuple[str, ...]) -> bool:
+    found = parquet.extremes(path, "origin")
+    return found is None or any(found[0] <= origin <= found[1] for origin in origins)
 
 
 def kept_rows(

@@ -87,7 +87,9 @@ def test_contents_are_the_original_bytes(shelf, tmp_path):
     assert found == {row["id"]: row["data"] for row in rows}
     assert value(run_sql("SELECT data FROM contents WHERE id = '7'", stores)) == rows[7]["data"]
     assert value(run_sql("SELECT id FROM contents WHERE data = repeat('\\x07', 100)::BLOB", stores)) == "7"
-    assert run_sql("FROM contents", {"outputs": store}).num_rows == 0
+    made = {"outputs": stores["real"]}
+    assert run_sql("FROM contents", made).num_rows == run_sql("FROM output_contents", stores).num_rows == 0
+    assert {row["id"]: row["data"] for row in run_sql("FROM output_contents", made).to_pylist()} == found
 
 
 @pytest.mark.parametrize("sql", ["SHOW TABLES", "DESCRIBE items", "SUMMARIZE items", "VALUES (1)", "TABLE items"])
