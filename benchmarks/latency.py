@@ -180,6 +180,17 @@ def built(root: Path, count: int, mix: Mixtures, label: str, index_from: int) ->
     return took
 
 
+def beside(root: Path, mix: Mixtures, count: int, store: Store, pairs: Sequence[tuple[str, Vectors]]) -> None:
+    """Print what a second store costs, whose words then have to weigh the same: asked once, and again."""
+    built(root, count, mix, "second store", 10**9)
+    stores = {"real": store, "other": Store.open(root / "store" / "real")}
+    search(stores, "river", mode="keyword")  # opens it
+    calls = [partial(search, stores, query, encode_text=lambda _, one=one: one, n=N) for query, one in pairs]
+    for label in ("words new", "words known"):
+        median, high = times(calls)
+        print(f"two stores, {label}: p50 {median:7.1f} ms  p95 {high:7.1f} ms")
+
+
 def report(name: str, calls: Mapping[str, Sequence[Callable[[], Any]]]) -> None:
     """Print latencies, and how many times as long ours takes."""
     found = {who: times(some) for who, some in calls.items()}
@@ -225,6 +236,7 @@ def main() -> None:
                 calls["bm25s+faiss"] = [partial(peer, query, one) for query, one in pairs]
                 calls["txtai"] = [partial(txtai, query) for query in queries]
             report(name, calls)
+        beside(root / "second", mix, asked.passages // 100, store, pairs)
         start = time.perf_counter()
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda pair: ours(store, *pair), pairs))

@@ -21,7 +21,8 @@ from lancedb.index import IvfFlat, IvfHnswFlat, IvfHnswPq, IvfHnswSq, IvfPq, Ivf
 
 from benchmarks.latency import Mixtures, N, nearest, recall, times
 from gendata.search.directory import Directory
-from gendata.store.lance import VECTOR_INDEX, vector_schema
+from gendata.store.lance import VECTOR_INDEX
+from gendata.store.rows import vector_schema
 
 KINDS: dict[str, Any] = {
     VECTOR_INDEX: IvfSq(distance_type="cosine"),

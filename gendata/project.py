@@ -133,7 +133,6 @@ class Project:
         """
         from gendata.records.catalog import ledger_tables
         from gendata.search import sql
-        from gendata.search.calls import expand
 
         def run(text: str, **options: Any) -> "SearchResult":
             result = self.search(text, **options)
@@ -141,10 +140,11 @@ class Project:
                 say(f"search: {message}")
             return result
 
-        bound, hits = expand(query, run, tables or {})
+        limits = self._sql_limits()
+        bound, hits = sql.expand(query, self.stores, run, taken=tables or {}, limits=limits)
         attached = {**(tables or {}), **hits}
         ledger = ledger_tables(self.root, query)
-        return sql.open_sql(bound, self.stores, tables=attached, ledger=ledger, limits=self._sql_limits())
+        return sql.open_sql(bound, self.stores, tables=attached, ledger=ledger, limits=limits)
 
     def tables(self) -> list[dict[str, str]]:
         """The columns of every table that SQL can name: rows of table, column and type."""

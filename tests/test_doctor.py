@@ -110,12 +110,12 @@ def _real_among_outputs(root):
     ("damage", "where", "problem"),
     [
         (_junk_outputs_catalog, "store/outputs", "does not read"),
-        (_outputs_relabelled, "store/outputs", "not what store.json describes"),
+        (_outputs_relabelled, "store/outputs", "the catalog is not what the shards give"),
         (_outputs_count, "store/outputs", "not what the shards give"),
-        (_planted_in_lance, "store/real", "another origin"),
+        (_planted_in_lance, "store/real", "items holds rows of origin generated"),
         (_planted_in_the_catalog, "store/real", "holds items of origin generated"),
         (_planted_in_both, "store/real", "holds items of origin generated"),
-        (_real_among_outputs, "store/outputs", "another origin"),
+        (_real_among_outputs, "store/outputs", "items holds rows of origin real"),
     ],
 )
 def test_stores_are_mended_from_the_shards(project, damage, where, problem):

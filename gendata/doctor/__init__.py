@@ -26,7 +26,8 @@ def examine(root: Path, sources: list[str], repair: Callable[[str], None] | None
     mended += _kept(root, repair)  # after the stores: manifests are compared with them
     for finding in mended:
         if not finding.repaired:
-            repair(f"{finding.where}: not repaired here; {finding.remedy}")
+            how = "see above" if finding.remedy in {REMOVE, REBUILD, KEEP} else finding.remedy
+            repair(f"{finding.where}: not repaired here; {how}")
     return mended
 
 

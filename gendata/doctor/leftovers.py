@@ -8,8 +8,8 @@ from pathlib import Path
 from gendata import files
 from gendata.doctor.finding import REMOVE, Finding
 from gendata.errors import StoreError
-from gendata.store.head import place_of
-from gendata.store.place import Folder
+from gendata.store.head import HEADS, head_at, place_of
+from gendata.store.place import Folder, past_grace
 
 
 def leftovers(root: Path) -> Iterator[Finding]:
@@ -31,16 +31,28 @@ def _work(work: Path) -> Iterator[Path]:
 def _stores(stores: Path) -> Iterator[Path]:
     for store in stores.glob("*/"):
         if not files.is_locked(store / ".lock"):
-            yield from (*store.glob(".catalog.part*"), *_databases(store).glob("lance/*.lance/data/.tmp*"))
+            yield from store.glob(".catalog.part*")
+            if (folder := _databases(store)) is not None:
+                yield from (*folder.glob("lance/*.lance/data/.tmp*"), *_catalogs(folder))
 
 
-def _databases(store: Path) -> Path:
-    """The folder that the databases of a store are in; its own where they are in no folder, or none is known."""
+def _databases(store: Path) -> Path | None:
+    """The folder that the databases of a store are in, None for an object store; its own where none is known."""
     try:
         at = place_of(store)
     except StoreError:  # found by the check of the stores
-        at = None
-    return at.root if isinstance(at, Folder) else store
+        return store
+    return store if at is None else at.root if isinstance(at, Folder) else None
+
+
+def _catalogs(folder: Path) -> Iterator[Path]:
+    """Those that no HEAD names, and that no reader can hold any more."""
+    try:
+        heads = [head for name in HEADS if (head := head_at(Folder(folder), name))]
+    except StoreError:
+        return
+    named = {head.catalog for head in heads}
+    yield from (p for p in folder.glob("catalog-*.duckdb") if p.name not in named and past_grace(p.stat().st_mtime))
 
 
 def _records(root: Path) -> Iterator[Path]:

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gendata import files, params
 from gendata.doctor.finding import REBUILD, Finding
@@ -15,14 +16,19 @@ from gendata.errors import GendataError, ProjectError, StoreError
 from gendata.items import content_id
 from gendata.store import INPUTS, OUTPUTS, STORES, StoreParams
 from gendata.store.build import build, describe
+from gendata.store.changes import Changes, prints
 from gendata.store.head import Store
-from gendata.store.record import Digest, Record
-from gendata.store.rows import Artifacts
+from gendata.store.record import Record
+from gendata.store.rows import TABLES, Artifacts, table_rows
+
+if TYPE_CHECKING:
+    from gendata.store.table import Table
 
 STORAGE = ("store", "table", "rows", "version", "versions", "fragments", "indexes", "indexed", "unindexed", "bytes")
 """Columns of ``storage``."""
 
-_BATCH = 1024
+_BATCH, _BLOBS = 1024, 64
+"""Rows that are read at a time; of those with blobs."""
 
 Sources = Mapping[str, Mapping[str, Any]]
 
@@ -58,19 +64,19 @@ def check_stores(root: Path) -> Iterator[Finding]:
     for name in built(root):
         where, path = f"artifacts/store/{name}", root / "artifacts" / "store" / name
         try:
-            record = files.read_json(path / "store.json")
-            expected = describe(name, *_inputs_of(root, name))
+            artifacts, sources = _inputs_of(root, name)
+            expected = describe(name, artifacts, sources)
         except (StoreError, KeyError) as error:
             yield Finding(where, str(error).replace(f"{root}/", ""), "gendata run")
             yield from _unopened(path, where, root)
             continue
-        if record != expected:
-            yield Finding(where, "store.json is not what the shards give", REBUILD)
-        if record["sources"] or record["items"] or record["rejected"]:
-            try:
-                yield from (Finding(where, problem, REBUILD) for problem in _store(Store.open(path), record))
-            except (GendataError, OSError) as error:
-                yield Finding(where, str(error).replace(f"{root}/", ""), REBUILD)
+        try:
+            if files.read_json(path / "store.json") != expected:
+                yield Finding(where, "store.json is not what the shards give", REBUILD)
+            if expected["sources"] or expected["items"] or expected["rejected"]:
+                yield from (Finding(where, p, REBUILD) for p in _store(Store.open(path), expected, artifacts))
+        except (GendataError, OSError) as error:
+            yield Finding(where, str(error).replace(f"{root}/", ""), REBUILD)
 
 
 def _unopened(path: Path, where: str, root: Path) -> Iterator[Finding]:
@@ -89,33 +95,35 @@ def rebuild(root: Path, names: Collection[str] | None = None) -> None:
             build(*_inputs_of(root, name), root / "artifacts" / "store", chosen, (name,), anew=True)
 
 
-def _store(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
-    """Catalog and Lance against store.json and each other; blobs, vectors, indexes, origins."""
-    catalog, digest = _catalog(store)
-    if digest != (record["digest"], record["digest_rejected"]):
-        yield "the catalog is not what store.json describes"
+def _store(store: Store, expected: Mapping[str, Any], artifacts: Artifacts) -> Iterator[str]:
+    """Catalog and Lance against the shards; blobs, vectors, indexes, origins."""
     origins = STORES[store.path.name]
-    if wrong := {o for o in catalog.values() if o not in origins}:
-        yield f"holds items of origin {', '.join(sorted(wrong))}"
-    yield from _lance(store, catalog, record, origins)
+    found = _catalog(store)
+    if any(found[name] != expected[name] for name in ("digest", "digest_rejected")):
+        yield "the catalog is not what the shards give"
+    if wrong := found["by"]["origin"].keys() - set(origins):
+        yield f"the catalog holds items of origin {', '.join(sorted(wrong))}"
+    for name in TABLES:
+        yield from _table(store, name, artifacts, origins)
+    yield from check_indexes(store)
 
 
-def _catalog(store: Store) -> tuple[dict[str, str], tuple[str, str]]:
-    """Id to origin of every item in the catalog, and the digests of its items and rejects."""
+def _catalog(store: Store) -> dict[str, Any]:
+    """The record of what the catalog holds; see ``gendata.store.record``."""
     import duckdb
 
-    found: dict[str, str] = {}
     counted = Record()
     try:
         with files.database(store.catalog) as connection:
-            for table in counted.items(_stream(connection, "items")):
-                found.update(zip(table["id"].to_pylist(), table["origin"].to_pylist(), strict=True))
-            for _ in counted.rejected(_stream(connection, "rejected")):
-                pass
+            for rows in (
+                counted.items(_stream(connection, "items")),
+                counted.rejected(_stream(connection, "rejected")),
+            ):
+                for _ in rows:
+                    pass
     except (duckdb.Error, KeyError) as error:
         raise StoreError(f"{store.catalog}: does not read: {str(error).splitlines()[0]}") from None
-    result = counted.result("", ())
-    return found, (result["digest"], result["digest_rejected"])
+    return counted.result("", ())
 
 
 def _stream(connection: Any, table: str) -> Iterator[pa.Table]:
@@ -123,47 +131,37 @@ def _stream(connection: Any, table: str) -> Iterator[pa.Table]:
         yield pa.Table.from_batches([batch])
 
 
-def _lance(
-    store: Store, catalog: Mapping[str, str], record: Mapping[str, Any], origins: tuple[str, ...]
-) -> Iterator[str]:
-    found: dict[str, str] = {}
-    broken = []
-    for batch in _batches(store.table("items"), ["id", "origin", "text", "data"]):
-        for row in batch.to_pylist():
-            found[row["id"]] = row["origin"]
-            if content_id(row["data"] if row["data"] is not None else row["text"] or "") != row["id"]:
-                broken.append(row["id"])
+def _table(store: Store, name: str, artifacts: Artifacts, origins: tuple[str, ...]) -> Iterator[str]:
+    """Every row of a Lance table against the shards, its blobs against their ids, its vectors against their length."""
+    table = store.table(name)
+    expected = prints(table_rows(name, artifacts, origins, blobs=False))
+    if table is None:
+        if len(expected):
+            yield f"there is no table {name}, and the shards have {len(expected)} items for it"
+        return
+    batches = table.to_batches(columns=[n for n in table.schema.names if n != "data"], batch_size=_BATCH)
+    if count := len(changes := Changes.between(prints(batches), expected)):
+        first = pa.concat_arrays([changes.out, changes.into])[0].as_py()
+        yield f"{name} differs from the shards in {count} items, first {first[:16]}"
+    if wrong := set(pc.unique(table.to_table(columns=["origin"])["origin"]).to_pylist()) - set(origins):
+        yield f"{name} holds rows of origin {', '.join(sorted(wrong))}"
+    yield from _contents(table) if name == "items" else _vectors(table, name)
+
+
+def _contents(table: "Table") -> Iterator[str]:
+    batches = table.to_batches(columns=["id", "text", "data"], batch_size=_BLOBS)
+    rows = (row for batch in batches for row in batch.to_pylist())
+    broken = [row["id"] for row in rows if row["id"] != content_id(row["data"] or row["text"] or "")]
     if broken:
         yield f"{len(broken)} contents do not have the id they stand under, first {min(broken)[:16]}"
-    if found != dict(catalog):
-        yield f"catalog and Lance differ in {len(found.items() ^ catalog.items())} items"
-    if any(origin not in origins for origin in found.values()):
-        yield "Lance holds items of another origin"
-    for name in ("passages", "images"):
-        yield from _vectors(store, name, record)
-    yield from check_indexes(store)
 
 
-def _vectors(store: Store, name: str, record: Mapping[str, Any]) -> Iterator[str]:
-    digest, sound = Digest(), True
-    columns = ["id", "part", "vector"] if name == "passages" else ["id", "vector"]
-    for batch in _batches(store.table(name), columns):
+def _vectors(table: "Table", name: str) -> Iterator[str]:
+    for batch in table.to_batches(columns=["vector"], batch_size=_BATCH):
         vectors = np.asarray(batch["vector"].flatten()).reshape(batch.num_rows, -1)
-        parts = batch["part"].to_pylist() if name == "passages" else None
-        digest.vectors(batch["id"].to_pylist(), vectors, parts)
-        sound &= bool(np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3))  # false for NaN as well
-    if not sound:
-        yield f"{name} holds vectors that are not finite or not normalised"
-    if (digest.count, digest.hexdigest()) != (record[name], record["digest_vectors"][name]):
-        yield f"{name} are not what store.json describes ({record[name]} there, {digest.count} in Lance)"
-
-
-def _batches(table: Any, columns: list[str]) -> Iterator[Any]:
-    try:
-        if table is not None:
-            yield from table.to_batches(columns=columns, batch_size=_BATCH)
-    except (ValueError, RuntimeError) as error:
-        raise StoreError(f"{table.uri}: does not read: {str(error).splitlines()[0]}") from error
+        if not np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3):  # false for NaN as well
+            yield f"{name} holds vectors that are not finite or not normalised"
+            return
 
 
 def storage(stores: Mapping[str, Store]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ and the statement reads the hits as an attached table that stands where the call
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -38,36 +38,44 @@ HITS = pa.schema(
 """The columns of a call: none but ``id`` is one of ``items``, so that a join needs no prefixes."""
 
 
-def expand(sql: str, run: Callable[..., SearchResult], taken: Collection[str]) -> tuple[str, dict[str, pa.Table]]:
-    """The statement with a table in place of each call, and these tables; as it is, if it has none.
+CALLS = pa.schema([(name, pa.string()) for name in ("table", "query", "options")])
+"""What ``find`` says of each call; ``options`` is JSON."""
 
-    One that does not parse is left alone: the sandbox says why.
+
+def find(sql: str, taken: Collection[str]) -> tuple[str, list[dict[str, str]]]:
+    """The statement with a table in place of each call, and the calls as rows of CALLS; as it is, if it has none.
+
+    One that does not parse is left alone: running it says why. To be called in the sandbox: a statement may need
+    any time and memory to parse.
 
     Args:
         sql: one statement.
-        run: searches: ``run(query, **options)``.
         taken: names that tables have already.
 
     Raises:
-        QueryError: an argument of a call is not a literal, or is not known; or what ``run`` raises.
+        QueryError: an argument of a call is not a literal, or is not known.
     """
-    if "search" not in sql.lower():
-        return sql, {}
     import duckdb
 
     from gendata.search.guard import walk
 
     with duckdb.connect() as connection:
         tree = _parse(connection, sql)
-        calls = [node for node in walk(tree) if _is_call(node)]
-        tables: dict[str, pa.Table] = {}
-        for node in calls:
-            name = _free(f"search_{len(tables) + 1}", taken)
+        nodes = [node for node in walk(tree) if _is_call(node)]
+        calls = list[dict[str, str]]()
+        for node in nodes:
+            name = _free(f"search_{len(calls) + 1}", taken)
             query, options = _arguments(node)
-            tables[name] = _hits(run(query, **options))
-            alias = node["alias"] or ("search" if len(calls) == 1 else name)
+            calls.append({"table": name, "query": query, "options": json.dumps(options)})
+            alias = node["alias"] or ("search" if len(nodes) == 1 else name)
             _put(node, _parse(connection, f'FROM "{name}"')["statements"][0]["node"]["from_table"], alias)
-        return (_text(connection, tree) if calls else sql), tables
+        return (_text(connection, tree) if calls else sql), calls
+
+
+def hits(result: SearchResult) -> pa.Table:
+    """The table that a call stands for."""
+    rows = [{"rank": rank, "snippet": hit.text, **vars(hit)} for rank, hit in enumerate(result.hits, 1)]
+    return pa.Table.from_pylist(rows, HITS)
 
 
 def _parse(connection: Any, sql: str) -> Any:
@@ -96,15 +104,12 @@ def _free(name: str, taken: Collection[str]) -> str:
 
 
 def _put(node: dict[str, Any], table: Mapping[str, Any], alias: str) -> None:
-    """A table where the call stood, under the names that the statement gives it."""
-    names = node["column_name_alias"]
+    """A table where the call stood, under the names that the statement gives it, with its sample."""
+    if node["with_ordinality"] != "WITHOUT_ORDINALITY":
+        raise QueryError("search() has a column rank: WITH ORDINALITY is not needed")
+    kept = {name: node[name] for name in ("column_name_alias", "sample")}
     node.clear()
-    node.update(table, alias=alias, column_name_alias=names)
-
-
-def _hits(result: SearchResult) -> pa.Table:
-    rows = [{"rank": rank, "snippet": hit.text, **vars(hit)} for rank, hit in enumerate(result.hits, 1)]
-    return pa.Table.from_pylist(rows, HITS)
+    node.update(table, alias=alias, **kept)
 
 
 def _arguments(node: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -116,6 +121,8 @@ def _arguments(node: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
             query = value
         elif not name or name.lower() not in OPTIONS:
             raise QueryError(f"search() takes a text and {', '.join(OPTIONS)}, not {name or 'a second text'}")
+        elif OPTIONS[name.lower()] in options:
+            raise QueryError(f"search() takes {name.lower()} once")
         else:
             options[OPTIONS[name.lower()]] = value
     if not isinstance(query, str):

@@ -124,7 +124,7 @@ def open_channels(
     channels = Channels()
     if terms.text:
         tables = _tables(stores, "passages")
-        limits = _restrict(channels, terms, stores, tables, limits)
+        limits = _restrict(channels, terms, stores, limits)
         wheres = _filters(query, tables, limits)
         if query.mode != "semantic":
             for store in tables:
@@ -163,13 +163,12 @@ def _restrict(
     channels: Channels,
     terms: Terms,
     stores: Mapping[str, Store],
-    tables: Mapping[str, Any],
     limits: Mapping[str, Filter],
 ) -> dict[str, Filter]:
     """The limits on ids by store, and those that phrases and excluded words make."""
     if not (terms.phrases or terms.without or terms.without_phrases):
         return dict(limits)
-    found = {}
+    tables, found = _tables(stores, "items"), {}
     for store in stores:
         limit = limits.get(store, Filter())
         if store in tables and keyword.has_index(tables[store]):
@@ -185,7 +184,7 @@ def _restrict(
         found[store] = replace(limit, ids=limit.ids if held is None else held, without=barred)
     if terms.phrases and not any(one.ids is not None and len(one.ids) for one in found.values()):
         listed = " and ".join(f'"{phrase}"' for phrase in terms.phrases)
-        channels.messages.append(f"no passage that passes the filters holds {listed}; without quotes words are ranked")
+        channels.messages.append(f"no item that passes the filters holds {listed}; without quotes words are ranked")
     return found
 
 

@@ -4,8 +4,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -20,6 +22,10 @@ REACH = 1000
 
 TERMS = 16
 """Most distinct words of a query whose frequencies are looked up to compare stores; the longest, as the rarest."""
+
+_KNOWN: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
+_MOST_KNOWN = 1 << 16
+_POOL = ThreadPoolExecutor(4, "gendata-words")
 
 _BETWEEN_WORDS = re.compile(r"[\s!-/:-@\[-`{-~]+")
 """Blanks and the punctuation of ASCII; what else is no part of a word the index knows better."""
@@ -80,7 +86,7 @@ def queries(tables: Mapping[str, Any], text: str) -> "dict[str, FullTextQuery]":
         return dict.fromkeys(tables, any_word(text))
     looked_up = sorted(words, key=lambda word: (-len(word), word))[:TERMS]
     totals = {name: table.count_rows() for name, table in tables.items()}
-    found = {name: [_frequency(table, word, totals[name]) for word in looked_up] for name, table in tables.items()}
+    found = {name: _frequencies(table, looked_up, totals[name]) for name, table in tables.items()}
     pooled = [_rarity(sum(counts), sum(totals.values())) for counts in zip(*found.values(), strict=True)]
     rest = " ".join(word for word in words.elements() if word not in looked_up)
     result = {}
@@ -98,10 +104,24 @@ def _weighted(terms: "Sequence[tuple[str, float]]") -> "FullTextQuery":
     return BooleanQuery([(Occur.SHOULD, MatchQuery(word, "text", boost=boost)) for word, boost in terms])
 
 
-def _frequency(table: Any, word: str, total: int) -> int:
-    """Rows, of ``total``, that hold the word; none for stop words."""
-    rows = table.to_table(columns=["_score"], full_text_query=any_word(word), limit=max(total, 1))
-    return int(rows.num_rows)
+def _frequencies(table: Any, words: "Sequence[str]", total: int) -> list[int]:
+    """Rows, of ``total``, that hold each word; none for stop words. Remembered as long as the table is open.
+
+    Lance counts by ranking all of them, which takes time for common words, and those come again.
+    """
+
+    def count(word: str) -> int:
+        rows = table.to_table(columns=["_score"], full_text_query=any_word(word), limit=max(total, 1))
+        return int(rows.num_rows)
+
+    known = _KNOWN.setdefault(table, {})
+    found = {word: number for word in words if (number := known.get(word)) is not None}
+    new = [word for word in words if word not in found]
+    found.update(zip(new, _POOL.map(count, new), strict=True))
+    if len(known) > _MOST_KNOWN:
+        known.clear()
+    known.update(found)
+    return [found[word] for word in words]
 
 
 def _rarity(matching: int, total: int) -> float:

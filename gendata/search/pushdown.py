@@ -3,6 +3,7 @@
 They save the child process in which other conditions become a set of ids.
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,17 @@ COLUMNS = frozenset({"id", "origin", "source"})
 _COMPARISONS = {"COMPARE_EQUAL": "=", "COMPARE_NOTEQUAL": "<>"}
 
 
+_NAMES = "id|origin|source|items"
+_TOKENS = re.compile(
+    rf"""(?:\s++|--[^\n]*+|[=(),.]|<>|!=|(?:{_NAMES}|and|or|not|in)\b|"(?:{_NAMES})"|'(?:[^']++|'')*+')*+""",
+    re.IGNORECASE,
+)
+"""All that a condition for Lance is made of, read from left to right in one go."""
+
+_DEEPEST, _LONGEST = 16, 20_000
+"""Brackets and negations, and characters of a condition that is looked at: others may cost the parser any time."""
+
+
 @lru_cache(256)  # a prompt asks under one condition again and again
 def pushed(where: str) -> str | None:
     """The condition in the SQL of Lance; None where it needs the catalog, or is none: the sandbox says why."""
@@ -26,6 +38,8 @@ def pushed(where: str) -> str | None:
 
     from gendata.search.guard import check_where, parse_where
 
+    if len(where) > _LONGEST or not _TOKENS.fullmatch(where) or _depth(where) > _DEEPEST:
+        return None
     text = where.encode("utf-8", "replace").decode()  # no lone surrogate
     with _parser().cursor() as connection:
         try:
@@ -37,6 +51,10 @@ def pushed(where: str) -> str | None:
         return _condition(tree["where_clause"])
     except RecursionError:
         return None
+
+
+def _depth(where: str) -> int:
+    return where.count("(") + len(re.findall(r"\bnot\b", where, re.IGNORECASE))
 
 
 @cache

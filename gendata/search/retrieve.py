@@ -29,6 +29,8 @@ LOOKS = 1 / 3
 """Share of how well an image goes with the query's text: as much as words and meaning have by default."""
 
 
+NO_WORD = "no passage that passes the filters has a word of the query; the most common words are not looked for"
+
 PASSAGE = 0.5
 """Weight of the best passage's BM25 beside that of the whole text."""
 
@@ -43,6 +45,8 @@ def retrieve(stores: Mapping[str, Store], query: Query, encoders: Encoders, para
         raise ProjectError("no store is built: run `gendata run`")
     limits = Limits(params.sql_timeout, params.sql_memory_mb << 20)
     terms = parse(clean(query.text or ""))
+    if query.text and not terms.text.strip():
+        raise QueryError("the query only excludes: say what to look for as well")
     # the encoders import torch while this thread evaluates the condition and imports Lance; one after the other,
     # since two threads that import each other's modules can meet one that is half there
     with ThreadPoolExecutor(1) as pool:
@@ -59,6 +63,8 @@ def retrieve(stores: Mapping[str, Store], query: Query, encoders: Encoders, para
     if query.modality == "image" and query.image is None and encoders.joint is None:
         channels.messages.append(CAPTIONS_ONLY)
     best = _best(channels, query, params)
+    if not best and query.source is not None:
+        _check_source(stores, query.source)
     return SearchResult(look_up(stores, best), tuple(channels.messages))
 
 
@@ -89,6 +95,13 @@ def check(query: Query) -> None:
         raise QueryError(f"an image finds images, not items of modality {query.modality}")
 
 
+def _check_source(stores: Mapping[str, Store], source: str) -> None:
+    """Raise QueryError where no store has a source of this name."""
+    rows = (store.connection.cursor().execute("SELECT source FROM sources").fetchall() for store in stores.values())
+    if source not in (known := {name for found in rows for (name,) in found}):
+        raise QueryError(f"source {source!r} is not one of {', '.join(sorted(known))}")
+
+
 @dataclass(frozen=True)
 class _Ranked:
     """Items, their scores by each ranking and in all, and their best passage (-1: none)."""
@@ -112,7 +125,7 @@ def _best(channels: Channels, query: Query, params: SearchParams) -> list[Found]
             break
         depth *= 4
     if channels.keyword and query.mode != "semantic" and not ranked(found.keyword):
-        channels.messages.append("no passage that passes the filters has a word of the query")
+        channels.messages.append(NO_WORD)
     best = found.candidates.first(found.scores, query.n)
     return [_found(found, number, by_words=bool(channels.keyword)) for number in best]
 

@@ -21,6 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from gendata.errors import QueryError
+from gendata.search import calls
 from gendata.search.guard import check_select, check_where
 from gendata.search.views import add_catalogs, add_lance
 
@@ -63,7 +64,16 @@ def lock(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def run(request: Mapping[str, Any], out: IO[bytes]) -> None:
-    """Answer one request: ``{"sql": ...}``, or ``{"where": ..., "stable": ...}`` for the ids that satisfy it."""
+    """Answer one request.
+
+    ``{"sql": ...}`` is run; ``{"where": ..., "stable": ...}`` asks for the ids that satisfy a condition, and
+    ``{"find": ..., "taken": ...}`` for the calls of ``search`` in a statement, which then is in the schema's metadata.
+    """
+    if "find" in request:
+        sql, found = calls.find(request["find"], request["taken"])
+        with pa.ipc.new_stream(out, calls.CALLS.with_metadata({"sql": sql})) as writer:
+            writer.write_table(pa.Table.from_pylist(found, calls.CALLS))
+        return
     connection = connect(request["memory"], request["threads"])
     catalogs: dict[str, str] = request["catalogs"]
     add_catalogs(connection, catalogs)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from gendata.engine import cores
 from gendata.errors import ProjectError, QueryError
+from gendata.search import SearchResult, calls
 from gendata.search.views import LANCE_VIEWS
 from gendata.store.head import Store
 
@@ -98,6 +99,35 @@ def select_ids(
     names = found.column("store").combine_chunks().to_numpy(zero_copy_only=False)
     ids = found.column("id").combine_chunks()
     return {name: ids.filter(pa.array(names == name, pa.bool_())) for name in stores}
+
+
+def expand(
+    sql: str,
+    stores: Mapping[str, Store],
+    run: Callable[..., SearchResult],
+    *,
+    taken: Collection[str] = (),
+    limits: Limits | None = None,
+) -> tuple[str, dict[str, pa.Table]]:
+    """The statement with a table in place of each call of ``search``, and these tables; as it is, if it has none.
+
+    Args:
+        sql: one statement.
+        stores: as of ``open_sql``.
+        run: searches: ``run(query, **options)``.
+        taken: names that tables have already.
+        limits: of time and memory to find the calls.
+
+    Raises:
+        QueryError: an argument of a call is not a literal or not known, or a limit is exceeded; or what ``run`` raises.
+        ProjectError: no store is there.
+    """
+    if "search" not in sql.lower():
+        return sql, {}
+    with _child({"find": _clean(sql), "taken": sorted(taken)}, stores, {}, limits or Limits()) as reader:
+        bound = reader.schema.metadata[b"sql"].decode()
+        found = reader.read_all().to_pylist()
+    return bound, {call["table"]: calls.hits(run(call["query"], **json.loads(call["options"]))) for call in found}
 
 
 def _clean(text: str) -> str:

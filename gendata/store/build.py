@@ -57,7 +57,11 @@ def _build_one(
         before = _previous(at)
         known = Before.read(at, None if anew else before)
         written = store / ".catalog.part"
-        record = _write_catalog(written, name, artifacts, parts, {s: sources[s] for s in sorted(home)}, known)
+        try:
+            record = _write_catalog(written, name, artifacts, parts, {s: sources[s] for s in sorted(home)}, known)
+        except StoreError:
+            written.unlink(missing_ok=True)
+            raise
         if not (home or record["items"] or record["rejected"]):
             written.unlink()
             for path in (at, Folder(store)):
@@ -144,7 +148,11 @@ def describe(name: str, artifacts: Artifacts, sources: Mapping[str, Mapping[str,
 
 
 def _previous(at: Place) -> Head | None:
-    """The HEAD to be replaced. A broken one names nothing worth keeping: everything here is derived."""
+    """The HEAD to be replaced. A broken one names nothing worth keeping: everything here is derived.
+
+    Raises StoreError if the place does not answer.
+    """
+    at.read("HEAD.json")
     try:
         return head_at(at)
     except StoreError:

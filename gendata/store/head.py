@@ -13,12 +13,13 @@ from gendata.store.place import Folder, Place, place, storage_options
 
 if TYPE_CHECKING:
     import duckdb
-    import lance
+
+    from gendata.store.table import Table
 
 SCHEMA = 1
 """Version of the store's layout; a reader refuses another one."""
 
-_HEAD, _BEFORE = "HEAD.json", "HEAD.before.json"
+HEADS = _HEAD, _BEFORE = "HEAD.json", "HEAD.before.json"
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,13 @@ def head_at(at: Place, name: str = _HEAD) -> Head | None:
     if value is None or "uri" in value:
         return None
     try:
-        return Head(**value)
+        head = Head(**value)
     except TypeError:
-        raise StoreError(f"{at.uri}/{name}: names no catalog and tables; delete it and run `gendata run`") from None
+        head = Head("", {})
+    versions = head.lance.values() if isinstance(head.lance, dict) else [None]
+    if not (head.catalog and isinstance(head.catalog, str) and all(type(version) is int for version in versions)):
+        raise StoreError(f"{at.uri}/{name}: names no catalog and tables; delete it and run `gendata run`")
+    return head
 
 
 def _parse(at: Place, name: str) -> dict[str, Any] | None:
@@ -114,7 +119,7 @@ class Store:
 
     def __init__(self, path: Path, at: Place, head: Head) -> None:
         self.path, self.place, self.head = path, at, head
-        self._tables: dict[tuple[str, int], lance.LanceDataset] = {}
+        self._tables: dict[tuple[str, int], Table] = {}
 
     @classmethod
     def open(cls, path: Path) -> "Store":
@@ -147,13 +152,20 @@ class Store:
         return f"{self.place.uri}/lance/{name}.lance"
 
     def check(self) -> None:
-        """Raise StoreError if the catalog or a table does not open."""
+        """Raise StoreError if the catalog or a table does not open, or a file of rows is not whole."""
+        from gendata.store.table import cut_short
+
         self.connection.close()
         del self.connection
         for name in self.head.lance:
-            self.table(name)
+            table, folder = self.table(name), f"lance/{name}.lance/"
+            sizes = {path.removeprefix(folder): size for path, size in self.place.sizes(folder).items()}
+            if table is not None and (lost := cut_short(table, sizes)):
+                raise StoreError(
+                    f"{self.path}: {lost[0]} of table {name} is gone or cut short; run `gendata doctor --repair`"
+                )
 
-    def table(self, name: str) -> "lance.LanceDataset | None":
+    def table(self, name: str) -> "Table | None":
         """A Lance table at the pinned version, None if this store has no such rows. Raises StoreError.
 
         It is opened by Lance itself: LanceDB reads through it as well, and takes five times as long to import.
@@ -162,12 +174,11 @@ class Store:
         if version is None:
             return None
         if (name, version) not in self._tables:
-            import lance
+            from gendata.store.table import Table, unreadable
 
             uri = self.uri(name)
             try:
-                self._tables[name, version] = lance.dataset(uri, version=version, storage_options=storage_options(uri))
+                self._tables[name, version] = Table(uri, version=version, storage_options=storage_options(uri))
             except (ValueError, RuntimeError, OSError) as error:
-                reason = str(error).splitlines()[0]
-                raise StoreError(f"{self.path}: table {name} version {version} does not open: {reason}") from error
+                raise unreadable(f"{self.path}: table {name} version {version}", error) from error
         return self._tables[name, version]

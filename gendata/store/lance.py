@@ -15,16 +15,12 @@ from gendata.store import StoreParams
 from gendata.store.changes import Changes, prints
 from gendata.store.parts import Touched
 from gendata.store.place import Place, past_grace, storage_options
-from gendata.store.rows import Artifacts, images, kept_rows, passages
-
-TABLES = ("items", "passages", "images")
+from gendata.store.rows import TABLES, Artifacts, table_rows
+from gendata.store.table import cut_short
 
 VECTOR_INDEX = "IVF_SQ"
 """Of a million rows it finds all neighbours and is built in seconds, where HNSW takes minutes and finds fewer: see
 benchmarks/vectors.py. How many parts are searched is left to Lance: fewer lose neighbours of real texts."""
-
-_KEYS = [pa.field(name, pa.string(), nullable=False) for name in ("id", "modality", "origin", "source")]
-_ITEMS = pa.schema([*_KEYS, pa.field("text", pa.large_string()), pa.field("data", pa.large_binary())])
 
 _LAST_NAME = (1 << 64) - 1
 _IDS, _SCANNED, _FRAGMENTS = 1000, 0.1, 50
@@ -84,12 +80,14 @@ def _updated(
     try:
         table = database.open_table(name)
         dataset = table.to_lance()
-        if int(table.version) != version or _cut_short(at, name, dataset):
+        folder = f"lance/{name}.lance/"
+        sizes = {path.removeprefix(folder): size for path, size in at.sizes(folder).items()}
+        if int(table.version) != version or cut_short(dataset, sizes):
             return None
         old = prints(_there(dataset, touched.ids))
     except (ValueError, RuntimeError, OSError):
         return None  # lost writes: the artifacts have all of it
-    changes = Changes.between(old, prints(_batches(name, touched.shards, origins, blobs=False)))
+    changes = Changes.between(old, prints(table_rows(name, touched.shards, origins, blobs=False)))
     rows = dataset.count_rows() - changes.rows_out + changes.rows_into
     changed = max(changes.rows_out, changes.rows_into)
     if not rows or not _extendable(dataset, name, changed / rows, rows, params):
@@ -99,18 +97,11 @@ def _updated(
     for listed in _listed(changes.out):
         table.delete(listed)
     if len(changes.into):
-        table.add(_reader(_batches(name, touched.shards, origins, only=changes.into)))
+        table.add(_reader(table_rows(name, touched.shards, origins, only=changes.into)))
     _index(table, name, params)
     table.to_lance().optimize.optimize_indices()
     table.checkout_latest()
     return int(table.version)
-
-
-def _cut_short(at: Place, name: str, dataset: Any) -> bool:
-    """Whether a file of rows is not there, or not as long as it was written."""
-    sizes = at.sizes(f"lance/{name}.lance/data")
-    files = (file for fragment in dataset.get_fragments() for file in fragment.metadata.files)
-    return any(sizes.get(f"lance/{name}.lance/data/{file.path}") != file.file_size_bytes for file in files)
 
 
 def _there(dataset: Any, ids: pa.Array | None) -> Iterator[pa.RecordBatch]:
@@ -153,12 +144,10 @@ def _written(
     database: Any, at: Place, name: str, artifacts: Artifacts, origins: tuple[str, ...], params: StoreParams
 ) -> int | None:
     """The version of the table written anew; None without rows."""
-    batches = _batches(name, artifacts, origins)
-    first = next(batches, None)
-    if first is None:
+    reader = _reader(table_rows(name, artifacts, origins))
+    if reader is None:
         return None
     there = _usable(database, at, name)
-    reader = _reader(chain([first], batches))
     table = database.create_table(name, reader, mode="overwrite" if there else "create")
     _index(table, name, params)
     return int(table.version)
@@ -178,39 +167,10 @@ def _usable(database: Any, at: Place, name: str) -> bool:
     return True
 
 
-def _reader(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:
-    first = next(batches)
-    return pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
-
-
-def _batches(
-    name: str,
-    artifacts: Artifacts,
-    origins: tuple[str, ...],
-    *,
-    blobs: bool = True,
-    only: pa.Array | None = None,
-) -> Iterator[pa.RecordBatch]:
-    if name == "items":
-        schema = _ITEMS if blobs else _ITEMS.remove(_ITEMS.get_field_index("data"))
-        for table in kept_rows(artifacts, origins, tuple(schema.names), only):
-            yield from table.select(schema.names).cast(schema).to_batches()
-        return
-    source = passages if name == "passages" else images
-    for columns in source(artifacts, origins, only):
-        vectors = columns["vector"]
-        schema = vector_schema(name, vectors.shape[1])
-        columns["vector"] = pa.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1])
-        yield pa.record_batch([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
-
-
-def vector_schema(name: str, dim: int) -> pa.Schema:
-    """The columns of the table ``passages`` or ``images``, with vectors of this length."""
-    vector = pa.field("vector", pa.list_(pa.float32(), dim), nullable=False)
-    if name == "images":
-        return pa.schema([*(f for f in _KEYS if f.name != "modality"), vector])
-    place = [pa.field("part", pa.int32(), nullable=False), pa.field("start", pa.int64()), pa.field("end", pa.int64())]
-    return pa.schema([*_KEYS, *place, pa.field("text", pa.large_string()), vector])
+def _reader(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader | None:
+    """None without rows."""
+    first = next(batches, None)
+    return first and pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
 
 
 def create_scalar_indexes(table: Any) -> None:

@@ -15,6 +15,12 @@ from gendata.errors import StoreError
 from gendata.items import DECISION_SCHEMA, TAG_SCHEMA
 from gendata.store import parquet
 
+TABLES = ("items", "passages", "images")
+"""Those of Lance."""
+
+_KEYS = [pa.field(name, pa.string(), nullable=False) for name in ("id", "modality", "origin", "source")]
+_ITEMS = pa.schema([*_KEYS, pa.field("text", pa.large_string()), pa.field("data", pa.large_binary())])
+
 _DECIDED = ("group", "copies", "conflict_id")
 _TAGGED = tuple(n for n in TAG_SCHEMA.names if n != "id")
 
@@ -146,3 +152,34 @@ def _with_vectors(
             raise StoreError(f"vectors of {source} shard {index} name {min(unknown)}, which is not kept there")
         ids = pa.array([i for i, row in kept.items() if row["origin"] in origins], pa.string())
         yield kept, vectors.filter(pc.is_in(vectors["id"], value_set=ids))
+
+
+def table_rows(
+    name: str,
+    artifacts: Artifacts,
+    origins: tuple[str, ...],
+    *,
+    blobs: bool = True,
+    only: pa.Array | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a Lance table, as its schema has them, without ``blobs`` or not; ``only`` as of ``kept_rows``."""
+    if name == "items":
+        schema = _ITEMS if blobs else _ITEMS.remove(_ITEMS.get_field_index("data"))
+        for table in kept_rows(artifacts, origins, tuple(schema.names), only):
+            yield from table.select(schema.names).cast(schema).to_batches()
+        return
+    source = passages if name == "passages" else images
+    for columns in source(artifacts, origins, only):
+        vectors = columns["vector"]
+        schema = vector_schema(name, vectors.shape[1])
+        columns["vector"] = pa.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1])
+        yield pa.record_batch([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
+
+
+def vector_schema(name: str, dim: int) -> pa.Schema:
+    """The columns of the table ``passages`` or ``images``, with vectors of this length."""
+    vector = pa.field("vector", pa.list_(pa.float32(), dim), nullable=False)
+    if name == "images":
+        return pa.schema([*(f for f in _KEYS if f.name != "modality"), vector])
+    place = [pa.field("part", pa.int32(), nullable=False), pa.field("start", pa.int64()), pa.field("end", pa.int64())]
+    return pa.schema([*_KEYS, *place, pa.field("text", pa.large_string()), vector])

@@ -123,7 +123,7 @@ def build_store(folder, rows, *, fts=True, fts_rows=True):
         connection.execute("CREATE TABLE items AS SELECT *, '{\"a\": 1}'::JSON AS meta FROM incoming")
         names = ("source", "uri", "stage", "reason", "detail", "id", "kept_id")
         connection.execute(f"CREATE TABLE rejected ({', '.join(f'{n} VARCHAR' for n in names)})")
-        connection.execute("CREATE TABLE sources (source VARCHAR, kind VARCHAR, origin VARCHAR)")
+        connection.execute("CREATE TABLE sources AS SELECT DISTINCT source, 'folder' AS kind, origin FROM items")
     write_head(folder, Head("catalog-1.duckdb", versions))
     return Store.open(folder)
 

@@ -10,9 +10,9 @@ from search.shelves import encode
 
 from gendata.cli import cli
 from gendata.errors import QueryError
-from gendata.search import SearchResult, search
-from gendata.search.calls import expand
-from gendata.search.sql import run_sql
+from gendata.search import search
+from gendata.search.calls import find
+from gendata.search.sql import expand, run_sql
 
 
 def ask(stores, sql, said=None):
@@ -22,7 +22,7 @@ def ask(stores, sql, said=None):
             said.extend(result.messages)
         return result
 
-    bound, tables = expand(sql, run, ())
+    bound, tables = expand(sql, stores, run)
     return run_sql(bound, stores, tables=tables).to_pylist()
 
 
@@ -88,6 +88,8 @@ def test_a_call_that_finds_nothing_is_an_empty_table(shelf):
         ("search('a', mode := 'loud')", "mode 'loud' is not one of"),
         ("search('a', condition := 'nope = 1')", "nope"),
         ("search('')", "query is empty"),
+        ("search('a', k := 1, K := 2)", "takes k once"),
+        ("search('a') WITH ORDINALITY", "has a column rank"),
     ],
 )
 def test_wrong_arguments_are_named(shelf, call, message):
@@ -95,26 +97,25 @@ def test_wrong_arguments_are_named(shelf, call, message):
         ask(shelf.stores, f"SELECT * FROM {call}")
 
 
-@pytest.mark.parametrize("sql", ["SELEC search(", "SELECT 'search(1)'", "SELECT search FROM t", "(" * 3000 + "search("])
-def test_what_is_no_call_is_left_alone(sql):
-    assert expand(sql, None, ()) == (sql, {})
+@pytest.mark.parametrize("sql", ["SELEC search(", "SELECT 'search(1)'", "SELECT search FROM t", "(" * 300 + "search("])
+def test_what_is_no_call_is_left_alone(shelf, sql):
+    assert find(sql, ()) == (sql, [])
+    assert expand(sql, shelf.stores, None) == (sql, {})
+
+
+def test_a_sample_of_the_hits_is_one(shelf):
+    sql = "SELECT count(*) AS n FROM search('stone', k := 50) TABLESAMPLE 10 ROWS"
+    assert ask(shelf.stores, sql) == [{"n": 10}]
 
 
 @given(st.text(max_size=40), st.text(max_size=10))
 def test_any_text_can_be_searched_for(query, before):
     literal, comment = query.replace("'", "''").replace("\x00", ""), before.replace("*", "").replace("\x00", "")
     sql = f"/*{comment}*/ SELECT * FROM search('{literal}', k := 3) AS s WHERE s.rank < 2"
-    asked = []
-
-    def run(text, **options):
-        asked.append((text, options))
-        return SearchResult((), ())
-
-    bound, tables = expand(sql, run, {"SEARCH_1"})
+    bound, calls = find(sql.encode("utf-8", "replace").decode(), {"SEARCH_1"})
     cleaned = query.replace("\x00", "").encode("utf-8", "replace").decode()
-    assert asked == [(cleaned, {"n": 3})]
+    assert calls == [{"table": "search_1_", "query": cleaned, "options": '{"n": 3}'}]
     assert bound == "SELECT * FROM search_1_ AS s WHERE (s.rank < 2)"
-    assert list(tables) == ["search_1_"]
 
 
 def test_the_command_line_joins_hits_and_lists_tables(built):

@@ -1,11 +1,13 @@
 """What a statement tries to get out of the sandbox with, refused in one line each."""
 
+import resource
+
 import pytest
 from search.here import run_here, where_here
 
 from gendata.errors import QueryError
-from gendata.search import sandbox, search
-from gendata.search.sql import Limits, run_sql, select_ids
+from gendata.search import SearchParams, sandbox, search
+from gendata.search.sql import Limits, expand, run_sql, select_ids
 
 FILES = {
     "replacement scan": "SELECT * FROM '{file}'",
@@ -271,6 +273,22 @@ def test_escapes_are_refused_in_one_line(shelf, tmp_path, sql):
 @pytest.mark.parametrize("sql", cases(FILES, NETWORK, CHANGES, INSIDE, DEEP)[::20])
 def test_escapes_are_refused_in_the_child(shelf, tmp_path, sql):
     assert one_line(refusal(tmp_path, sql, lambda sql: run_sql(sql, shelf.stores)))
+
+
+@pytest.mark.parametrize("where", ["(" * 40_000, "search " + "(" * 40_000, "[" * 40_000, "f(" * 40_000])
+def test_no_text_is_parsed_outside_the_child(shelf, tmp_path, where):
+    """What takes the parser more memory and time than there is ends with the child, whoever looks at it first."""
+    limits, before = Limits(timeout=20, memory=512 << 20), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    params = SearchParams(sql_timeout=limits.timeout, sql_memory_mb=512)
+    asked = (
+        lambda text: search(shelf.stores, "stone", where=text, mode="keyword", params=params),
+        lambda text: run_sql(
+            expand(f"FROM search('x') WHERE {text}", shelf.stores, None, limits=limits)[0], shelf.stores
+        ),
+    )
+    for ask in asked:
+        assert one_line(refusal(tmp_path, where, ask))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10
 
 
 @pytest.mark.parametrize("sql", cases(FILES))

@@ -67,6 +67,10 @@ def test_lance_chooses_what_the_sandbox_chooses(shelf, where):
         "",
         "source =",
         "(" * 3000 + "source = 'docs'" + ")" * 3000,
+        "(" * 40_000,
+        "NOT " * 4000 + "source = 'docs'",
+        " OR ".join(["source = 'docs'"] * 5000),
+        "CASE f(" * 3000,
         "\ud800",
     ],
 )

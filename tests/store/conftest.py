@@ -23,6 +23,16 @@ def endpoint():
 @pytest.fixture(params=["folder", "other folder", "s3"])
 def where(request, monkeypatch, tmp_path):
     """Where the stores of a test are."""
+    return _place(request, monkeypatch, tmp_path)
+
+
+@pytest.fixture(params=["folder", "s3"])
+def anywhere(request, monkeypatch, tmp_path):
+    """Of a test that must hold in an object store as well."""
+    return _place(request, monkeypatch, tmp_path)
+
+
+def _place(request, monkeypatch, tmp_path):
     if request.param == "s3":
         import boto3
 

@@ -12,7 +12,7 @@ from gendata.errors import StoreError
 from gendata.search import search
 from gendata.search.lookup import Lookup
 from gendata.search.sql import run_sql
-from gendata.store.head import Store, open_stores
+from gendata.store.head import Store, open_stores, place_of
 
 TEXTS = ["a river by the stone", "x", "amber and copper", "y", "thunder over the harbour", "z"]
 
@@ -51,6 +51,24 @@ def test_doctor_and_storage(project):
     assert doctor.examine(project, ["a", "b"])
     assert all(finding.repaired for finding in doctor.examine(project, ["a", "b"], repair=lambda line: None))
     assert doctor.examine(project, ["a", "b"]) == []
+
+
+@pytest.mark.parametrize("where", ["s3"], indirect=True)
+@pytest.mark.parametrize("part", ["HEAD.json", "_versions/", "data/", "_indices/"])
+def test_doctor_mends_what_was_cut_short(project, part):
+    path = project / "artifacts" / "store" / "real"
+    at = place_of(path)
+    at.write(min(name for name in at.sizes("") if part in name), b"")
+    assert doctor.examine(project, ["a", "b"])
+    assert all(finding.repaired for finding in doctor.examine(project, ["a", "b"], repair=lambda line: None))
+    assert doctor.examine(project, ["a", "b"]) == []
+
+
+@pytest.mark.parametrize("where", ["s3"], indirect=True)
+def test_an_object_store_that_does_not_answer_is_one_line(project, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(StoreError, match=r"^s3://"):
+        make(project / "artifacts")
 
 
 def test_the_databases_are_where_they_should_be(project, where):

@@ -3,16 +3,20 @@
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import duckdb
+import lancedb
+import numpy as np
 import pytest
 from shards import SOURCES, make, write_source
 
 from gendata import doctor, files
 from gendata.errors import ProjectError, StoreError
+from gendata.search import search
 from gendata.search.lookup import Lookup
-from gendata.store.head import Store, read_head
+from gendata.store.head import Store, read_head, write_head
 
 
 @pytest.fixture
@@ -23,7 +27,7 @@ def root(tmp_path):
     return folder
 
 
-def test_real_takes_real_rows_and_nothing_else(root):
+def test_real_takes_real_rows_and_nothing_else(root, anywhere):
     record = make(root)
     assert (record["real"]["items"], record["real"]["passages"], record["real"]["images"]) == (5, 5, 2)
     assert (record["other"]["items"], record["other"]["images"]) == (2, 0)
@@ -34,7 +38,7 @@ def test_real_takes_real_rows_and_nothing_else(root):
             assert {r["origin"] for r in store.table(table).to_table().to_pylist()} == origins
 
 
-def test_store_json_depends_on_content_alone(root, tmp_path):
+def test_store_json_depends_on_content_alone(root, tmp_path, anywhere):
     first = make(root)
     assert make(root) == first  # built again over the old one
     elsewhere = tmp_path / "elsewhere"
@@ -49,7 +53,7 @@ def test_store_json_depends_on_content_alone(root, tmp_path):
     assert changed["other"] == first["other"]
 
 
-def test_a_removed_source_is_gone_and_a_store_without_sources_is_not_there(root):
+def test_a_removed_source_is_gone_and_a_store_without_sources_is_not_there(root, anywhere):
     make(root)
     record = make(root, "a")
     assert record["other"]["items"] == 0
@@ -58,7 +62,7 @@ def test_a_removed_source_is_gone_and_a_store_without_sources_is_not_there(root)
         Store.open(root / "store" / "other")
 
 
-def test_a_reader_keeps_its_view_while_the_store_is_rebuilt(root):
+def test_a_reader_keeps_its_view_while_the_store_is_rebuilt(root, anywhere):
     make(root)
     reader = Store.open(root / "store" / "real")
     before = sorted(r["id"] for r in reader.table("items").to_table().to_pylist())
@@ -70,7 +74,7 @@ def test_a_reader_keeps_its_view_while_the_store_is_rebuilt(root):
     assert Store.open(root / "store" / "real").table("items").count_rows() == 10
 
 
-def test_blobs_texts_and_passages_come_back(root):
+def test_blobs_texts_and_passages_come_back(root, anywhere):
     make(root)
     lookup = Lookup({"real": Store.open(root / "store" / "real")})
     image = hashlib.sha256(b"a1").hexdigest()
@@ -82,7 +86,7 @@ def test_blobs_texts_and_passages_come_back(root):
     assert {r["text"] for r in rows} == {"real text 0", "real text 2", "real text 4", "picture 0", "picture 1"}
 
 
-def test_dropped_rows_say_how_like_they_are_and_of_which_file(root):
+def test_dropped_rows_say_how_like_they_are_and_of_which_file(root, anywhere):
     import duckdb
 
     make(root)
@@ -117,37 +121,63 @@ def _newest(folder):
     return min(folder.glob("*.manifest"))  # manifest names count down
 
 
-DAMAGES = [
-    "truncated head", "no catalog", "junk catalog", "changed label", "empty manifest", "no table", "foreign row",
-    "empty data file", "empty index file",
-]  # fmt: skip
+def _no_catalog(store):
+    (store / read_head(store).catalog).unlink()
+
+
+def _junk_catalog(store):
+    (store / read_head(store).catalog).write_bytes(b"junk")
+
+
+def _changed_label(store):
+    with duckdb.connect(str(store / read_head(store).catalog)) as connection:
+        connection.execute("UPDATE items SET label = 'tampered' WHERE uri = 't0.txt'")
+
+
+def _empty_manifest(store):
+    _newest(store / "lance" / "items.lance" / "_versions").write_bytes(b"")
+
+
+def _empty_data_file(store):
+    next((store / "lance" / "items.lance" / "data").glob("*.lance")).write_bytes(b"")
+
+
+def _empty_index_file(store):
+    for path in (store / "lance" / "passages.lance" / "_indices").rglob("*tokens*"):
+        path.write_bytes(b"")
+
+
+def _head_of(**values):
+    def write(store):
+        head = read_head(store)
+        (store / "HEAD.json").write_text(
+            json.dumps({"schema": 1, "catalog": head.catalog, "lance": head.lance} | values)
+        )
+
+    return write
+
+
+DAMAGES = {
+    "truncated head": lambda store: (store / "HEAD.json").write_text(""),
+    "head of other types": _head_of(catalog=5, lance=7),
+    "head of other versions": _head_of(lance={"items": "1"}),
+    "no catalog": _no_catalog,
+    "junk catalog": _junk_catalog,
+    "changed label": _changed_label,
+    "empty manifest": _empty_manifest,
+    "no table": lambda store: os.rename(store / "lance" / "passages.lance", store / "lance" / "gone"),
+    "empty data file": _empty_data_file,
+    "empty index file": _empty_index_file,
+    "foreign row": lambda store: _plant(store),
+    "no folder": shutil.rmtree,
+    "no store.json": lambda store: (store / "store.json").unlink(),
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_doctor_finds_damage_and_repairs_it(project, damage):
     assert doctor.examine(project, ["a", "b"]) == []
-    store = project / "artifacts" / "store" / "real"
-    head = read_head(store)
-    if damage == "truncated head":
-        (store / "HEAD.json").write_text("")
-    elif damage == "no catalog":
-        (store / head.catalog).unlink()
-    elif damage == "junk catalog":
-        (store / head.catalog).write_bytes(b"junk")
-    elif damage == "changed label":
-        with duckdb.connect(str(store / head.catalog)) as connection:
-            connection.execute("UPDATE items SET label = 'tampered' WHERE uri = 't0.txt'")
-    elif damage == "empty manifest":
-        _newest(store / "lance" / "items.lance" / "_versions").write_bytes(b"")
-    elif damage == "no table":
-        os.rename(store / "lance" / "passages.lance", store / "lance" / "gone")
-    elif damage == "empty data file":
-        next((store / "lance" / "items.lance" / "data").glob("*.lance")).write_bytes(b"")
-    elif damage == "empty index file":
-        for path in (store / "lance" / "passages.lance" / "_indices").rglob("*tokens*"):
-            path.write_bytes(b"")
-    else:
-        _plant(store)
+    DAMAGES[damage](project / "artifacts" / "store" / "real")
     findings = doctor.examine(project, ["a", "b"])
     assert findings
     assert all("\n" not in f.problem for f in findings)
@@ -155,10 +185,74 @@ def test_doctor_finds_damage_and_repairs_it(project, damage):
     assert doctor.examine(project, ["a", "b"]) == []
 
 
+def test_doctor_finds_a_store_json_that_says_something_else(project):
+    path = project / "artifacts" / "store" / "real" / "store.json"
+    for content in ("{", "{}", "[]", path.read_text().replace('"items": 5', '"items": 6')):
+        path.write_text(content)
+        assert [f.where for f in doctor.examine(project, ["a", "b"])] == ["artifacts/store/real"]
+    assert all(f.repaired for f in doctor.examine(project, ["a", "b"], repair=lambda line: None))
+    assert doctor.examine(project, ["a", "b"]) == []
+
+
+def test_doctor_finds_every_row_that_is_not_of_the_shards(project):
+    """Written as Lance writes, with indexes brought up to date: nothing but the content is wrong."""
+    changed = {
+        "items": {"real text 0": {"source": "'b'"}, "picture 1": {"text": "'garbage'"}, "real text 2": {}},
+        "passages": {
+            "real text 0": {"text": "'garbage'"},
+            "real text 2": {"origin": "'generated'"},
+            "real text 4": {"part": "part + 7"},
+            "picture 0": {},
+        },
+        "images": {None: {}},
+    }
+    store = project / "artifacts" / "store" / "real"
+    head = read_head(store)
+    for name, rows in changed.items():
+        table = lancedb.connect(store / "lance").open_table(name)
+        for text, values in rows.items():
+            where = f"text = '{text}'" if text else f"id = '{hashlib.sha256(b'a1').hexdigest()}'"
+            if values:
+                table.update(where=where, values_sql=values)
+            else:  # the same row twice
+                table.add(table.to_lance().to_table(filter=where))
+        table.optimize()
+        table.checkout_latest()
+        head.lance[name] = int(table.version)
+    write_head(store, head)
+    problems = " ".join(f.problem for f in doctor.examine(project, ["a", "b"]))
+    for name, rows in changed.items():
+        assert f"{name} differs from the shards in {len(rows)} items" in problems
+    assert "passages holds rows of origin generated" in problems
+    assert all(f.repaired for f in doctor.examine(project, ["a", "b"], repair=lambda line: None))
+    assert doctor.examine(project, ["a", "b"]) == []
+
+
+@pytest.mark.parametrize("table", ["items", "passages", "images"])
+def test_rows_that_do_not_read_are_one_line(project, table):
+    store = project / "artifacts" / "store" / "real"
+    image = hashlib.sha256(b"a1").hexdigest()
+    for path in (store / "lance" / f"{table}.lance" / "data").glob("*.lance"):
+        os.truncate(path, 0)
+    stores = {"real": Store.open(store)}
+    with pytest.raises(StoreError, match=f"of table {table} is gone or cut short"):
+        stores["real"].check()
+    look = {"text": "real"} if table == "passages" else {"image": b"x"}
+    ask = {"items": lambda: Lookup(stores).content(image)}.get(table, lambda: _ask(stores, **look))
+    with pytest.raises(StoreError, match=r"does not read \(.*\); run `gendata doctor --repair`$"):
+        ask()
+
+
+def _ask(stores, text=None, image=None):
+    return search(stores, text, image=image, encode_text=_one, encode_image=_one)
+
+
+def _one(_):
+    return np.ones(8 if isinstance(_, str) else 4, np.float32) / 8
+
+
 def _plant(store: Path):
     """A generated row in the Lance table of the real store, as nobody should write it."""
-    import lancedb
-
     table = lancedb.connect(store / "lance").open_table("items")
     row = {"id": hashlib.sha256(b"fake").hexdigest(), "modality": "text", "origin": "generated", "source": "a"}
     table.add([{**row, "text": "fake", "data": None}])
