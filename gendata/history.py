@@ -18,7 +18,7 @@ from gendata.errors import ProjectError, QueryError, StoreError
 from gendata.items import ORIGINS, TAG_SCHEMA
 from gendata.project import Project
 from gendata.search.lookup import UnknownItemError
-from gendata.store.head import Store
+from gendata.store.head import Store, place_of
 from gendata.store.rows import Artifacts, kept_rows
 
 NOW = "now"
@@ -106,6 +106,11 @@ def items_of(project: Project, version: str) -> pa.Table:
 def _of_store(folder: Path) -> pa.Table:
     import duckdb
 
+    said = files.read_json(folder / "store.json")
+    if isinstance(said, dict) and said.get("items") == 0:
+        return _nothing()
+    if place_of(folder) is None:
+        raise QueryError(f"{folder}/store.json holds counts alone, and its databases are not beside it")
     store = Store.open(folder)
     columns = ", ".join(f'"{name}"' for name in (*FACTS, *TAGS))
     try:
@@ -119,10 +124,12 @@ def _rows(artifacts: Path, sources: tuple[str, ...]) -> pa.Table:
     ingested, decisions, tags, vectors = (artifacts / stage for stage in ("ingest", "dedup", "tag", "embed"))
     parts = Artifacts(ingested, decisions, tags, vectors, sources)
     tables = [table.select([*FACTS, *TAGS]) for table in kept_rows(parts, ORIGINS, FACTS)]
-    if not tables:
-        strings = [pa.field(name, pa.string()) for name in FACTS]
-        return pa.schema([*strings, *(TAG_SCHEMA.field(name) for name in TAGS)]).empty_table()
-    return pa.concat_tables(tables)
+    return pa.concat_tables(tables) if tables else _nothing()
+
+
+def _nothing() -> pa.Table:
+    strings = [pa.field(name, pa.string()) for name in FACTS]
+    return pa.schema([*strings, *(TAG_SCHEMA.field(name) for name in TAGS)]).empty_table()
 
 
 @contextlib.contextmanager

@@ -133,6 +133,7 @@ class Project:
         """
         from gendata.records.catalog import ledger_tables
         from gendata.search import sql
+        from gendata.search.expand import expand
 
         def run(text: str, **options: Any) -> "SearchResult":
             result = self.search(text, **options)
@@ -141,7 +142,7 @@ class Project:
             return result
 
         limits = self._sql_limits()
-        bound, hits = sql.expand(query, self.stores, run, taken=tables or {}, limits=limits)
+        bound, hits = expand(query, self.stores, run, taken=tables or {}, limits=limits)
         attached = {**(tables or {}), **hits}
         ledger = ledger_tables(self.root, query)
         return sql.open_sql(bound, self.stores, tables=attached, ledger=ledger, limits=limits)

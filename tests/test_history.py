@@ -92,6 +92,17 @@ def test_stores_of_two_projects_are_compared(versions, built):
     assert by_kind(rows)["removed", "corpus"] == 1
 
 
+def test_a_store_json_alone_and_that_of_an_empty_store(versions, tmp_path):
+    store = versions.root / "artifacts/store/real"
+    for content in (store / "store.json").read_text(), "{}":
+        (tmp_path / "store.json").write_text(content)
+        result = versions.gendata("diff", tmp_path / "store.json", code=1)
+        assert "its databases are not beside it" in result.stderr
+    (tmp_path / "store.json").write_text('{"items": 0}')
+    rows = versions.json("diff", tmp_path / "store.json", store / "store.json")
+    assert {row["change"] for row in rows} == {"added"}
+
+
 def test_the_history_of_an_item(versions):
     (gone,) = (r for r in versions.json("diff", "HEAD~1", "--items") if r["change"] == "removed")
     assert [(r["subject"], r["change"]) for r in versions.json("show", gone["id"], "--history")] == [

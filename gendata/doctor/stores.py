@@ -182,7 +182,7 @@ def storage(stores: Mapping[str, Store]) -> list[dict[str, Any]]:
                     "version": store.head.lance[kind],
                     "versions": len(table.versions()),
                     "fragments": table.stats.dataset_stats()["num_fragments"],
-                    "indexes": ", ".join(sorted(f"{i.index_type}({', '.join(i.field_names)})" for i in indexes)),
+                    "indexes": ", ".join(sorted(name for i in indexes for name in i.field_names)),
                     "indexed": _oldest(table, [i.name for i in indexes]),
                     "unindexed": sum(unindexed(table, i.name) for i in indexes),
                     "bytes": sum(store.place.sizes(f"lance/{kind}.lance").values()),

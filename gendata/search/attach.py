@@ -29,7 +29,9 @@ def read_attachment(path: Path) -> pa.RecordBatchReader:
             from pyarrow import csv
 
             options = csv.ParseOptions(delimiter="\t" if suffix == ".tsv" else ",", newlines_in_values=True)
-            return csv.open_csv(path, csv.ReadOptions(block_size=BLOCK), options)
+            reader = csv.open_csv(path, csv.ReadOptions(block_size=BLOCK), options)
+            _ = reader.schema.names  # finds a header that is not UTF-8
+            return reader
         if suffix in {".jsonl", ".ndjson"}:
             from pyarrow import json as jsonl
 
@@ -39,6 +41,8 @@ def read_attachment(path: Path) -> pa.RecordBatchReader:
 
             file = pq.ParquetFile(path)
             return pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches())
+    except UnicodeDecodeError as error:
+        raise QueryError(f"{path}: cannot be read: its header is not UTF-8") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise QueryError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
     raise QueryError(f"{path}: attach a .csv, .tsv, .jsonl, .ndjson or .parquet file")

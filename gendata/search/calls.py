@@ -1,7 +1,7 @@
-"""``search('a text', k := 20)`` inside SQL: found in the parsed statement, evaluated before it, joined as a table.
+"""Calls of ``search('a text', k := 20)`` inside SQL: found in the parsed statement, each replaced by a table.
 
-DuckDB cannot be taught table functions from Python, and its sandbox reaches no index: so the caller searches,
-and the statement reads the hits as an attached table that stands where the call stood.
+What becomes of them is in ``gendata.search.expand``. This runs in the sandbox: a statement may need any time and memory
+to parse.
 """
 
 import json
@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 
 from gendata.errors import QueryError
-from gendata.search import RANKINGS, SearchResult
 
 OPTIONS = {
     "k": "n",
@@ -23,21 +22,6 @@ OPTIONS = {
 }
 """Named arguments, and the options of ``search`` that they are; ``where`` is a keyword of SQL."""
 
-HITS = pa.schema(
-    [
-        pa.field("id", pa.string()),
-        pa.field("rank", pa.int32()),
-        pa.field("score", pa.float64()),
-        pa.field("snippet", pa.string()),
-        pa.field("start", pa.int64()),
-        pa.field("end", pa.int64()),
-        *(pa.field(f"{kind}_score", pa.float64()) for kind in RANKINGS),
-        pa.field("store", pa.string()),
-    ]
-)
-"""The columns of a call: none but ``id`` is one of ``items``, so that a join needs no prefixes."""
-
-
 CALLS = pa.schema([(name, pa.string()) for name in ("table", "query", "options")])
 """What ``find`` says of each call; ``options`` is JSON."""
 
@@ -45,8 +29,7 @@ CALLS = pa.schema([(name, pa.string()) for name in ("table", "query", "options")
 def find(sql: str, taken: Collection[str]) -> tuple[str, list[dict[str, str]]]:
     """The statement with a table in place of each call, and the calls as rows of CALLS; as it is, if it has none.
 
-    One that does not parse is left alone: running it says why. To be called in the sandbox: a statement may need
-    any time and memory to parse.
+    One that does not parse is left alone: running it says why.
 
     Args:
         sql: one statement.
@@ -70,12 +53,6 @@ def find(sql: str, taken: Collection[str]) -> tuple[str, list[dict[str, str]]]:
             alias = node["alias"] or ("search" if len(nodes) == 1 else name)
             _put(node, _parse(connection, f'FROM "{name}"')["statements"][0]["node"]["from_table"], alias)
         return (_text(connection, tree) if calls else sql), calls
-
-
-def hits(result: SearchResult) -> pa.Table:
-    """The table that a call stands for."""
-    rows = [{"rank": rank, "snippet": hit.text, **vars(hit)} for rank, hit in enumerate(result.hits, 1)]
-    return pa.Table.from_pylist(rows, HITS)
 
 
 def _parse(connection: Any, sql: str) -> Any:

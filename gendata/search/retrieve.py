@@ -63,8 +63,8 @@ def retrieve(stores: Mapping[str, Store], query: Query, encoders: Encoders, para
     if query.modality == "image" and query.image is None and encoders.joint is None:
         channels.messages.append(CAPTIONS_ONLY)
     best = _best(channels, query, params)
-    if not best and query.source is not None:
-        _check_source(stores, query.source)
+    if not best and query.source is not None and query.source not in (known := _sources(stores)):
+        channels.messages.append(f"no source is called {query.source!r}: there are {', '.join(sorted(known))}")
     return SearchResult(look_up(stores, best), tuple(channels.messages))
 
 
@@ -95,11 +95,9 @@ def check(query: Query) -> None:
         raise QueryError(f"an image finds images, not items of modality {query.modality}")
 
 
-def _check_source(stores: Mapping[str, Store], source: str) -> None:
-    """Raise QueryError where no store has a source of this name."""
+def _sources(stores: Mapping[str, Store]) -> set[str]:
     rows = (store.connection.cursor().execute("SELECT source FROM sources").fetchall() for store in stores.values())
-    if source not in (known := {name for found in rows for (name,) in found}):
-        raise QueryError(f"source {source!r} is not one of {', '.join(sorted(known))}")
+    return {name for found in rows for (name,) in found}
 
 
 @dataclass(frozen=True)

@@ -14,20 +14,24 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, Protocol
 
 import pyarrow as pa
 
 from gendata.engine import cores
 from gendata.errors import ProjectError, QueryError
-from gendata.search import SearchResult, calls
 from gendata.search.views import LANCE_VIEWS
 from gendata.store.head import Store
 
-Rows: TypeAlias = pa.Table | pa.RecordBatchReader
+
+class Rows(Protocol):
+    """An Arrow table, a stream of one, a data frame: whatever gives itself as a stream of Arrow batches."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
 
 TABLES = ("items", *LANCE_VIEWS, "rejected", "sources", "outputs")
 """The tables of the stores, which every statement can name."""
@@ -101,33 +105,12 @@ def select_ids(
     return {name: ids.filter(pa.array(names == name, pa.bool_())) for name in stores}
 
 
-def expand(
-    sql: str,
-    stores: Mapping[str, Store],
-    run: Callable[..., SearchResult],
-    *,
-    taken: Collection[str] = (),
-    limits: Limits | None = None,
-) -> tuple[str, dict[str, pa.Table]]:
-    """The statement with a table in place of each call of ``search``, and these tables; as it is, if it has none.
-
-    Args:
-        sql: one statement.
-        stores: as of ``open_sql``.
-        run: searches: ``run(query, **options)``.
-        taken: names that tables have already.
-        limits: of time and memory to find the calls.
-
-    Raises:
-        QueryError: an argument of a call is not a literal or not known, or a limit is exceeded; or what ``run`` raises.
-        ProjectError: no store is there.
-    """
-    if "search" not in sql.lower():
-        return sql, {}
+def find_calls(
+    sql: str, stores: Mapping[str, Store], taken: Collection[str], limits: Limits | None = None
+) -> tuple[str, list[dict[str, str]]]:
+    """See ``gendata.search.calls.find``. Raises QueryError also where a limit is exceeded."""
     with _child({"find": _clean(sql), "taken": sorted(taken)}, stores, {}, limits or Limits()) as reader:
-        bound = reader.schema.metadata[b"sql"].decode()
-        found = reader.read_all().to_pylist()
-    return bound, {call["table"]: calls.hits(run(call["query"], **json.loads(call["options"]))) for call in found}
+        return reader.schema.metadata[b"sql"].decode(), reader.read_all().to_pylist()
 
 
 def _clean(text: str) -> str:
@@ -210,9 +193,12 @@ def _write_tables(tables: Mapping[str, Rows], folder: Path) -> dict[str, str]:
     paths: dict[str, str] = {}
     for name, rows in tables.items():
         paths[name] = str(folder / f"{len(paths)}.arrow")
+        if not hasattr(rows, "__arrow_c_stream__"):
+            raise QueryError(f"table {name}: give an Arrow table, a stream of one or a data frame, not {type(rows)}")
         try:
-            with pa.ipc.new_file(paths[name], rows.schema) as writer:
-                for batch in rows.to_batches() if isinstance(rows, pa.Table) else rows:
+            reader = pa.RecordBatchReader.from_stream(rows)
+            with pa.ipc.new_file(paths[name], reader.schema) as writer:
+                for batch in reader:
                     writer.write_batch(batch)
         except pa.ArrowInvalid as error:
             raise QueryError(f"table {name}: {str(error).splitlines()[0]}") from error

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from gendata.errors import QueryError
-from gendata.search.attach import write_result
+from gendata.search.attach import read_attachment, write_result
 
 
 def reader(table):
@@ -49,3 +49,9 @@ def test_other_kinds_are_refused(tmp_path, name):
     with pytest.raises(QueryError, match=r"\.parquet or \.csv"):
         write_result(reader(pa.table({"a": [1]})), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_header_that_is_not_utf8_is_one_line(tmp_path):
+    (tmp_path / "mine.csv").write_bytes(b"a\xff,b\n1,2\n")
+    with pytest.raises(QueryError, match="its header is not UTF-8"):
+        read_attachment(tmp_path / "mine.csv")

@@ -12,7 +12,8 @@ from gendata.cli import cli
 from gendata.errors import QueryError
 from gendata.search import search
 from gendata.search.calls import find
-from gendata.search.sql import expand, run_sql
+from gendata.search.expand import expand
+from gendata.search.sql import run_sql
 
 
 def ask(stores, sql, said=None):

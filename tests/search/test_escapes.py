@@ -7,7 +7,8 @@ from search.here import run_here, where_here
 
 from gendata.errors import QueryError
 from gendata.search import SearchParams, sandbox, search
-from gendata.search.sql import Limits, expand, run_sql, select_ids
+from gendata.search.expand import expand
+from gendata.search.sql import Limits, run_sql, select_ids
 
 FILES = {
     "replacement scan": "SELECT * FROM '{file}'",

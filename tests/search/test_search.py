@@ -11,8 +11,10 @@ from search.shelves import WORDS, Row, build_store, encode, encode_image
 
 from gendata.errors import ProjectError, QueryError
 from gendata.search import SearchParams, keyword, ranking, retrieve, search, vector
+from gendata.search.channels import clean
 from gendata.search.directory import directory
 from gendata.search.fusion import fuse
+from gendata.search.terms import parse
 from gendata.store.head import Head, Store, write_head
 
 
@@ -279,6 +281,10 @@ def test_any_text_is_a_query(shelf, text, mode, source):
         with pytest.raises(QueryError, match="empty"):
             find(shelf.stores, text, mode=mode, source=source)
         return
+    if not parse(clean(text)).text.strip():
+        with pytest.raises(QueryError, match="only excludes"):
+            find(shelf.stores, text, mode=mode, source=source)
+        return
     result = find(shelf.stores, text, mode=mode, source=source, n=3)
     assert len(result.hits) <= 3
     if mode != "semantic" and not any(h.keyword_score for h in result.hits):
@@ -410,3 +416,8 @@ def test_scores_of_given_rows_come_in_blocks(shelf, monkeypatch):
         assert dict(zip(*map(np.ndarray.tolist, found), strict=True)) == expected
         assert len(found.places) == len(expected) > 4
         assert len(one.scores(every[:0]).places) == 0
+
+
+def test_a_source_that_is_not_there_is_named(shelf):
+    result = find(shelf.stores, "river", source="nope")
+    assert "no source is called 'nope': there are docs, found, it's, made" in " ".join(result.messages)

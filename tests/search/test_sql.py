@@ -92,6 +92,16 @@ def test_contents_are_the_original_bytes(shelf, tmp_path):
     assert {row["id"]: row["data"] for row in run_sql("FROM output_contents", made).to_pylist()} == found
 
 
+def test_data_frames_can_be_asked_and_other_things_not(shelf):
+    pandas = pytest.importorskip("pandas")
+    mine = pandas.DataFrame({"a": [1, 2], "b": ["x", None]})
+    assert run_sql("SELECT sum(a) AS n FROM mine WHERE b IS NULL", shelf.stores, tables={"mine": mine}).to_pylist() == [
+        {"n": 2}
+    ]
+    with pytest.raises(QueryError, match="table mine: give an Arrow table"):
+        run_sql("FROM mine", shelf.stores, tables={"mine": [1]})
+
+
 @pytest.mark.parametrize("sql", ["SHOW TABLES", "DESCRIBE items", "SUMMARIZE items", "VALUES (1)", "TABLE items"])
 def test_other_spellings_of_select(shelf, sql):
     assert rows_here(sql, shelf.stores) > 0

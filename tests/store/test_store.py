@@ -176,7 +176,6 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_doctor_finds_damage_and_repairs_it(project, damage):
-    assert doctor.examine(project, ["a", "b"]) == []
     DAMAGES[damage](project / "artifacts" / "store" / "real")
     findings = doctor.examine(project, ["a", "b"])
     assert findings
