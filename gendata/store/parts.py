@@ -96,13 +96,13 @@ class Before:
             return cls()
         try:
             catalog = at.fetch(head.catalog)
+            if not head.catalog.startswith(f"catalog-{files.sha256(catalog)[:16]}-"):
+                return cls()
             with files.database(catalog) as connection:
                 found = connection.execute("SELECT key, record FROM parts ORDER BY rowid").fetchall()
         except (duckdb.Error, StoreError, OSError):
             return cls()
-        records = {key: Record.from_state(json.loads(state)) for key, state in found}
-        whole = head.catalog.startswith(f"catalog-{files.sha256(catalog)[:16]}-") and len(records) == len(found)
-        return cls(catalog, records) if whole else cls()
+        return cls(catalog, {key: Record.from_state(json.loads(state)) for key, state in found})
 
     def rows(self, table: str, part: Part) -> range | None:
         """Where the rows of a part are in a table of the catalog; None of one that was not there."""

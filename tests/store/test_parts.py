@@ -14,6 +14,7 @@ from shards import artifacts, make, write_source
 
 from gendata import files
 from gendata.store import parquet
+from gendata.store.catalog import write_catalog
 from gendata.store.head import Head, Store, read_head, write_head
 from gendata.store.parts import Before, joined, parts_of
 from gendata.store.place import Folder
@@ -145,6 +146,23 @@ def test_rows_of_a_file_that_was_cut_short_are_written_anew(root):
     make(root, store="anew")
     make(root)
     assert content(root) == content(root, "anew")
+
+
+def test_rows_are_copied_from_large_tables_by_their_place(tmp_path):
+    """DuckDB keeps 122,880 rows in a group; the copy must be right across groups, and in order."""
+    schema = pa.schema([("source", pa.string()), *((n, pa.string()) for n in ("kind", "origin", "license"))])
+
+    def rows(start, stop):
+        numbers = pa.array([str(n) for n in range(start, stop)])
+        return pa.table(dict.fromkeys(schema.names, numbers), schema)
+
+    pieces = [rows(at, at + 7000) for at in range(0, 280_000, 7000)]
+    write_catalog(tmp_path / "a", {"sources": (schema, pieces)})
+    asked = [range(130_000), rows(-3, 0), range(200_000, 280_000), range(150_000, 150_001)]
+    write_catalog(tmp_path / "b", {"sources": (schema, asked)}, tmp_path / "a")
+    with duckdb.connect(str(tmp_path / "b"), read_only=True) as connection:
+        found = [int(row[0]) for row in connection.execute("SELECT source FROM sources").fetchall()]
+    assert found == [*range(130_000), -3, -2, -1, *range(200_000, 280_000), 150_000]
 
 
 spans = st.lists(st.one_of(st.integers(0, 3), st.just("table")))
