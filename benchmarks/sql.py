@@ -29,8 +29,9 @@ from gendata.items import canonical_json, content_id
 from gendata.project import Project
 from gendata.search import sandbox, views
 from gendata.search.sql import Limits, lance_tables
-from gendata.store import catalog, lance, rows
+from gendata.store import catalog, lance
 from gendata.store.head import Head, write_head
+from gendata.store.rows import vector_schema
 
 DIM, BATCH = 384, 50_000
 WORDS = ["open", "read", "write", "file", "line", "path", "date", "socket", "client", "lock", "river", "stone", "bread"]
@@ -128,7 +129,7 @@ def metadata(count: int) -> Iterator[pa.Table]:
 
 def passages(items: Path) -> Iterator[pa.RecordBatch]:
     """A passage per item, with a random unit vector, in the schema of the store."""
-    rng, schema = np.random.default_rng(1), rows.vector_schema("passages", DIM)
+    rng, schema = np.random.default_rng(1), vector_schema("passages", DIM)
     with pq.ParquetFile(items) as file:
         for batch in file.iter_batches(BATCH, columns=["id", "modality", "origin", "source", "text", "n_chars"]):
             vectors = rng.standard_normal((batch.num_rows, DIM), np.float32)
@@ -157,7 +158,7 @@ def build(folder: Path, count: int) -> Places:
     }
     rows = catalog.items_schema("real"), (pa.Table.from_batches([b]) for b in read(parquet / "items.parquet"))
     catalog.write_catalog(store / "catalog-1.duckdb", {"items": rows, **nothing})
-    batches = pa.RecordBatchReader.from_batches(rows.vector_schema("passages", DIM), read(parquet / "passages.parquet"))
+    batches = pa.RecordBatchReader.from_batches(vector_schema("passages", DIM), read(parquet / "passages.parquet"))
     table = lancedb.connect(store / "lance").create_table("passages", batches)
     lance.create_scalar_indexes(table)  # those for words and for vectors answer no SQL
     write_head(store, Head("catalog-1.duckdb", {"passages": int(table.version)}))

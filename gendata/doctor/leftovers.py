@@ -8,8 +8,8 @@ from pathlib import Path
 from gendata import files
 from gendata.doctor.finding import REMOVE, Finding
 from gendata.errors import StoreError
-from gendata.store.head import HEADS, head_at, place_of
-from gendata.store.place import Folder, past_grace
+from gendata.store.head import HEADS, head_at, place_of, stale_catalogs
+from gendata.store.place import Folder
 
 
 def leftovers(root: Path) -> Iterator[Finding]:
@@ -32,27 +32,27 @@ def _stores(stores: Path) -> Iterator[Path]:
     for store in stores.glob("*/"):
         if not files.is_locked(store / ".lock"):
             yield from store.glob(".catalog.part*")
-            if (folder := _databases(store)) is not None:
-                yield from (*folder.glob("lance/*.lance/data/.tmp*"), *_catalogs(folder))
+            if (at := _databases(store)) is not None:
+                yield from (*at.root.glob("lance/*.lance/data/.tmp*"), *_catalogs(at))
 
 
-def _databases(store: Path) -> Path | None:
+def _databases(store: Path) -> Folder | None:
     """The folder that the databases of a store are in, None for an object store; its own where none is known."""
     try:
         at = place_of(store)
     except StoreError:  # found by the check of the stores
-        return store
-    return store if at is None else at.root if isinstance(at, Folder) else None
+        return Folder(store)
+    if at is None:
+        return Folder(store)
+    return at if isinstance(at, Folder) else None
 
 
-def _catalogs(folder: Path) -> Iterator[Path]:
-    """Those that no HEAD names, and that no reader can hold any more."""
+def _catalogs(at: Folder) -> Iterator[Path]:
     try:
-        heads = [head for name in HEADS if (head := head_at(Folder(folder), name))]
+        heads = [head for name in HEADS if (head := head_at(at, name))]
     except StoreError:
         return
-    named = {head.catalog for head in heads}
-    yield from (p for p in folder.glob("catalog-*.duckdb") if p.name not in named and past_grace(p.stat().st_mtime))
+    yield from (at.root / name for name in stale_catalogs(at, heads))
 
 
 def _records(root: Path) -> Iterator[Path]:

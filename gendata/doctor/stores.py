@@ -115,12 +115,8 @@ def _catalog(store: Store) -> dict[str, Any]:
     counted = Record()
     try:
         with files.database(store.catalog) as connection:
-            for rows in (
-                counted.items(_stream(connection, "items")),
-                counted.rejected(_stream(connection, "rejected")),
-            ):
-                for _ in rows:
-                    pass
+            for kind in ("items", "rejected"):
+                counted.rows(kind, _stream(connection, kind))
     except (duckdb.Error, KeyError) as error:
         raise StoreError(f"{store.catalog}: does not read: {str(error).splitlines()[0]}") from None
     return counted.result("", ())
@@ -151,7 +147,8 @@ def _table(store: Store, name: str, artifacts: Artifacts, origins: tuple[str, ..
 def _contents(table: "Table") -> Iterator[str]:
     batches = table.to_batches(columns=["id", "text", "data"], batch_size=_BLOBS)
     rows = (row for batch in batches for row in batch.to_pylist())
-    broken = [row["id"] for row in rows if row["id"] != content_id(row["data"] or row["text"] or "")]
+    contents = ((row["id"], (row["text"] or "") if row["data"] is None else row["data"]) for row in rows)
+    broken = [item_id for item_id, content in contents if item_id != content_id(content)]
     if broken:
         yield f"{len(broken)} contents do not have the id they stand under, first {min(broken)[:16]}"
 

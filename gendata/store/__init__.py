@@ -57,7 +57,7 @@ class StoreParams:
     language: str = "English"
     """Stemming and stop words of the full-text index."""
     update_share: float = 0.2
-    """Share of changed items up to which a store is updated; above, it is written anew."""
+    """Share of changed rows up to which a table is updated; above, it is written anew."""
 
     def __post_init__(self) -> None:
         if self.vector_index_rows < 256:

@@ -11,9 +11,9 @@ from gendata import files
 from gendata.errors import StoreError
 from gendata.items import canonical_json, to_table
 from gendata.store import INPUTS, STORES, StoreParams
-from gendata.store.head import Head, head_at, write_head
+from gendata.store.head import Head, head_at, stale_catalogs, write_head
 from gendata.store.parts import PARTS, Before, Part, joined, parts_of
-from gendata.store.place import Folder, Place, past_grace, place
+from gendata.store.place import Folder, Place, place
 from gendata.store.record import Record, home_of
 from gendata.store.rows import Artifacts, images, passages
 
@@ -95,7 +95,7 @@ def _write_catalog(
     def rows(table: str, read: Callable[[Part], Iterator[pa.Table]]) -> Iterator[pa.Table | range]:
         for part in parts:
             there = known.rows(table, part)
-            yield from getattr(records[part.key], table)(read(part)) if there is None else [there]
+            yield from records[part.key].passing(table, read(part)) if there is None else [there]
 
     def items(part: Part) -> Iterator[pa.Table]:
         return catalog.item_batches(artifacts.of(part.shards), name)
@@ -136,13 +136,8 @@ def describe(name: str, artifacts: Artifacts, sources: Mapping[str, Mapping[str,
 
     home, artifacts, record = home_of(sources, name), artifacts.that_may_hold(STORES[name]), Record()
     unread = (catalog.unread_batches(artifacts, source) for source in sorted(home))
-    dropped = catalog.dropped_batches(artifacts, name)
-    for rows in (
-        record.items(catalog.item_batches(artifacts, name)),
-        record.rejected(itertools.chain(*unread, dropped)),
-    ):
-        for _ in rows:
-            pass
+    record.rows("items", catalog.item_batches(artifacts, name))
+    record.rows("rejected", itertools.chain(*unread, catalog.dropped_batches(artifacts, name)))
     _count_vectors(record, artifacts, name)
     return record.result(name, home)
 
@@ -169,7 +164,6 @@ def _clean(at: Place, head: Head, before: Head | None) -> None:
     from gendata.store import lance
 
     keep = [h for h in (head, before) if h]
-    for name in at.sizes(""):
-        if name.startswith("catalog-") and name not in {h.catalog for h in keep} and past_grace(at.written(name)):
-            at.remove(name)
+    for name in stale_catalogs(at, keep):
+        at.remove(name)
     lance.clean(at, [h.lance for h in keep])

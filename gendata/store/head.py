@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gendata import files
 from gendata.errors import ProjectError, StoreError
-from gendata.store.place import Folder, Place, place, storage_options
+from gendata.store.place import Folder, Place, past_grace, place, storage_options
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,14 +50,12 @@ def head_at(at: Place, name: str = _HEAD) -> Head | None:
     value = _parse(at, name)
     if value is None or "uri" in value:
         return None
-    try:
-        head = Head(**value)
-    except TypeError:
-        head = Head("", {})
-    versions = head.lance.values() if isinstance(head.lance, dict) else [None]
-    if not (head.catalog and isinstance(head.catalog, str) and all(type(version) is int for version in versions)):
+    catalog: Any = value.get("catalog")
+    tables: Any = value.get("lance")
+    named = isinstance(catalog, str) and catalog and isinstance(tables, dict)
+    if not (named and all(type(version) is int for version in tables.values())):
         raise StoreError(f"{at.uri}/{name}: names no catalog and tables; delete it and run `gendata run`")
-    return head
+    return Head(catalog, tables)
 
 
 def _parse(at: Place, name: str) -> dict[str, Any] | None:
@@ -71,6 +69,13 @@ def _parse(at: Place, name: str) -> dict[str, Any] | None:
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         raise StoreError(f"{at.uri}/{name}: not a store of schema {SCHEMA}; delete it and run `gendata run`")
     return value
+
+
+def stale_catalogs(at: Place, heads: Iterable[Head]) -> list[str]:
+    """The catalogs in a place that none of ``heads`` names, and that no reader can hold any more."""
+    named = {head.catalog for head in heads}
+    found = (name for name in at.sizes("") if name.startswith("catalog-") and name not in named)
+    return [name for name in found if past_grace(at.written(name))]
 
 
 def write_head(store: Path, head: Head, before: Head | None = None, at: Place | None = None) -> None:
@@ -158,9 +163,8 @@ class Store:
         self.connection.close()
         del self.connection
         for name in self.head.lance:
-            table, folder = self.table(name), f"lance/{name}.lance/"
-            sizes = {path.removeprefix(folder): size for path, size in self.place.sizes(folder).items()}
-            if table is not None and (lost := cut_short(table, sizes)):
+            table = self.table(name)
+            if table is not None and (lost := cut_short(self.place, name, table)):
                 raise StoreError(
                     f"{self.path}: {lost[0]} of table {name} is gone or cut short; run `gendata doctor --repair`"
                 )

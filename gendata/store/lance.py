@@ -80,9 +80,7 @@ def _updated(
     try:
         table = database.open_table(name)
         dataset = table.to_lance()
-        folder = f"lance/{name}.lance/"
-        sizes = {path.removeprefix(folder): size for path, size in at.sizes(folder).items()}
-        if int(table.version) != version or cut_short(dataset, sizes):
+        if int(table.version) != version or cut_short(at, name, dataset):
             return None
         old = prints(_there(dataset, touched.ids))
     except (ValueError, RuntimeError, OSError):

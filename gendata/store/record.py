@@ -17,6 +17,7 @@ from gendata.store import OUTPUTS, store_of
 from gendata.store.head import SCHEMA
 
 COUNTED = ("modality", "origin", "source", "split", "lang")
+_COUNTED_OF = {"items": COUNTED, "rejected": ("reason",)}
 
 
 def home_of(sources: Mapping[str, Mapping[str, Any]], store: str) -> set[str]:
@@ -66,20 +67,18 @@ class Record:
         self._digests = {kind: Digest() for kind in ("items", "rejected", "passages", "images")}
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in (*COUNTED, "reason")}
 
-    def items(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        """Pass rows of the catalog's ``items`` on."""
-        return self._pass("items", COUNTED, tables)
-
-    def rejected(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        """Pass rows of the catalog's ``rejected`` on."""
-        return self._pass("rejected", ("reason",), tables)
-
-    def _pass(self, kind: str, counted: Iterable[str], tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    def passing(self, kind: str, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Take in rows of the catalog's ``items`` or ``rejected``, and pass them on."""
         for table in tables:
             self._digests[kind].table(table)
-            for name in counted:
+            for name in _COUNTED_OF[kind]:
                 self._counts[name].update("" if v is None else v for v in table[name].to_pylist())
             yield table
+
+    def rows(self, kind: str, tables: Iterable[pa.Table]) -> None:
+        """Take in rows of the catalog's ``items`` or ``rejected``."""
+        for _ in self.passing(kind, tables):
+            pass
 
     def vectors(self, kind: str, columns: Iterable[Mapping[str, Any]]) -> None:
         """Take in the vectors of ``passages`` or ``images``."""

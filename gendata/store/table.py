@@ -1,13 +1,14 @@
 """A Lance table as a store reads it. Imports Lance, which takes half a second."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import lance
 import pyarrow as pa
 
 from gendata.errors import StoreError
+from gendata.store.place import Place
 
 
 class Table(lance.LanceDataset):
@@ -44,7 +45,9 @@ def unreadable(uri: str, error: Exception) -> StoreError:
     return StoreError(f"{uri} does not read ({reason}); run `gendata doctor --repair`")
 
 
-def cut_short(dataset: lance.LanceDataset, sizes: Mapping[str, int]) -> list[str]:
-    """The files of rows that are not there, or not as long as they were written, by the bytes of each that is."""
+def cut_short(at: Place, name: str, dataset: lance.LanceDataset) -> list[str]:
+    """The files of rows of table ``name`` that are not there, or not as long as they were written."""
+    folder = f"lance/{name}.lance/"
+    sizes = {path.removeprefix(folder): size for path, size in at.sizes(folder).items()}
     files = (file for fragment in dataset.get_fragments() for file in fragment.metadata.files)
     return sorted(file.path for file in files if sizes.get(f"data/{file.path}") != file.file_size_bytes)
