@@ -29,97 +29,13 @@ Decisions on kept rows alone drop nothing again: every kept item was compared wi
 import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gendata import files
+from gendata.dedup.settings import DedupParams, ImageParams, TextParams
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextParams:
-    """Near-duplicate texts: MinHash-LSH over word shingles, verified by exact Jaccard similarity."""
-
-    shingle: int = 5
-    """Words per shingle; a character of a script without spaces counts as a word."""
-    threshold: float = 0.8
-    """Texts at this Jaccard similarity or above are near-duplicates; 1.0 merges equal shingle sets only."""
-    group_threshold: float = 0.5
-    """Compared texts at this similarity or above share a group, so that a split does not part them."""
-    permutations: int = 128
-    """Hash functions to spend on a text: more find more at the same cost in wrong candidates."""
-    recall: float = 0.98
-    """The least chance that a pair at the threshold is compared; it decides bands and rows."""
-
-    def __post_init__(self) -> None:
-        """Check the ranges. Raises ValueError."""
-        from gendata.dedup.minhash import banding
-
-        _check(1 <= self.shingle <= 100, "shingle must be from 1 to 100")
-        _check(0 < self.threshold <= 1, "threshold must be over 0 and at most 1")
-        _check(0 < self.group_threshold <= self.threshold, "group_threshold must be over 0 and at most threshold")
-        _check(1 <= self.permutations <= 1024, "permutations must be from 1 to 1024")
-        _check(0 < self.recall < 1, "recall must be between 0 and 1")
-        banding(self.threshold, self.permutations, self.recall)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageParams:
-    """Near-duplicate images: perceptual hash within a radius, verified on pixels.
-
-    The defaults were measured. Half size, JPEG quality 30, greyscale and brightness x1.3 of 50 photos (BSDS500)
-    lie within distance 8 and at correlation 0.957 or above; distinct photos at distance 20 or more and correlation
-    0.78 or less. 60,000 handwritten digits (MNIST) merge nothing; with ``min_entropy: 0`` 6,948 of them would
-    merge, one across labels. Crops and mirrored images are not found.
-    """
-
-    radius: int = 10
-    """Bits of 64 in which the hashes of near-duplicates may differ."""
-    correlation: float = 0.95
-    """Normalised correlation of the grey thumbnails from which images are near-duplicates."""
-    group_radius: int = 12
-    """Like radius, for sharing a group."""
-    group_correlation: float = 0.85
-    """Like correlation, for sharing a group."""
-    min_entropy: float = 3.0
-    """Bits of the grey histogram's entropy under which an image takes part in exact dedup only:
-    drawings and digits on an even ground are alike without being copies (MNIST: at most 2.8; photos: 4.6 or more)."""
-    min_contrast: float = 4.0
-    """Standard deviation, in grey levels, of the DCT coefficients behind the hash under which an image
-    takes part in exact dedup only: the hash of an even image or a plain gradient is noise (photos: 13 or more)."""
-
-    def __post_init__(self) -> None:
-        """Check the ranges. Raises ValueError."""
-        _check(0 <= self.radius <= 64, "radius must be from 0 to 64")
-        _check(self.radius <= self.group_radius <= 64, "group_radius must be from radius to 64")
-        _check(0 < self.correlation <= 1, "correlation must be over 0 and at most 1")
-        _check(
-            0 < self.group_correlation <= self.correlation, "group_correlation must be over 0 and at most correlation"
-        )
-        _check(0 <= self.min_entropy <= 8, "min_entropy must be from 0 to 8")
-        _check(self.min_contrast >= 0, "min_contrast must be 0 or more")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DedupParams:
-    """The section ``dedup`` of params.yaml."""
-
-    text: TextParams = field(default_factory=TextParams)
-    image: ImageParams = field(default_factory=ImageParams)
-    prefer: tuple[str, ...] = ()
-    """Sources whose rows stay before those of others, the first before the second; the rest are equal."""
-    workers: int = 0
-    """Processes that sketch; 0 means every core. Decisions do not depend on it."""
-
-    def __post_init__(self) -> None:
-        """Check the ranges. Raises ValueError."""
-        _check(self.workers >= 0, "workers must be 0 or more")
-        _check(len(set(self.prefer)) == len(self.prefer), "prefer must not name a source twice")
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
+__all__ = ["DedupParams", "ImageParams", "TextParams", "dedup"]
 
 
 def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupParams) -> dict[str, Any]:

@@ -12,21 +12,17 @@ import pyarrow.compute as pc
 
 from gendata import files, items
 from gendata.dedup.exact import Rows
-from gendata.dedup.keep import Ints, Verdicts
-
-REASONS = ("exact", "origin-conflict", "near-text", "near-image")
-_EXACT, _CONFLICT, _TEXT, _IMAGE = range(4)
+from gendata.dedup.keep import NO_MATCH, REASONS, Ints, Verdicts, code
 
 EXAMPLES = 20
 
 
 def reasons(rows: Rows, verdicts: Verdicts) -> npt.NDArray[np.int8]:
-    """Why each row is dropped, as an index into REASONS; -1 for a row that stays."""
-    near = (verdicts.stays_as != np.arange(len(verdicts.stays_as)))[rows.item]
-    image = pc.equal(rows.table["modality"], "image").to_numpy()[rows.stays][rows.item]
-    reason = np.select([rows.crossing(), near & image, near], [_CONFLICT, _IMAGE, _TEXT], _EXACT).astype(np.int8)
-    staying = rows.stays[verdicts.stays_as == np.arange(len(verdicts.stays_as))]
-    reason[staying] = -1
+    """Why each row is dropped, as a code of REASONS; NO_MATCH for a row that stays."""
+    of_item = verdicts.reason[rows.item]
+    reason = np.where(of_item == NO_MATCH, np.int8(code("exact")), of_item)
+    reason[rows.crossing()] = code("origin-conflict")
+    reason[rows.stays[verdicts.reason == NO_MATCH]] = NO_MATCH
     return reason
 
 

@@ -29,7 +29,7 @@ from PIL import Image, ImageOps
 from gendata import engine
 from gendata.dedup import ImageParams
 from gendata.dedup.exact import NearJob, column_values
-from gendata.dedup.keep import Ints, Verdicts
+from gendata.dedup.keep import NO_MATCH, Ints, Verdicts, code
 from gendata.dedup.spool import Spool
 
 Hashes = npt.NDArray[np.uint64]
@@ -256,4 +256,5 @@ def _judge(sketches: Sketches, at: int, met: Ints, verdicts: Verdicts, params: I
     met, scores = met[grouped], scores[grouped]
     distance = np.bitwise_count(sketches.hashes[met] ^ sketches.hashes[at])
     matching = (scores >= params.correlation) & (distance <= params.radius)
-    return verdicts.judge(int(sketches.items[at]), sketches.items[met], scores, matching)
+    reasons = np.where(matching, np.int8(code("near-image")), np.int8(NO_MATCH))
+    return verdicts.judge(int(sketches.items[at]), sketches.items[met], scores, reasons)

@@ -5,6 +5,16 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 
+REASONS = ("exact", "origin-conflict", "normalised", "near-text", "contained", "pixel-equal", "near-image")
+"""Why a row is dropped. A code is a place here; NO_MATCH stands for none."""
+
+NO_MATCH = -1
+
+
+def code(reason: str) -> int:
+    """The place of a reason in REASONS."""
+    return REASONS.index(reason)
+
 
 def visiting_order(items: Ints, sizes: Ints, *ranks: npt.NDArray[np.signedinteger]) -> Ints:
     """The order of the keep policy over some items, as positions in ``items``.
@@ -22,6 +32,7 @@ class Verdicts:
 
     Attributes:
         stays_as: the item that stays for it (int64), itself if it stays.
+        reason: why, as a code of REASONS (int8); NO_MATCH if it stays.
         score: similarity to that item (float64), NaN if it stays.
         conflict: the item of a lower origin that it matches (int64), -1 if none.
     """
@@ -30,18 +41,19 @@ class Verdicts:
         """``origins``: rank of the origin per item (items.ORIGINS)."""
         self._origins = origins
         self.stays_as: Ints = np.arange(len(origins))
+        self.reason = np.full(len(origins), NO_MATCH, np.int8)
         self.score = np.full(len(origins), np.nan)
         self.conflict: Ints = np.full(len(origins), -1)
         self._parent: Ints = np.arange(len(origins))
 
-    def judge(self, item: int, others: Ints, scores: npt.NDArray[np.float64], matching: npt.NDArray[np.bool_]) -> bool:
+    def judge(self, item: int, others: Ints, scores: npt.NDArray[np.float64], reasons: npt.NDArray[np.int8]) -> bool:
         """Decide on one item. Items come in visiting order, so that ``others`` are decided already.
 
         Args:
             item: the item.
             others: items that stay and are similar enough to share its group, in visiting order.
             scores: their similarities to the item.
-            matching: which of them are similar enough to be the same.
+            reasons: as what each of them is the same, as codes of REASONS; NO_MATCH where it shares the group alone.
 
         Returns:
             Whether the item stays.
@@ -49,11 +61,12 @@ class Verdicts:
         for other in others.tolist():
             self._join(item, other)
         own = self._origins[others] == self._origins[item]
+        matching = reasons != NO_MATCH
         best, rival = _best(scores, matching & own), _best(scores, matching & ~own)
         if rival >= 0:
             self.conflict[item] = others[rival]
         if best >= 0:
-            self.stays_as[item], self.score[item] = others[best], scores[best]
+            self.stays_as[item], self.score[item], self.reason[item] = others[best], scores[best], reasons[best]
         return best < 0
 
     def _join(self, a: int, b: int) -> None:

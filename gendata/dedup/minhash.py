@@ -27,7 +27,7 @@ import numpy.typing as npt
 from gendata import engine
 from gendata.dedup import TextParams
 from gendata.dedup.exact import NearJob, column_values
-from gendata.dedup.keep import Ints, Verdicts
+from gendata.dedup.keep import NO_MATCH, Ints, Verdicts, code
 from gendata.dedup.spool import Spool
 
 Hashes = npt.NDArray[np.uint64]
@@ -228,7 +228,8 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextPara
         others, scores = _compare(sketches, order, visit, met, params.group_threshold)
         compared += len(met)
         numbers = sketches.items[order[others]]
-        if verdicts.judge(int(sketches.items[order[visit]]), numbers, scores, scores >= params.threshold):
+        reasons = np.where(scores >= params.threshold, np.int8(code("near-text")), np.int8(NO_MATCH))
+        if verdicts.judge(int(sketches.items[order[visit]]), numbers, scores, reasons):
             for bucket in own:
                 tables[bucket].append(visit)
     return compared

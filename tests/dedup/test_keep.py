@@ -4,12 +4,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gendata.dedup.keep import Verdicts, visiting_order
+from gendata.dedup.keep import NO_MATCH, Verdicts, code, visiting_order
 
 
 def judge(verdicts, item, others, scores, threshold=0.8):
     values = np.array(scores, float)
-    return verdicts.judge(item, np.array(others, int), values, values >= threshold)
+    reasons = np.where(values >= threshold, code("near-text"), NO_MATCH).astype(np.int8)
+    return verdicts.judge(item, np.array(others, int), values, reasons)
 
 
 def test_best_match_wins_and_the_first_of_equals():
