@@ -5,8 +5,9 @@ import multiprocessing
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,6 +96,22 @@ def imap_shards(fn: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, label:
             finally:
                 for f in futures:
                     f.cancel()
+
+
+def imap_threads(fn: Callable[[T], R], values: Iterable[T], workers: int = 0) -> Iterator[R]:
+    """``fn`` of each value, in order, in threads; for code that lets go of Python's lock.
+
+    ``values`` are taken as threads become free, so that few are in memory. ``workers`` 0 means every core.
+    """
+    workers = workers or cores()
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for value in values:
+            waiting.append(pool.submit(fn, value))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _small(jobs: Sequence[tuple[Any, ...]]) -> bool:

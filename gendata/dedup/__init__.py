@@ -9,12 +9,12 @@ The rules, in the order in which they apply:
 * **Who stays** is a total order over content and metadata, so neither the order of sources, shards and
   rows nor the number of workers matters: lowest origin, source priority (``prefer``), label known,
   text or caption known, license known, longer text or more pixels, then id, source, uri.
-* **Near-duplicates** are searched among the items of modality text (``minhash``) and of modality image
+* **Near-duplicates** are searched among the items of modality text (``texts``) and of modality image
   (``image``; captions play no role) whose staying row is of a source with ``dedup: true``; audio, records
   and the other sources take part in exact deduplication alone. Items are visited in the order above. An item
   is dropped if and only if it matches an item *that stays* and is of its own origin (no chaining); it is
-  merged into the best such match (``near-text`` with the Jaccard similarity as the score, ``near-image``
-  with the correlation). All rows of such an item are dropped, with that reason, score and ``kept_id``;
+  merged into the best such match (``normalised`` where case, white space, punctuation and Unicode form alone differ,
+  ``near-text`` with the Jaccard similarity as the score, ``near-image`` with the correlation). All rows of such an item are dropped, with that reason, score and ``kept_id``;
   ``origin-conflict`` stays the reason of rows of another origin.
 * A near match **across origins** merges nothing: ``conflict_id`` of the item of the higher origin names the
   best match of a lower origin that stays.
@@ -54,21 +54,21 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
         ParamsError: ``prefer`` names a source that is not there.
         StoreError: a shard is missing or unreadable.
     """
-    from gendata.dedup import decisions, exact, image, keep, minhash
+    from gendata.dedup import decisions, exact, image, keep, texts
 
     rows = exact.read(ingested, sources, params.prefer)
     verdicts = keep.Verdicts(rows.item_origins())
     with files.output(out) as work, _scratch(out) as scratch:
-        texts = minhash.sketch(rows.near_jobs("text"), scratch, params.text, params.workers)
+        prose = texts.sketch(rows.near_jobs("text"), scratch, params.text, params.workers)
         images = image.sketch(rows.near_jobs("image"), scratch, params.image, params.workers)
         compared = {
-            "text": minhash.search(texts, rows.visits(texts.items, texts.sizes), verdicts, params.text),
+            "text": texts.search(prose, rows.visits(prose.items, prose.sizes), verdicts, params.text, params.workers),
             "image": image.search(images, rows.visits(images.items, images.sizes), verdicts, params.image),
         }
         decisions.write(rows, verdicts, work)
     return {
         **decisions.summary(rows, verdicts),
-        "exact_only": {**texts.left_out, **images.left_out},
+        "exact_only": {**prose.left_out, **images.left_out},
         "compared_pairs": compared,
     }
 

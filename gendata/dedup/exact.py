@@ -146,6 +146,16 @@ def _ranks(table: pa.Table, prefer: tuple[str, ...]) -> tuple[npt.NDArray[np.int
     )
 
 
+def column_arrays(path: Path, column: str, positions: Ints) -> Iterator[pa.Array]:
+    """The values of one column of a shard at ascending positions, an array per row group that has any."""
+    start = 0
+    for batch in files.iter_batches(path, [column]):
+        low, high = np.searchsorted(positions, (start, start + batch.num_rows))
+        if low < high:
+            yield batch[column].take(pa.array(positions[low:high] - start))
+        start += batch.num_rows
+
+
 def column_values(path: Path, column: str, positions: Ints) -> Iterator[Any]:
     """The values of one column of a shard at ascending positions, a row group in memory at a time."""
     start = 0

@@ -31,6 +31,7 @@ class Verdicts:
     """What becomes of each item: it stays until ``judge`` finds a match of its own origin that stays.
 
     Attributes:
+        origins: rank of the origin per item (int8).
         stays_as: the item that stays for it (int64), itself if it stays.
         reason: why, as a code of REASONS (int8); NO_MATCH if it stays.
         score: similarity to that item (float64), NaN if it stays.
@@ -39,7 +40,7 @@ class Verdicts:
 
     def __init__(self, origins: npt.NDArray[np.int8]) -> None:
         """``origins``: rank of the origin per item (items.ORIGINS)."""
-        self._origins = origins
+        self.origins = origins
         self.stays_as: Ints = np.arange(len(origins))
         self.reason = np.full(len(origins), NO_MATCH, np.int8)
         self.score = np.full(len(origins), np.nan)
@@ -59,8 +60,8 @@ class Verdicts:
             Whether the item stays.
         """
         for other in others.tolist():
-            self._join(item, other)
-        own = self._origins[others] == self._origins[item]
+            self.join(item, other)
+        own = self.origins[others] == self.origins[item]
         matching = reasons != NO_MATCH
         best, rival = _best(scores, matching & own), _best(scores, matching & ~own)
         if rival >= 0:
@@ -69,7 +70,8 @@ class Verdicts:
             self.stays_as[item], self.score[item], self.reason[item] = others[best], scores[best], reasons[best]
         return best < 0
 
-    def _join(self, a: int, b: int) -> None:
+    def join(self, a: int, b: int) -> None:
+        """Put two items into one group."""
         a, b = self._root(a), self._root(b)
         self._parent[max(a, b)] = min(a, b)
 

@@ -16,8 +16,12 @@ class Spool:
 
     def append(self, part: Path) -> None:
         """Add the elements of a part, which is removed."""
-        np.load(part, mmap_mode=None).astype(self._dtype, copy=False).tofile(self._file)
+        self.add(np.load(part, mmap_mode=None))
         part.unlink()
+
+    def add(self, elements: npt.NDArray[np.generic]) -> None:
+        """Add elements."""
+        elements.astype(self._dtype, copy=False).tofile(self._file)
 
     def mapped(self) -> npt.NDArray[np.generic]:
         """All elements (one axis), read from disk as they are touched."""

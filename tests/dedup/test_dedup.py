@@ -76,7 +76,7 @@ def test_every_row_is_accounted_for(box_for_examples, corpus, drawn):
             origins = [ORIGINS.index(o) for o in (item[keeper["source"], keeper["uri"]].origin, mine.origin)]
             assert (origins[0] < origins[1]) == (row["reason"] == "origin-conflict")
             assert origins[0] <= origins[1]
-        if row["reason"] in {"near-text", "near-image"}:
+        if row["reason"] in {"normalised", "near-text", "near-image"}:
             assert keeper["source"] != "logs"
             assert any(r["id"] == row["id"] and r["source"] != "logs" for r in out.rows)
 
@@ -110,7 +110,7 @@ def test_near_copies_stay_where_near_removal_is_off(box, text, image, scene):
     out = box({"logs": logs, "pages": pages}, exact_only=LOGS)
     assert {row["uri"]: row["reason"] for row in out.rows if not row["kept"]} == {
         "3": "exact",
-        "6" if out.row("5")["kept"] else "5": "near-text",
+        "6" if out.row("5")["kept"] else "5": "normalised",
     }
     assert all(row["group"] == row["id"] for row in out.rows if row["source"] == "logs")
 
@@ -122,8 +122,8 @@ def test_copies_of_a_near_copy_follow_it(box, text):
     out = box({"a": [*generated, items[3]]})
     assert [(row["uri"], row["copies"]) for row in out.kept] == [("long", 4)]
     assert {row["uri"]: row["reason"] for row in out.rows if not row["kept"]} == {
-        "short": "near-text",
-        "copy": "near-text",
+        "short": "normalised",
+        "copy": "normalised",
         "real": "origin-conflict",
     }
     assert {row["kept_id"] for row in out.rows} == {out.row("long")["id"]}

@@ -1,0 +1,237 @@
+"""The compiled loops over texts (numba): words, shingles, signatures, sets.
+
+They stand in one file, since numba keeps what it compiled until that function's own file changes, whatever becomes of
+the functions that it calls. All are deterministic: whole numbers, and one division per score.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LONGEST_WORD, ASCII, TABLED = 40, 0x80, 0x30000
+WORD, ALONE, PUNCTUATION, SPACE = range(4)
+"""Kinds of characters: part of a word, a word of its own, and what separates words."""
+
+
+_SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a's, over code points
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+
+def jit(function: F) -> F:
+    """Compiled at its first call and kept beside the code; threads run it side by side."""
+    compiled: Any = numba.njit(nogil=True, cache=True)(function)
+    return cast("F", compiled)
+
+
+@jit
+def mix(value: Any) -> Any:
+    """The finaliser of SplitMix64 (Steele et al. 2014): every input bit reaches every output bit."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@jit
+def _character(data: Any, at: int) -> Any:
+    """The character at a byte, and how many bytes it has. The bytes are UTF-8: Arrow has checked them."""
+    first = np.uint32(data[at])
+    if first < ASCII:
+        return first, 1
+    second = np.uint32(data[at + 1]) & np.uint32(0x3F)
+    if first < 0xE0:
+        return (first & np.uint32(0x1F)) << np.uint32(6) | second, 2
+    third = np.uint32(data[at + 2]) & np.uint32(0x3F)
+    if first < 0xF0:
+        return (first & np.uint32(0x0F)) << np.uint32(12) | second << np.uint32(6) | third, 3
+    fourth = np.uint32(data[at + 3]) & np.uint32(0x3F)
+    high = (first & np.uint32(0x07)) << np.uint32(18) | second << np.uint32(12)
+    return high | third << np.uint32(6) | fourth, 4
+
+
+@jit
+def _most_words(data: Any, start: int, stop: int, tables: Any) -> int:
+    """How many words a text has at most: as many as characters, once folded."""
+    starts, at, count = tables[4], start, 0
+    while at < stop:
+        char, size = _character(data, at)
+        at += size
+        count += starts[char + 1] - starts[char] if char < TABLED else 1
+    return count
+
+
+@jit
+def word_hashes(data: Any, start: int, stop: int, normal: bool, tables: Any, words: Any) -> Any:
+    """The words of the text ``data[start:stop]`` as hashes: an array that holds them, and how many they are.
+
+    -1 stands for a text to be normalised first, unless it is ``normal``. ``words`` is used where it suffices.
+    """
+    if start == stop:
+        return words, 0
+    if len(words) < stop - start or data[start:stop].max() >= ASCII:
+        room = _most_words(data, start, stop, tables)
+        if len(words) < room:
+            words = np.empty(room, np.uint64)
+    count = _hash_words(data, start, stop, normal, False, tables, words)
+    if count == 0:
+        count = _hash_words(data, start, stop, normal, True, tables, words)
+    return words, count
+
+
+@jit
+def _hash_words(  # noqa: C901  a call per letter would cost more than the letter
+    data: Any, start: int, stop: int, normal: bool, characters: bool, tables: Any, words: Any
+) -> int:
+    """Fill ``words``; with ``characters`` each character that is not white space is a word."""
+    letters, kinds, composes, classes, starts, folded = tables
+    recent = np.empty(LONGEST_WORD, np.uint32)
+    count, length, value, at, before = 0, 0, _SEED, start, np.uint8(0)
+    while at < stop:
+        if data[at] < ASCII and length <= LONGEST_WORD and not characters:  # what most bytes are, on a short way
+            letter = letters[data[at]]
+            if letter and length < LONGEST_WORD:
+                recent[length] = letter
+                value = (value ^ np.uint64(letter)) * _PRIME
+                length, at, before = length + 1, at + 1, np.uint8(0)
+                continue
+            if not letter:
+                if length:
+                    words[count] = mix(value)
+                    count += 1
+                length, value, at, before = 0, _SEED, at + 1, np.uint8(0)
+                continue
+        char, size = _character(data, at)
+        at += size
+        first, last = 0, 1
+        if char < TABLED:
+            if not normal and (composes[char] or 0 < classes[char] < before):
+                return -1
+            before = classes[char]
+            first, last = starts[char], starts[char + 1]
+        for place in range(first, last):
+            one = folded[place] if char < TABLED else char
+            kind = kinds[one] if one < TABLED else ALONE if one < 0x40000 else WORD
+            if characters and kind != SPACE:
+                kind = ALONE
+            if kind == WORD and length < LONGEST_WORD:
+                recent[length] = one
+                value = (value ^ np.uint64(one)) * _PRIME
+                length += 1
+                continue
+            if kind == WORD:  # a longer run: each character is a word
+                if length == LONGEST_WORD:
+                    for i in range(LONGEST_WORD):
+                        words[count] = mix((_SEED ^ np.uint64(recent[i])) * _PRIME)
+                        count += 1
+                    length += 1
+            else:
+                if 0 < length <= LONGEST_WORD:
+                    words[count] = mix(value)
+                    count += 1
+                length, value = 0, _SEED
+            if kind <= ALONE:
+                words[count] = mix((_SEED ^ np.uint64(one)) * _PRIME)
+                count += 1
+    if 0 < length <= LONGEST_WORD:
+        words[count] = mix(value)
+        count += 1
+    return count
+
+
+@jit
+def shingle_hashes(words: Any, count: int, n: int, shingles: Any) -> int:
+    """The shingles of words, in order and with repeats, in ``shingles`` (as long as words); how many."""
+    n = min(n, count)
+    for at in range(count - n + 1):
+        value = words[at]
+        for i in range(1, n):
+            value = value * _MULTIPLIER + words[at + i]
+        shingles[at] = mix(value)
+    return count - n + 1 if count else 0
+
+
+@jit
+def functions(count: int) -> Any:
+    """Hash functions: odd factors and summands, shape (2, count)."""
+    numbers = np.empty((2, count), np.uint32)
+    for at in range(count):
+        numbers[0, at] = mix(np.uint64(at + 1) * _MULTIPLIER) >> np.uint64(32) | np.uint64(1)
+        numbers[1, at] = mix(np.uint64(count + at + 1) * _MULTIPLIER) >> np.uint64(32)
+    return numbers
+
+
+@jit
+def signature(shingles: Any, count: int, functions: Any, least: Any) -> None:
+    """The least hash of ``count`` shingles under each function, in ``least``."""
+    factors, summands, half = functions[0], functions[1], np.uint64(32)
+    least[:] = np.uint32(0xFFFFFFFF)
+    for at in range(0, count, 4):  # four at a time, the last perhaps twice: one load of a function serves them all
+        a, b = np.uint32(shingles[at] >> half), np.uint32(shingles[min(at + 1, count - 1)] >> half)
+        c, d = np.uint32(shingles[min(at + 2, count - 1)] >> half), np.uint32(shingles[min(at + 3, count - 1)] >> half)
+        for function in range(len(least)):
+            factor, summand = factors[function], summands[function]
+            one, two = np.uint32(a * factor + summand), np.uint32(b * factor + summand)
+            three, four = np.uint32(c * factor + summand), np.uint32(d * factor + summand)
+            one = one if one < two else two
+            three = three if three < four else four
+            one = one if one < three else three
+            least[function] = one if one < least[function] else least[function]
+
+
+@jit
+def sketch(texts: Any, normal: bool, tables: Any, n: int, functions: Any, made: Any) -> None:
+    """Fill ``made``: keys (bands, texts), forms and counts of words (texts,)."""
+    data, offsets = texts
+    keys, forms, counts = made
+    rows = functions.shape[1] // len(keys)
+    words, shingles = np.empty(256, np.uint64), np.empty(256, np.uint64)
+    least = np.empty(functions.shape[1], np.uint32)
+    for text in range(len(forms)):
+        words, count = word_hashes(data, offsets[text], offsets[text + 1], normal, tables, words)
+        counts[text] = count
+        if count <= 0:
+            continue
+        if len(shingles) < count:
+            shingles = np.empty(2 * count, np.uint64)
+        form = np.uint64(count)
+        for at in range(count):
+            form = mix(form * _MULTIPLIER + words[at])
+        forms[text] = form
+        signature(shingles, shingle_hashes(words, count, n, shingles), functions, least)
+        for band in range(len(keys)):
+            key = np.uint64(band)
+            for row in range(band * rows, (band + 1) * rows):
+                key = mix(key * _MULTIPLIER + np.uint64(least[row]))
+            keys[band, text] = np.uint32(key >> np.uint64(32))
+
+
+@jit
+def sets(texts: Any, normal: bool, tables: Any, n: int, bounds: Any) -> Any:
+    """The shingle sets of texts, ascending, one after the other; fills ``bounds``. And whether all is well.
+
+    It is not if a text must be normalised first.
+    """
+    data, offsets = texts
+    words, shingles, found, end = np.empty(256, np.uint64), np.empty(256, np.uint64), np.empty(256, np.uint64), 0
+    for text in range(len(offsets) - 1):
+        words, count = word_hashes(data, offsets[text], offsets[text + 1], normal, tables, words)
+        if count < 0:
+            return found[:0], False
+        if len(shingles) < count:
+            shingles = np.empty(2 * count, np.uint64)
+        count = shingle_hashes(words, count, n, shingles)
+        if end + count > len(found):
+            grown = np.empty(2 * (end + count), np.uint64)
+            grown[:end] = found[:end]
+            found = grown
+        own = shingles[:count]
+        own.sort()
+        for at in range(count):
+            if at == 0 or own[at] != own[at - 1]:
+                found[end] = own[at]
+                end += 1
+        bounds[text + 1] = end
+    return found[:end], True

@@ -1,0 +1,182 @@
+"""Near-duplicate texts: sketched batch by batch, compared where a band agrees, verified by their shingle sets.
+
+Texts are read twice: all of them for their band keys, 4 bytes a band, and those that share a key with another for
+their shingle sets. Both lie in files beside; memory holds some numbers per text.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gendata import engine
+from gendata.dedup import lsh
+from gendata.dedup.exact import NearJob, column_arrays
+from gendata.dedup.keep import Ints, Verdicts
+from gendata.dedup.minhash import Keys, banding, shingle_sets
+from gendata.dedup.minhash import sketch as sketch_array
+from gendata.dedup.settings import TextParams
+from gendata.dedup.spool import Spool
+from gendata.dedup.words import Hashes
+
+BATCH = 4096
+"""Texts that a thread takes at once."""
+
+
+class Texts(Protocol):
+    """Texts that can be read more than once."""
+
+    def arrays(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[pa.Array]:
+        """All texts in order (string or large_string), many at a time; or those chosen."""
+
+
+@dataclass(frozen=True)
+class ArrowTexts:
+    """Texts in memory."""
+
+    column: pa.ChunkedArray
+
+    def arrays(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[pa.Array]:
+        """See Texts."""
+        for start in range(0, len(self.column), BATCH):
+            part = self.column.slice(start, BATCH)
+            part = part if chosen is None else part.filter(pa.array(chosen[start : start + BATCH]))
+            yield part.combine_chunks() if part.num_chunks != 1 else part.chunk(0)
+
+
+@dataclass(frozen=True)
+class ShardTexts:
+    """Texts of shards."""
+
+    jobs: Sequence[NearJob]
+
+    def arrays(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[pa.Array]:
+        """See Texts."""
+        end = 0
+        for path, positions, _ in self.jobs:
+            start, end = end, end + len(positions)
+            taken = positions if chosen is None else positions[chosen[start:end]]
+            if len(taken):
+                yield from column_arrays(path, "text", taken)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sketches:
+    """What the search needs of each text that has words; ``left_out`` counts those without.
+
+    ``items``, ``forms`` and ``sizes`` (code points) have shape (texts,); ``among`` are their places among all
+    ``count`` texts.
+    """
+
+    texts: Texts
+    count: int
+    items: Ints
+    sizes: Ints
+    forms: Hashes
+    among: Ints
+    keys: "BandFile"
+    scratch: Path
+    left_out: dict[str, int]
+
+
+class BandFile:
+    """Band keys on disk: chunks (bands, texts) one after the other."""
+
+    def __init__(self, path: Path, bands: int) -> None:
+        self._path, self._bands = path, bands
+        self._lengths: list[int] = []
+
+    def append(self, keys: Keys) -> None:
+        """Add the keys (bands, texts) of more texts."""
+        self._lengths.append(keys.shape[1])
+        with self._path.open("ab") as file:
+            np.ascontiguousarray(keys).tofile(file)
+
+    def band(self, number: int) -> Keys:
+        """The keys (texts,) of all texts in one band."""
+        keys, end = np.empty(sum(self._lengths), np.uint32), 0
+        if not len(keys):
+            return keys
+        with self._path.open("rb") as file:
+            for length in self._lengths:
+                file.seek(4 * (self._bands * end + number * length))
+                keys[end : end + length] = np.fromfile(file, np.uint32, length)
+                end += length
+        return keys
+
+
+def sketch(jobs: Sequence[NearJob], scratch: Path, params: TextParams, workers: int) -> Sketches:
+    """Sketch the texts of all jobs; what is large goes to files in ``scratch``."""
+    items = np.concatenate([np.empty(0, np.int64), *(job.items for job in jobs)])
+    return sketch_texts(ShardTexts(jobs), items, scratch, params, workers)
+
+
+def sketch_texts(texts: Texts, items: Ints, scratch: Path, params: TextParams, workers: int) -> Sketches:
+    """Sketch texts, whose items are numbered ``items``, in threads; their band keys go to a file in ``scratch``."""
+    bands, rows = banding(params.threshold, params.permutations, params.recall)
+    file = BandFile(scratch / "bands", bands)
+    forms, sizes, worded = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], [np.empty(0, bool)]
+    make = partial(_sketched, n=params.shingle, bands=bands, rows=rows)
+    with engine.Progress("dedup: texts", len(items), "items") as progress:
+        for found, lengths in engine.imap_threads(make, texts.arrays(), workers):
+            has_words = found.words > 0
+            file.append(found.keys[:, has_words])
+            forms.append(found.forms[has_words])
+            sizes.append(lengths[has_words])
+            worded.append(has_words)
+            progress.add(len(lengths))
+    among = np.flatnonzero(np.concatenate(worded))
+    return Sketches(
+        texts=texts,
+        count=len(items),
+        items=items[among],
+        sizes=np.concatenate(sizes),
+        forms=np.concatenate(forms),
+        among=among,
+        keys=file,
+        scratch=scratch,
+        left_out={"text-empty": len(items) - len(among)},
+    )
+
+
+def _sketched(texts: pa.Array, n: int, bands: int, rows: int) -> tuple[Any, Ints]:
+    lengths = pc.fill_null(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return sketch_array(texts, n, bands, rows), lengths
+
+
+def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextParams, workers: int) -> int:
+    """Judge all texts in ``order`` (positions); returns how many pairs were compared.
+
+    Texts that share no band key with any other are not looked at again.
+    """
+    bands, _ = banding(params.threshold, params.permutations, params.recall)
+    found = lsh.buckets(lambda one: sketches.keys.band(one)[order], bands, len(order))
+    places = order[found.texts]
+    sets = _sets_of(sketches, places, params, workers)
+    items = sketches.items[places]
+    thresholds = params.group_threshold, params.threshold
+    outcome = lsh.visit(found, sets, sketches.forms[places], verdicts.origins[items], thresholds)
+    outcome.tell(verdicts, items)
+    return int(outcome.compared[0])
+
+
+def _sets_of(sketches: Sketches, places: Ints, params: TextParams, workers: int) -> lsh.Located:
+    """The shingle sets of the texts at some places, in a file beside their band keys."""
+    chosen = np.zeros(sketches.count, bool)
+    chosen[sketches.among[places]] = True
+    lengths = [np.empty(0, np.int64)]
+    with Spool(sketches.scratch / "shingles", np.uint64) as spool:
+        make = partial(shingle_sets, n=params.shingle)
+        for some in engine.imap_threads(make, sketches.texts.arrays(chosen), workers):
+            spool.add(some.shingles)
+            lengths.append(np.diff(some.bounds))
+        flat = spool.mapped()
+    bounds = np.concatenate(([0], np.cumsum(np.concatenate(lengths))))
+    stored = np.argsort(np.argsort(places, kind="stable"), kind="stable")  # sets lie in the order read
+    return lsh.Located(np.asarray(flat), bounds[:-1][stored], bounds[1:][stored])

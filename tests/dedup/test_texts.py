@@ -1,0 +1,119 @@
+"""Near-duplicate texts: precision and recall against brute force, what stays, planted copies."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gendata.dedup import DedupParams, TextParams
+
+SURE = DedupParams(workers=1, text=TextParams(shingle=2, threshold=0.6, group_threshold=0.3, recall=0.9999))
+
+
+def plain_jaccard(a, b, n):
+    """Brute force over texts of plain lower-case words: sets of word tuples."""
+    sets = []
+    for text in (a, b):
+        words = text.split()
+        size = min(n, len(words))
+        sets.append({tuple(words[i : i + size]) for i in range(len(words) - size + 1)})
+    return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
+
+
+word = st.sampled_from("alpha beta gamma delta epsilon zeta".split())
+document = st.lists(word, min_size=1, max_size=12).map(" ".join)
+
+
+@given(st.lists(document, min_size=1, max_size=8, unique=True), st.data())
+def test_against_brute_force(box_for_examples, text, documents, data):
+    """Precision is 1 exactly; recall is 1 up to the chance of 0.0001 per pair that SURE grants."""
+    origins = data.draw(
+        st.lists(st.sampled_from(["real", "generated"]), min_size=len(documents), max_size=len(documents))
+    )
+    items = [text(d, d, origin=o) for d, o in zip(documents, origins, strict=True)]
+    out = box_for_examples({"a": items}, SURE)
+    by_id, origin = {row["id"]: row["uri"] for row in out.rows}, dict(zip(documents, origins, strict=True))
+    for row in out.rows:
+        if not row["kept"]:
+            stays = by_id[row["kept_id"]]
+            assert row["score"] == plain_jaccard(row["uri"], stays, 2) >= 0.6
+            assert origin[row["uri"]] == origin[stays]
+        if row["conflict_id"]:
+            assert plain_jaccard(row["uri"], by_id[row["conflict_id"]], 2) >= 0.6
+            assert (origin[row["uri"]], origin[by_id[row["conflict_id"]]]) == ("real", "generated")
+    kept = [row for row in out.rows if row["kept"]]
+    for i, a in enumerate(kept):
+        for b in kept[:i]:
+            if plain_jaccard(a["uri"], b["uri"], 2) >= 0.6:
+                assert origin[a["uri"]] != origin[b["uri"]]
+                assert a["group"] == b["group"]
+                assert (a if origin[a["uri"]] == "real" else b)["conflict_id"]
+
+
+def test_no_chaining(box, text):
+    """b is near a and c, a and c are not near each other: b goes, a and c stay and share its group."""
+    words = [f"w{i}" for i in range(40)]
+    a, b, c = (" ".join(w) for w in (words[:30], words[4:34], words[8:38]))
+    assert plain_jaccard(a, c, 2) < 0.7 <= plain_jaccard(a, b, 2)
+    params = TextParams(shingle=2, threshold=0.7, group_threshold=0.4, recall=0.9999)
+    out = box({"a": [text("b", b), text("a", a, label="x"), text("c", c, label="y")]}, DedupParams(text=params))
+    assert {row["uri"] for row in out.kept} == {"a", "c"}
+    assert len({row["group"] for row in out.rows}) == 1
+    assert out.row("b")["kept_id"] in {out.row("a")["id"], out.row("c")["id"]}
+
+
+def test_a_part_of_a_text_matches_down_to_the_threshold(box, text):
+    words = [f"w{i}" for i in range(101)]
+    limits = TextParams(shingle=2, threshold=0.6, group_threshold=0.6, recall=0.9999)
+    for length, kept in [(61, 1), (60, 2)]:  # Jaccard 60/100 and 59/100
+        out = box(
+            {"a": [text("all", " ".join(words)), text("part", " ".join(words[:length]))]}, DedupParams(text=limits)
+        )
+        assert len(out.kept) == kept
+
+
+def test_near_copies_cost_one_comparison_each(box, text):
+    rng, base = random.Random(0), [f"w{i}" for i in range(200)]
+
+    def near(i):
+        words = list(base)
+        words[rng.randrange(200)] = f"x{i}"
+        return text(i, " ".join(words))
+
+    out = box({"a": [near(i) for i in range(1500)]})
+    assert (out.summary["kept"], out.summary["dropped_by_reason"]["near-text"]) == (1, 1499)
+    assert out.summary["compared_pairs"]["text"] == 1499
+
+
+def test_case_and_punctuation_make_near_copies_and_longer_stays(box, text):
+    words = "the quick brown fox jumps over the lazy dog"
+    out = box(
+        {
+            "a": [
+                text("1", words),
+                text("2", words.title() + "!"),
+                text("3", "我喜欢吃苹果和香蕉"),
+                text("4", "我喜欢吃苹果和香蕉。"),
+            ]
+        }
+    )
+    assert {row["uri"]: (row["reason"], row["score"]) for row in out.rows if not row["kept"]} == {
+        "1": ("normalised", 1.0),
+        "3": ("normalised", 1.0),
+    }
+
+
+def test_texts_without_words(box, text):
+    out = box({"a": [text("1", " "), text("2", "\n"), text("3", "!?"), text("4", "! ?"), text("5", "")]})
+    assert {row["uri"] for row in out.kept} == {"1", "2", "4", "5"}
+    assert out.summary["exact_only"]["text-empty"] == 3
+
+
+def test_planted_articles(box, text, eval_data):
+    """News articles with planted near-copies, and nothing else (McCormick 2015)."""
+    folder = eval_data / "ndtext_minhash_articles"
+    lines = (folder / "articles_1000.train").read_text(encoding="utf-8").splitlines()
+    planted = {frozenset(line.split()) for line in (folder / "articles_1000.truth").read_text().splitlines() if line}
+    out = box({"a": [text(*line.split(" ", 1)) for line in lines]}, shard_rows=300)
+    by_id = {row["id"]: row["uri"] for row in out.rows}
+    assert {frozenset((row["uri"], by_id[row["kept_id"]])) for row in out.rows if not row["kept"]} == planted

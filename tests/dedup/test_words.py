@@ -1,0 +1,117 @@
+"""The words of texts as hashes, against Python's own normalisation and regular expressions; shingles and their sets."""
+
+import re
+import unicodedata
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gendata.dedup import kernels, minhash, words
+
+UNSPACED = (
+    "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u312f\u31a0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+PUNCTUATION = (
+    r"\x00-/:-@\[-`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\u2010-\u205e\u2060\ufeff\u200b\u3001-\u3003\u3008-\u3020\u3030"
+)
+WORD = re.compile(rf"[{UNSPACED}]|[^\s{PUNCTUATION}{UNSPACED}]+")
+MASK = 2**64 - 1
+
+
+def plain_words(text):
+    """The definition, in Python."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    found = WORD.findall(folded) or list("".join(folded.split()))
+    return [part for word in found for part in (word if len(word) > 40 else (word,))]
+
+
+def plain_hash(word):
+    value = 0xCBF29CE484222325
+    for letter in word:
+        value = (value ^ ord(letter)) * 0x100000001B3 & MASK
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 & MASK
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EB & MASK
+    return value ^ (value >> 31)
+
+
+def hashes(text):
+    """The words of a text as the kernels find them."""
+    for normal, texts in enumerate((pa.array([text]), words.normalised(pa.array([text])))):
+        data, (start, stop) = words.Buffers.of(texts)
+        tables = tuple(words.tables())
+        found, count = kernels.word_hashes(data, start, stop, bool(normal), tables, np.empty(1, np.uint64))
+        if count >= 0:
+            return found[:count].tolist()
+    raise AssertionError("a normalised text was refused")
+
+
+def shingle_set(text, n):
+    return minhash.shingle_sets(pa.array([text]), n).shingles
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Don't  stop, NOW!", ["don", "t", "stop", "now"]),
+        ("ﬁne Ｗide", ["fine", "wide"]),
+        ("我喜欢吃苹果。", list("我喜欢吃苹果")),
+        ("GPU で動く", ["gpu", "で", "動", "く"]),
+        ("हिन्दी में लिखा", ["हिन्दी", "में", "लिखा"]),
+        ("한국어 문장", ["한국어", "문장"]),
+        ("ACGT" * 20, list("acgt" * 20)),
+        ("?! ...", list("?!...")),
+        (" \n\t", []),
+        ("", []),
+    ],
+)
+def test_words(text, expected):
+    assert plain_words(text) == [unicodedata.normalize("NFKC", word) for word in expected]
+    assert hashes(text) == [plain_hash(word) for word in plain_words(text)]
+
+
+letters = st.characters(exclude_categories=["Cs", "Cn"])
+marked = st.text(
+    st.sampled_from("aeiouAbd .,-ß\u0300\u0301" "\u0316\u0327éﬁ½\u0344\u1100\u1161\u11a8가が\u3099\u0f73ﷺ\u1e9b"),
+    max_size=30,
+)
+
+
+@given(st.one_of(st.text(letters, max_size=80), marked, st.text("ab", min_size=35, max_size=90)))
+@example("x" * 40 + " " + "y" * 41 + "½" + "z" * 41)
+@example("ﷺ" * 50)
+def test_words_of_any_text(text):
+    assert hashes(text) == [plain_hash(word) for word in plain_words(text)]
+
+
+@given(st.lists(st.text(letters, max_size=20), max_size=8), st.integers(1, 3))
+def test_a_text_among_others_is_as_alone(texts, n):
+    """Sets and sketches, through slices and nulls too."""
+    column = pa.array(["before", *texts, None])[1:]
+    together, sketches = minhash.shingle_sets(column, n), minhash.sketch(column, n, 4, 2)
+    for at, text in enumerate([*texts, ""]):
+        own = together.shingles[together.bounds[at] : together.bounds[at + 1]]
+        assert own.tolist() == shingle_set(text, n).tolist()
+        alone = minhash.sketch(pa.array([text], pa.large_string()), n, 4, 2)
+        assert (sketches.forms[at], sketches.words[at]) == (alone.forms[0], alone.words[0])
+        if alone.words[0]:
+            assert (sketches.keys[:, at] == alone.keys[:, 0]).all()
+        assert alone.words[0] == len(plain_words(text))
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=30), st.integers(1, 6))
+def test_shingles_are_the_distinct_word_sequences(words, n):
+    n = min(n, len(words))
+    found = shingle_set(" ".join(words), n)
+    assert len(found) == len({tuple(words[i : i + n]) for i in range(len(words) - n + 1)})
+    assert (np.diff(found.astype(object)) > 0).all()
+
+
+def test_a_text_shorter_than_a_shingle_is_one_shingle():
+    assert len(shingle_set("one two", 5)) == 1
+    assert shingle_set("One, two!", 5).tolist() == shingle_set("one two", 5).tolist()
+    assert shingle_set("one two", 5).tolist() != shingle_set("two one", 5).tolist()
+    assert len(shingle_set(" ", 5)) == 0
