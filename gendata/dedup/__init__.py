@@ -13,9 +13,13 @@ The rules, in the order in which they apply:
   (``image``; captions play no role) whose staying row is of a source with ``dedup: true``; audio, records
   and the other sources take part in exact deduplication alone. Items are visited in the order above. An item
   is dropped if and only if it matches an item *that stays* and is of its own origin (no chaining); it is
-  merged into the best such match (``normalised`` where case, white space, punctuation and Unicode form alone differ,
-  ``near-text`` with the Jaccard similarity as the score, ``near-image`` with the correlation). All rows of such an item are dropped, with that reason, score and ``kept_id``;
-  ``origin-conflict`` stays the reason of rows of another origin.
+  merged into the best such match: ``normalised`` where case, white space, punctuation and Unicode form alone differ,
+  ``near-text`` with the Jaccard similarity as the score, ``near-image`` with the correlation. All rows of such an
+  item are dropped, with that reason, score and ``kept_id``; ``origin-conflict`` stays the reason of rows of another
+  origin.
+* A text that stays and of which a longer one has nearly all shingles is **contained** in it: ``contained_in`` says so,
+  and they share a group. With ``remove_contained`` it is dropped if that one comes before it, stays and is of its
+  origin (``contained``, with the share as the score); what was merged into it follows it.
 * A near match **across origins** merges nothing: ``conflict_id`` of the item of the higher origin names the
   best match of a lower origin that stays.
 * **group** is the smallest id of the component over all pairs, of whatever origin, that were compared and
@@ -54,7 +58,7 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
         ParamsError: ``prefer`` names a source that is not there.
         StoreError: a shard is missing or unreadable.
     """
-    from gendata.dedup import decisions, exact, image, keep, texts
+    from gendata.dedup import containment, decisions, exact, image, keep, texts
 
     rows = exact.read(ingested, sources, params.prefer)
     verdicts = keep.Verdicts(rows.item_origins())
@@ -65,11 +69,13 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
             "text": texts.search(prose, rows.visits(prose.items, prose.sizes), verdicts, params.text, params.workers),
             "image": image.search(images, rows.visits(images.items, images.sizes), verdicts, params.image),
         }
+        within = containment.search(prose, rows.visits(prose.items, prose.sizes), verdicts, params.text, params.workers)
         decisions.write(rows, verdicts, work)
     return {
         **decisions.summary(rows, verdicts),
         "exact_only": {**prose.left_out, **images.left_out},
         "compared_pairs": compared,
+        "contained": within,
     }
 
 

@@ -36,6 +36,7 @@ class Verdicts:
         reason: why, as a code of REASONS (int8); NO_MATCH if it stays.
         score: similarity to that item (float64), NaN if it stays.
         conflict: the item of a lower origin that it matches (int64), -1 if none.
+        inside: the item that contains it (int64), -1 if none.
     """
 
     def __init__(self, origins: npt.NDArray[np.int8]) -> None:
@@ -45,6 +46,7 @@ class Verdicts:
         self.reason = np.full(len(origins), NO_MATCH, np.int8)
         self.score = np.full(len(origins), np.nan)
         self.conflict: Ints = np.full(len(origins), -1)
+        self.inside: Ints = np.full(len(origins), -1)
         self._parent: Ints = np.arange(len(origins))
 
     def judge(self, item: int, others: Ints, scores: npt.NDArray[np.float64], reasons: npt.NDArray[np.int8]) -> bool:

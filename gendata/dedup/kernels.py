@@ -183,9 +183,9 @@ def signature(shingles: Any, count: int, functions: Any, least: Any) -> None:
 
 @jit
 def sketch(texts: Any, normal: bool, tables: Any, n: int, functions: Any, made: Any) -> None:
-    """Fill ``made``: keys (bands, texts), forms and counts of words (texts,)."""
+    """Fill ``made``: keys (bands, texts), forms and counts of words (texts,), least (texts, some)."""
     data, offsets = texts
-    keys, forms, counts = made
+    keys, forms, counts, least_shingles = made
     rows = functions.shape[1] // len(keys)
     words, shingles = np.empty(256, np.uint64), np.empty(256, np.uint64)
     least = np.empty(functions.shape[1], np.uint32)
@@ -200,12 +200,62 @@ def sketch(texts: Any, normal: bool, tables: Any, n: int, functions: Any, made: 
         for at in range(count):
             form = mix(form * _MULTIPLIER + words[at])
         forms[text] = form
-        signature(shingles, shingle_hashes(words, count, n, shingles), functions, least)
+        count = shingle_hashes(words, count, n, shingles)
+        _least_shingles(shingles, count, least_shingles[text])
+        signature(shingles, count, functions, least)
         for band in range(len(keys)):
             key = np.uint64(band)
             for row in range(band * rows, (band + 1) * rows):
                 key = mix(key * _MULTIPLIER + np.uint64(least[row]))
             keys[band, text] = np.uint32(key >> np.uint64(32))
+
+
+@jit
+def _least_shingles(shingles: Any, count: int, least: Any) -> None:
+    """The least distinct hashes of shingles, ascending; the rest of ``least`` stays as it is."""
+    found, last = 0, len(least) - 1
+    for at in range(count):
+        value = np.uint32(shingles[at] >> np.uint64(32))
+        if found > last and value >= least[last]:
+            continue
+        place = 0
+        while place < found and least[place] < value:
+            place += 1
+        if place < found and least[place] == value:
+            continue
+        for later in range(min(found, last), place, -1):
+            least[later] = least[later - 1]
+        least[place] = value
+        found = min(found + 1, last + 1)
+
+
+@jit
+def passing(texts: Any, normal: bool, tables: Any, n: int, bits: Any, shift: int, bounds: Any) -> Any:
+    """The 32-bit hashes of the texts' shingles whose bit is set, one text after the other; fills ``bounds``.
+
+    ``bits``: a bit for all hashes that are equal once shifted. And whether all is well, as in ``sets``.
+    """
+    data, offsets = texts
+    words, shingles, found, end = np.empty(256, np.uint64), np.empty(256, np.uint64), np.empty(256, np.uint32), 0
+    for text in range(len(offsets) - 1):
+        words, count = word_hashes(data, offsets[text], offsets[text + 1], normal, tables, words)
+        if count < 0:
+            return found[:0], False
+        if len(shingles) < count:
+            shingles = np.empty(2 * count, np.uint64)
+        count = shingle_hashes(words, count, n, shingles)
+        if end + count > len(found):
+            grown = np.empty(2 * (end + count), np.uint32)
+            grown[:end] = found[:end]
+            found = grown
+        for at in range(count):
+            value = np.uint32(shingles[at] >> np.uint64(32))
+            bit = value >> np.uint32(shift)
+            if bits[bit >> np.uint32(3)] >> (bit & np.uint32(7)) & np.uint8(1):
+                found[end] = value
+                end += 1
+        bounds[text + 1] = end
+    return found[:end], True
 
 
 @jit

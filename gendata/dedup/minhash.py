@@ -17,6 +17,9 @@ from gendata.dedup.words import Buffers, Hashes, Ints, normalised, tables
 Keys = npt.NDArray[np.uint32]
 
 
+LEAST, NONE = 8, np.uint32(0xFFFFFFFF)
+
+
 def chance(similarity: float, bands: int, rows: int) -> float:
     """Probability that a pair of this Jaccard similarity agrees in all rows of at least one band."""
     return float(1 - (1 - similarity**rows) ** bands)
@@ -40,15 +43,17 @@ def curve(bands: int, rows: int) -> dict[str, float]:
 
 
 class Sketch(NamedTuple):
-    """Of some texts: ``keys`` (bands, texts), ``forms`` and ``words`` (texts,).
+    """Of some texts: ``keys`` (bands, texts), ``forms`` and ``words`` (texts,), ``least`` (texts, LEAST).
 
     Two texts with an equal key in a band are candidates. ``forms`` are hashes of all words of a text in order: equal
-    where texts differ in case, white space, punctuation and Unicode form alone. ``words`` counts them.
+    where texts differ in case, white space, punctuation and Unicode form alone. ``words`` counts them. ``least`` are
+    the least hashes of the text's shingles, ascending, NONE where it has fewer.
     """
 
     keys: Keys
     forms: Hashes
     words: npt.NDArray[np.int32]
+    least: Keys
 
 
 def sketch(texts: pa.Array, n: int, bands: int, rows: int) -> Sketch:
@@ -57,13 +62,19 @@ def sketch(texts: pa.Array, n: int, bands: int, rows: int) -> Sketch:
     again = np.flatnonzero(found.words < 0)
     if len(again):
         more = _sketch(normalised(texts.take(pa.array(again))), n, bands, rows, True)
-        found.keys[:, again], found.forms[again], found.words[again] = more.keys, more.forms, more.words
+        found.keys[:, again], found.forms[again] = more.keys, more.forms
+        found.words[again], found.least[again] = more.words, more.least
     return found
 
 
 def _sketch(texts: pa.Array, n: int, bands: int, rows: int, normal: bool) -> Sketch:
     count = len(texts)
-    made = Sketch(np.empty((bands, count), np.uint32), np.zeros(count, np.uint64), np.empty(count, np.int32))
+    made = Sketch(
+        keys=np.empty((bands, count), np.uint32),
+        forms=np.zeros(count, np.uint64),
+        words=np.empty(count, np.int32),
+        least=np.full((count, LEAST), NONE, np.uint32),
+    )
     functions = kernels.functions(bands * rows)
     kernels.sketch(tuple(Buffers.of(texts)), normal, tuple(tables()), n, functions, tuple(made))
     return made

@@ -13,6 +13,12 @@ class TextParams:
     """Texts at this Jaccard similarity or above are near-duplicates; 1.0 merges equal shingle sets only."""
     group_threshold: float = 0.5
     """Compared texts at this similarity or above share a group, so that a split does not part them."""
+    contained: float = 0.9
+    """Share of a text's shingles from which another contains it: reported, and in one group with it; 0: off."""
+    contained_words: int = 20
+    """Texts of fewer words are not looked for in others."""
+    remove_contained: bool = False
+    """Drop a text that is contained in another of its origin which comes before it in the order of who stays."""
     permutations: int = 128
     """Hash functions to spend on a text: more find more at the same cost in wrong candidates."""
     recall: float = 0.98
@@ -25,6 +31,8 @@ class TextParams:
         _check(1 <= self.shingle <= 100, "shingle must be from 1 to 100")
         _check(0 < self.threshold <= 1, "threshold must be over 0 and at most 1")
         _check(0 < self.group_threshold <= self.threshold, "group_threshold must be over 0 and at most threshold")
+        _check(0 <= self.contained <= 1, "contained must be from 0 to 1")
+        _check(self.contained_words >= 1, "contained_words must be 1 or more")
         _check(1 <= self.permutations <= 1024, "permutations must be from 1 to 1024")
         _check(0 < self.recall < 1, "recall must be between 0 and 1")
         banding(self.threshold, self.permutations, self.recall)

@@ -70,8 +70,8 @@ class ShardTexts:
 class Sketches:
     """What the search needs of each text that has words; ``left_out`` counts those without.
 
-    ``items``, ``forms`` and ``sizes`` (code points) have shape (texts,); ``among`` are their places among all
-    ``count`` texts.
+    ``items``, ``forms``, ``words`` and ``sizes`` (code points) have shape (texts,), ``least`` (texts, LEAST);
+    ``among`` are their places among all ``count`` texts.
     """
 
     texts: Texts
@@ -79,6 +79,8 @@ class Sketches:
     items: Ints
     sizes: Ints
     forms: Hashes
+    words: npt.NDArray[np.int32]
+    least: Keys
     among: Ints
     keys: "BandFile"
     scratch: Path
@@ -121,13 +123,14 @@ def sketch_texts(texts: Texts, items: Ints, scratch: Path, params: TextParams, w
     """Sketch texts, whose items are numbered ``items``, in threads; their band keys go to a file in ``scratch``."""
     bands, rows = banding(params.threshold, params.permutations, params.recall)
     file = BandFile(scratch / "bands", bands)
-    forms, sizes, worded = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], [np.empty(0, bool)]
+    none = sketch_array(pa.array([], pa.large_string()), params.shingle, bands, rows)
+    found, sizes, worded = [none], [np.empty(0, np.int64)], [np.empty(0, bool)]
     make = partial(_sketched, n=params.shingle, bands=bands, rows=rows)
     with engine.Progress("dedup: texts", len(items), "items") as progress:
-        for found, lengths in engine.imap_threads(make, texts.arrays(), workers):
-            has_words = found.words > 0
-            file.append(found.keys[:, has_words])
-            forms.append(found.forms[has_words])
+        for some, lengths in engine.imap_threads(make, texts.arrays(), workers):
+            has_words = some.words > 0
+            file.append(some.keys[:, has_words])
+            found.append(none._replace(**{n: getattr(some, n)[has_words] for n in ("forms", "words", "least")}))
             sizes.append(lengths[has_words])
             worded.append(has_words)
             progress.add(len(lengths))
@@ -137,7 +140,9 @@ def sketch_texts(texts: Texts, items: Ints, scratch: Path, params: TextParams, w
         count=len(items),
         items=items[among],
         sizes=np.concatenate(sizes),
-        forms=np.concatenate(forms),
+        forms=np.concatenate([one.forms for one in found]),
+        words=np.concatenate([one.words for one in found]),
+        least=np.concatenate([one.least for one in found]),
         among=among,
         keys=file,
         scratch=scratch,
@@ -158,7 +163,7 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextPara
     bands, _ = banding(params.threshold, params.permutations, params.recall)
     found = lsh.buckets(lambda one: sketches.keys.band(one)[order], bands, len(order))
     places = order[found.texts]
-    sets = _sets_of(sketches, places, params, workers)
+    sets = sets_of(sketches, places, params, workers)
     items = sketches.items[places]
     thresholds = params.group_threshold, params.threshold
     outcome = lsh.visit(found, sets, sketches.forms[places], verdicts.origins[items], thresholds)
@@ -166,7 +171,7 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextPara
     return int(outcome.compared[0])
 
 
-def _sets_of(sketches: Sketches, places: Ints, params: TextParams, workers: int) -> lsh.Located:
+def sets_of(sketches: Sketches, places: Ints, params: TextParams, workers: int) -> lsh.Located:
     """The shingle sets of the texts at some places, in a file beside their band keys."""
     chosen = np.zeros(sketches.count, bool)
     chosen[sketches.among[places]] = True
