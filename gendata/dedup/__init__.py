@@ -20,6 +20,7 @@ The rules, in the order in which they apply:
   best match of a lower origin that stays.
 * **group** is the smallest id of the component over all pairs, of whatever origin, that were compared and
   lie above the looser group thresholds; an item without such a pair is its own group.
+* **merged**: a row that stays takes what it lacks and its copies state, as ``merge`` has it.
 * **copies** of a row that stays is the number of ingested rows it stands for, itself included, and 0 on
   dropped rows: the sum over a dedup is the number of rows read.
 
@@ -54,7 +55,7 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
         ParamsError: ``prefer`` names a source that is not there.
         StoreError: a shard is missing or unreadable.
     """
-    from gendata.dedup import decisions, exact, image, keep, minhash
+    from gendata.dedup import decisions, exact, image, keep, merge, minhash
 
     rows = exact.read(ingested, sources, params.prefer)
     verdicts = keep.Verdicts(rows.item_origins())
@@ -65,9 +66,10 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
             "text": minhash.search(texts, rows.visits(texts.items, texts.sizes), verdicts, params.text),
             "image": image.search(images, rows.visits(images.items, images.sizes), verdicts, params.image),
         }
-        decisions.write(rows, verdicts, work)
+        merged = merge.merge(rows, verdicts, decisions.reasons(rows, verdicts), params.merge)
+        decisions.write(rows, verdicts, merged, work)
     return {
-        **decisions.summary(rows, verdicts),
+        **decisions.summary(rows, verdicts, merged),
         "exact_only": {**texts.left_out, **images.left_out},
         "compared_pairs": compared,
     }

@@ -20,6 +20,7 @@ def decision(row, kept=True):
         "group": row["id"],
         "copies": 1,
         "conflict_id": None,
+        "merged": None,
     }
 
 
