@@ -25,14 +25,14 @@ REJECTED = pa.schema(
     [
         *((n, pa.string()) for n in ("source", "uri", "stage", "reason", "detail", "id", "kept_id")),
         ("score", pa.float64()),
-        *((n, pa.string()) for n in ("file_sha256", "label", "license")),
+        *((n, pa.string()) for n in ("file_sha256", "origin", "label", "license")),
     ]
 )
-"""A unit that was not read has none of id, kept_id, score, file_sha256, label and license."""
+"""A unit that was not read has no id, kept_id and score, nor what comes after."""
 SOURCES = pa.schema([(n, pa.string()) for n in ("source", "kind", "origin", "license")])
 
 
-_STATED = ("file_sha256", "label", "license")
+_STATED = ("file_sha256", "origin", "label", "license")
 """What a dropped copy said of itself."""
 
 
@@ -103,7 +103,7 @@ def dropped_batches(artifacts: Artifacts, store: str) -> Iterator[pa.Table]:
     """Rows of the table ``rejected`` of duplicates that were dropped."""
     for source, index, path in artifacts.shards():
         decided = files.shard_path(artifacts.decisions / source, index)
-        for batch, part in files.aligned_batches(path, decided, ("origin", *_STATED)):
+        for batch, part in files.aligned_batches(path, decided, _STATED):
             rows = [
                 _dropped(row, item)
                 for row, item in zip(part.to_pylist(), batch.to_pylist(), strict=True)
