@@ -7,8 +7,8 @@ The rules, in the order in which they apply:
   (generated < unknown < real): the row that stays is one of the lowest origin, rows of another origin
   get reason ``origin-conflict``, and these and the row that stays carry the id in ``conflict_id``.
 * **Who stays** is a total order over content and metadata, so neither the order of sources, shards and
-  rows nor the number of workers matters: lowest origin, source priority (``prefer``), label known,
-  text or caption known, license known, longer text or more pixels, then id, source, uri.
+  rows nor the number of workers matters: lowest origin, source priority (``prefer``), what is known
+  (``keep``: label, text or caption, license), longer text or more pixels, then id, source, uri.
 * **Near-duplicates** are searched among the items of modality text (``minhash``) and of modality image
   (``image``; captions play no role) whose staying row is of a source with ``dedup: true``; audio, records
   and the other sources take part in exact deduplication alone. Items are visited in the order above. An item
@@ -57,7 +57,7 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
     """
     from gendata.dedup import decisions, exact, image, keep, merge, minhash
 
-    rows = exact.read(ingested, sources, params.prefer)
+    rows = exact.read(ingested, sources, params.prefer, params.keep)
     verdicts = keep.Verdicts(rows.item_origins())
     with files.output(out) as work, _scratch(out) as scratch:
         texts = minhash.sketch(rows.near_jobs("text"), scratch, params.text, params.workers)

@@ -86,7 +86,22 @@ def test_only_what_is_asked_for_is_merged(box, text):
         assert set(merged(out.row("a")) or {}) == set(fields)
 
 
+def test_which_knowledge_counts_first_is_a_setting(box, text, image, scene):
+    rows = [text("labelled", LINE, label="x"), text("licensed", LINE, license="MIT"), text("longer", NEAR)]
+    photo = [image("captioned", scene(1).resize((80, 60)), known={"text": "a lake"}), image("large", scene(1))]
+
+    def kept(*known):
+        out = box({"a": rows, "b": photo}, DedupParams(workers=1, text=PARAMS.text, keep=known))
+        return sorted(row["uri"] for row in out.kept)
+
+    assert kept("label", "text", "license") == ["captioned", "labelled"]
+    assert kept("license", "label") == ["large", "licensed"]
+    assert kept() == ["large", "longer"]
+
+
 def test_a_field_that_is_unknown_is_refused():
+    with pytest.raises(ValueError, match="keep may name label, text and license"):
+        DedupParams(keep=("size",))
     with pytest.raises(ValueError, match="merge may name label, license and meta"):
         DedupParams(merge=("text",))
 
