@@ -11,18 +11,19 @@ import zlib
 STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}
 body{color:#1d2330;background:#fff}
-h1{font-size:1.3rem} h2{font-size:1.1rem;margin-top:2rem} ol{list-style:none;padding:0}
-li{display:flex;flex-wrap:wrap;gap:1rem;border-top:1px solid #dde1e8;padding:.8rem 0}
+h1{font-size:1.3rem} h2{font-size:1.1rem;margin-top:2rem} h3{font-size:1rem;margin:0;flex:1 1 100%}
+ol{list-style:none;padding:0} li,article{border-top:1px solid #dde1e8;padding:.8rem 0}
+li,article,.pair{display:flex;flex-wrap:wrap;gap:1rem} .pair{flex:1 1 100%}
 img{width:96px;height:96px;object-fit:contain;background:#f2f4f7;border-radius:4px;flex:none}
 table{border-collapse:collapse} th,td{text-align:left;padding:.2rem 1rem .2rem 0;border-bottom:1px solid #dde1e8}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
 .text{white-space:pre-wrap;overflow-wrap:anywhere;margin:.2rem 0}
-.side{flex:1 1 18rem;min-width:0} .whole{flex:1 1 100%}
+.side{flex:1 1 14rem;min-width:0}
 .facts{color:#5b6474;font-size:.85rem;overflow-wrap:anywhere}
 .origin{font-weight:600} .generated{color:#a3420b} .unknown{color:#7a5c00} .real{color:#1c6b3c}
 del{background:#ffdcd6;color:#7d1a08} ins{background:#d3f3d9;color:#0d4f22;text-decoration:none;font-weight:600}
 @media (prefers-color-scheme:dark){
-body{background:#14171c;color:#e6e9ee} li,th,td{border-color:#333a45} img{background:#20252d}
+body{background:#14171c;color:#e6e9ee} li,article,th,td{border-color:#333a45} img{background:#20252d}
 .facts{color:#9aa4b2} .generated{color:#ff9d5c} .unknown{color:#e0bf4a} .real{color:#63c98b}
 del{background:#5a1e14;color:#ffc9bf} ins{background:#12452a;color:#b7f3c8}
 }

@@ -1,6 +1,6 @@
 """The report as a page that opens from disk: tables, differences word by word, thumbnails; nothing is loaded."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -66,10 +66,14 @@ def gallery(report: Mapping[str, Any], shown: Mapping[Key, Shown]) -> str:
 def _parts(report: Mapping[str, Any], shown: Mapping[Key, Shown]) -> Iterator[str]:
     """The sections, in pieces that are whole by themselves."""
     yield f"<p>{report['read']:,} rows read, {report['kept']:,} kept, {report['dropped']:,} dropped.</p>"
+    if taken := {name: n for name, n in report["merged"].items() if n}:
+        yield f"<p>Rows that took something from their copies: {escaped(_counts(taken))}.</p>"
     yield from _tables(report)
     yield from _contradictions(report, shown)
     yield from _clusters(report["clusters"], shown)
-    yield from _closest(report["closest"], shown)
+    seen = {_key(copy) for cluster in report["clusters"]["largest"] for copy in cluster["copies"]}
+    for reason, pairs in report["closest"].items():
+        yield from _closest(reason, [pair for pair in pairs if _key(pair["copy"]) not in seen], shown)
 
 
 def _tables(report: Mapping[str, Any]) -> Iterator[str]:
@@ -97,7 +101,7 @@ def _contradictions(report: Mapping[str, Any], shown: Mapping[Key, Shown]) -> It
         counts = report["conflicts"]
         yield f"<h2>Copies of different origin: {counts['exact']:,} equal, {counts['near']:,} near</h2>"
         for pair in counts["examples"]:
-            yield _entry(_pair(pair["lower"], pair["higher"], shown, ("lower origin", "higher origin")))
+            yield _entry([_pair(pair["lower"], pair["higher"], shown, ("lower origin", "higher origin"))])
     listed = [(e["id"], ", ".join(e["licenses"])) for e in licenses["examples"]]
     yield _table(f"Equal content under different licenses: {licenses['items']:,}", ("id", "licenses"), listed)
     keys = list(metas["keys"].items())
@@ -109,28 +113,32 @@ def _clusters(clusters: Mapping[str, Any], shown: Mapping[Key, Shown]) -> Iterat
         yield f"<h2>The largest of {clusters['count']:,} clusters</h2>"
     for cluster in clusters["largest"]:
         title = f"{cluster['size']:,} rows: {_counts(cluster['by_reason'])}"
-        yield _entry([f'<h3 class="whole">{escaped(title)}</h3>', *_cluster(cluster["kept"], cluster["copies"], shown)])
+        yield _entry([f"<h3>{escaped(title)}</h3>", *_cluster(cluster["kept"], cluster["copies"], shown)])
 
 
 def _cluster(kept: Mapping[str, Any], copies: Iterable[Mapping[str, Any]], shown: Mapping[Key, Shown]) -> Iterator[str]:
     """Pictures beside each other, texts in pairs; equal content is shown once."""
-    view = shown.get((kept["source"], kept["uri"]))
+    view = shown.get(_key(kept))
     equal = [copy for copy in copies if copy["id"] == kept["id"]]
     others = [copy for copy in copies if copy["id"] != kept["id"]]
     if others and view and view.text is not None:
         for copy in others:
-            yield from _pair(kept, copy, shown)
+            yield _pair(kept, copy, shown)
     else:
         yield _side("kept", kept, shown)
         yield from (_side("copy", copy, shown) for copy in others)
     yield from (_side("copy", copy, shown, "") for copy in equal)
 
 
-def _closest(closest: Mapping[str, Any], shown: Mapping[Key, Shown]) -> Iterator[str]:
-    for reason, pairs in closest.items():
+def _closest(reason: str, pairs: Sequence[Mapping[str, Any]], shown: Mapping[Key, Shown]) -> Iterator[str]:
+    if pairs:
         yield f"<h2>The least similar that were dropped as {escaped(reason)}</h2>"
-        for pair in pairs:
-            yield _entry(_pair(pair["kept"], pair["copy"], shown))
+    for pair in pairs:
+        yield _entry([_pair(pair["kept"], pair["copy"], shown)])
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    return row["source"], row["uri"]
 
 
 def _pair(
@@ -138,19 +146,21 @@ def _pair(
     other: Mapping[str, Any],
     shown: Mapping[Key, Shown],
     roles: tuple[str, str] = ("kept", "copy"),
-) -> list[str]:
-    """Two rows side by side; texts with what differs marked."""
-    if one["id"] == other["id"]:
-        return [_side(roles[0], one, shown), _side(roles[1], other, shown, "")]
-    views = [shown.get((row["source"], row["uri"])) for row in (one, other)]
+) -> str:
+    """Two rows side by side; texts with what differs marked, equal content once."""
+    views = [shown.get(_key(row)) for row in (one, other)]
     texts = [view.text for view in views if view and view.text is not None]
-    marked = differences(*texts) if len(texts) == 2 else (None, None)
-    rows = zip(roles, (one, other), marked, strict=True)
-    return [_side(role, row, shown, text) for role, row, text in rows]
+    marked: tuple[str | None, str | None] = (None, None)
+    if one["id"] == other["id"]:
+        marked = (None, "")
+    elif len(texts) == 2:
+        marked = differences(*texts)
+    sides = [_side(role, row, shown, text) for role, row, text in zip(roles, (one, other), marked, strict=True)]
+    return f'<div class="pair">{"".join(sides)}</div>'
 
 
 def _side(role: str, row: Mapping[str, Any], shown: Mapping[Key, Shown], marked: str | None = None) -> str:
-    view = shown.get((row["source"], row["uri"]))
+    view = shown.get(_key(row))
     score = row.get("score")
     facts = [f"{row['reason']} {score:.3f}" if score is not None else row.get("reason"), row["source"], row["uri"]]
     if view:

@@ -113,6 +113,19 @@ def test_the_page_shows_pictures_and_marks_the_words_that_differ(reported, text,
     assert len(set(shown.pictures)) == 2
     assert html.count("equal text") == 1
     assert "the same content" in shown.all("td")
+    assert not [text for text in shown.all("p") if "took something" in text]  # all labels contradict
+
+
+def test_the_closest_call_is_shown_though_its_cluster_is_small(reported, text):
+    exact = [text(f"{i}-{j}", f"text {i}") for i in range(25) for j in range(5)]
+    calls = [text("near", LINE), text("nearer", LINE + " once"), text("taken", LINE + " once more today", label="x")]
+    _, figures, html = reported({"a": exact, "b": calls}, prefer=("b",), keep=())
+    assert len(figures["clusters"]["largest"]) == 20
+    scores = [pair["copy"]["score"] for pair in figures["closest"]["near-text"]]
+    assert scores == sorted(scores)
+    shown = Page(html)
+    assert "The least similar that were dropped as near-text" in shown.all("h2")
+    assert {"once", "more", "today"} >= {word for marked in shown.all("del") for word in marked.split()} != set()
 
 
 def test_the_bytes_do_not_depend_on_order_and_shards(reported, text, image, scene):
