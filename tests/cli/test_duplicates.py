@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from gendata import files
 from gendata.cli import cli
 from gendata.dedup import DedupParams, dedup
-from gendata.items import ITEM_SCHEMA, REJECT_SCHEMA, TAG_SCHEMA, VECTOR_SCHEMA, Item
+from gendata.items import ITEM_SCHEMA, REJECT_SCHEMA, TAG_SCHEMA, VECTOR_SCHEMA, Item, content_id
 from gendata.store import StoreParams
 from gendata.store.build import build
 from gendata.store.rows import Artifacts
@@ -29,7 +29,7 @@ SOURCES = {
     ],
     "web": [
         text("part", LINE, label="fox"),
-        text("twin", "equal text", label="a", license="MIT"),
+        text("twin", "equal text", label="a", license="MIT", meta={"topic": "q"}),
         text("twin2", "equal text", label="b", license="MIT"),
         text("mixed", "of two origins", origin="generated"),
         text(
@@ -123,8 +123,9 @@ def test_contradictions_as_rows(project):
 def test_a_label_that_copies_agree_on_is_the_items(project):
     whole = json.loads(run(project, "sql", "SELECT label, license FROM items WHERE uri = 'whole'").stdout)
     assert whole == {"label": "fox", "license": "CC0"}
-    equal = json.loads(run(project, "sql", "SELECT label FROM items WHERE uri = 'equal'").stdout)
-    assert equal == {"label": None}
+    equal = json.loads(run(project, "sql", "SELECT label, meta->>'$.topic' AS t FROM items WHERE uri = 'equal'").stdout)
+    assert equal == {"label": None, "t": "q"}
+    assert "meta 'topic' is of the copy web: twin" in run(project, "show", content_id("equal text")).stderr
 
 
 def test_the_page_marks_what_differs(project, tmp_path):
