@@ -104,8 +104,8 @@ def write_source(
         files.write_table(root / stage / name / "rejected.parquet", (), REJECT_SCHEMA)
     for shard in files.shards(root / "ingest" / name / "items"):
         rows = files.read_table(shard, ["id", "source", "uri"]).to_pylist()
-        decided = {"kept": True, "reason": None, "score": None, "copies": 1, "conflict_id": None}
-        decisions = (row | decided | {"kept_id": row["id"], "group": row["id"]} for row in rows)
+        decided = dict.fromkeys(DECISION_SCHEMA.names) | {"kept": True, "copies": 1}
+        decisions = (decided | row | {"kept_id": row["id"], "group": row["id"]} for row in rows)
         files.write_table(root / "dedup" / name / shard.name, decisions, DECISION_SCHEMA)
         nothing: dict[str, Any] = dict.fromkeys(TAG_SCHEMA.names)
         tags = (nothing | {"id": r["id"], "split": "test" if int(r["id"][:8], 16) % 10 == 0 else "train"} for r in rows)

@@ -71,9 +71,15 @@ DECISION_SCHEMA = pa.schema(
         pa.field("group", pa.string(), nullable=False),
         pa.field("copies", pa.int64(), nullable=False),
         pa.field("conflict_id", pa.string()),
+        pa.field("contained_in", pa.string()),
+        pa.field("merged", pa.string()),
     ]
 )
-"""One row per ingested row. ``conflict_id`` names the item of another origin that it (nearly) equals."""
+"""One row per ingested row. ``conflict_id`` names the item of another origin that it (nearly) equals.
+
+``contained_in`` names, on kept rows, another text that has nearly all of this one. ``merged`` (JSON object, on kept
+rows) is what the row lacks and its copies state: ``label`` and ``license``, each as ``{"value", "id", "source", "uri"}``
+of the copy that it is from, and ``meta``, which holds that by key."""
 
 TAG_SCHEMA = pa.schema(
     [

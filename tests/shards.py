@@ -55,7 +55,15 @@ def write_shard(root, name, index, rows, span):
         keeper = row["id"] if kept else rows[n - 1]["id"]
         decisions.append(
             {"id": row["id"], "source": name, "uri": row["uri"], "kept": kept, "reason": None if kept else "near-text"}
-            | {"kept_id": keeper, "score": 0.9, "group": keeper, "copies": 1, "conflict_id": None}
+            | {
+                "kept_id": keeper,
+                "score": 0.9,
+                "group": keeper,
+                "copies": 1,
+                "conflict_id": None,
+                "contained_in": None,
+                "merged": None,
+            }
         )
         if not kept:
             continue

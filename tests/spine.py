@@ -85,7 +85,9 @@ def stored(root):
     """From items to the stores of what was ingested."""
     at = Path("artifacts")
     with contextlib.chdir(root):
-        dedup.run(at / "ingest", at / "dedup", at / "metrics/dedup.json")
+        dedup.run(
+            at / "ingest", at / "dedup", at / "reports/dedup.json", at / "reports/dedup.html", at / "metrics/dedup.json"
+        )
         tag.run(at / "ingest", at / "dedup", at / "tag", at / "metrics/tag.json")
         embed.run(at / "ingest", at / "dedup", at / "embed", at / "metrics/embed.json")
         store.run(*(at / part for part in ("ingest", "dedup", "tag", "embed", "store")), at / "metrics/store.json")

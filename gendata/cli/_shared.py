@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TextIO, TypeVar
 import click
 
 from gendata.errors import REFUSED, GendataError
+from gendata.page import printable as printable
 
 if TYPE_CHECKING:
     from gendata.project import Project
@@ -237,11 +238,6 @@ def _cell(value: object, most: int) -> str:
     if isinstance(value, (list, dict)):
         value = to_json(value)
     return re.sub(r"\s+", " ", printable(str(value)[:most]))
-
-
-def printable(text: str) -> str:
-    """Without control characters: data never steers the terminal."""
-    return "".join(c if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf", "Cs"} else "�" for c in text)
 
 
 def cell_width(text: str) -> int:

@@ -1,6 +1,7 @@
 """gendata duplicates."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +13,28 @@ if TYPE_CHECKING:
     from gendata.search.lookup import Lookup
 
 COLUMNS = ("copies", "reason", "score", "kept", "kept_source", "kept_uri", "source", "uri")
+CONFLICT_COLUMNS = ("conflict", "kept_value", "value", "reason", "kept", "kept_source", "kept_uri", "source", "uri")
 LIMIT = 1000
 """Rows listed at most."""
 PAGE_LIMIT = 200
 """Pairs on a page at most."""
+PAIRS = 10
+"""Pairs of sources in the summary at most."""
 
 
 @click.command()
 @click.argument("key", metavar="[ID|FILE]", required=False)
+@click.option("--conflicts", is_flag=True, help="List copies that state another label, license or origin instead.")
+@click.option("--reason", help="Only copies dropped for this reason: exact, near-text, ...")
+@click.option("--source", help="Only copies dropped from this source.")
 @click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page with snippets and thumbnails."
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page: texts compared, thumbnails."
 )
 @format_option
 @expected_errors
-def duplicates(key: str | None, html: Path | None, format_: str | None) -> None:
+def duplicates(
+    key: str | None, conflicts: bool, reason: str | None, source: str | None, html: Path | None, format_: str | None
+) -> None:
     """Show which copies were dropped and what they match, the largest clusters first.
 
     Of one item also the other items of its group that were kept.
@@ -33,22 +42,65 @@ def duplicates(key: str | None, html: Path | None, format_: str | None) -> None:
     \b
     gendata duplicates
     gendata duplicates 3f2a9c
-    gendata duplicates --html duplicates.html
+    gendata duplicates --conflicts               copies with different labels, licenses or origins
+    gendata duplicates --reason near-text --html duplicates.html
     """
-    here = project()
-    if key is not None and (copy := here.lookup.dropped(key)):
+    _check(key, conflicts, reason, source, html)
+    lookup = project().lookup
+    if conflicts:
+        contrary = _first(lookup.contradictions(LIMIT + 1), "copies that contradict")
+        emit([{**r, "kept": short(r["kept_id"])} for r in contrary], format_, CONFLICT_COLUMNS)
+        return
+    if key is not None and (copy := lookup.dropped(key)):
         note(f"{key} was dropped as a copy ({copy['reason']}) of {short(copy['kept_id'])}")
-    rows = here.lookup.duplicates(here.lookup.resolve(key) if key is not None else None, LIMIT + 1)
-    if len(rows) > LIMIT:
-        rows = rows[:LIMIT]
-        note(f"the first {LIMIT} of more copies; all: gendata sql \"SELECT * FROM rejected WHERE stage = 'dedup'\"")
-    for conflict in here.lookup.conflicts() if key is None else []:
-        note(_conflict(conflict))
+    item_id = lookup.resolve(key) if key is not None else None
+    found = lookup.duplicates(item_id, LIMIT + 1, reason=reason, source=source)
+    rows = _first(found, "copies; all: gendata sql \"SELECT * FROM rejected WHERE stage = 'dedup'\"")
+    for line in [*_summary(lookup), *map(_conflict, lookup.conflicts())] if not (key or reason or source) else []:
+        note(line)
     if html is not None:
-        _page(html, rows, here.lookup)
+        _page(html, rows, lookup)
     if not rows:
-        note("no duplicates were dropped" if key is None else "no copies of this item were dropped")
+        note("no copies of this item were dropped" if key else "no such copies" if reason or source else NOTHING)
     emit([{**r, "kept": short(r["kept_id"])} for r in rows], format_, COLUMNS)
+
+
+NOTHING = "no duplicates were dropped"
+
+
+def _check(key: str | None, conflicts: bool, reason: str | None, source: str | None, html: Path | None) -> None:
+    """Raises click's UsageError where options exclude each other, or a reason is none."""
+    from gendata.dedup.keep import REASONS
+
+    if conflicts and (key or reason or source or html):
+        raise click.UsageError("--conflicts goes with no other option but --format")
+    if reason is not None and reason not in REASONS:
+        raise click.BadParameter(f"{reason!r} is none of {', '.join(REASONS)}", param_hint="--reason")
+
+
+def _first(rows: Sequence[Mapping[str, Any]], of_what: str) -> Sequence[Mapping[str, Any]]:
+    if len(rows) > LIMIT:
+        note(f"the first {LIMIT} of more {of_what}")
+    return rows[:LIMIT]
+
+
+def _summary(lookup: "Lookup") -> Iterator[str]:
+    """What was dropped: by reason, by pair of sources, and how much is contradicted."""
+    reasons, pairs, shares = Counter[str](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for row in lookup.source_pairs():
+        pair = (row["source"], row["kept_in"])
+        reasons[row["reason"]] += row["dropped"]
+        pairs[pair] += row["dropped"]
+        shares[pair] += row["share"]
+    if pairs:
+        yield f"{pairs.total():,} dropped: {', '.join(f'{n:,} {name}' for name, n in reasons.most_common())}"
+    for (source, kept_in), n in pairs.most_common(PAIRS):
+        yield f"  {source}: {n:,} ({shares[source, kept_in]:.2%} of it) for a copy in {kept_in}"
+    if len(pairs) > PAIRS:
+        yield f"  and {len(pairs) - PAIRS} more pairs of sources: artifacts/reports/dedup.html"
+    if counts := lookup.contradicted():
+        told = ", ".join(f"{n:,} by {name}" for name, n in counts.items())
+        yield f"items with copies that contradict: {told}; list them with `gendata duplicates --conflicts`"
 
 
 def _conflict(row: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """gendata show."""
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,21 @@ def show(key: str, chain: bool, past: bool, save: Path | None, format_: str | No
         note(f"{len(data)} bytes written to {save}")
     if item["also_in"]:
         note(f"{short(item['id'])} is in store {item['store']} and in store {' and '.join(item['also_in'])}: {_TWICE}")
+    for line in _taken(item):
+        note(line)
     if chain:
         rows = here.chain(item["id"])
         emit([{**row, "what": _short(row["what"])} for row in rows] if wants_table(format_) else rows, format_)
         return
     print_item(item, format_)
+
+
+def _taken(item: Mapping[str, Any]) -> Iterator[str]:
+    """Which values are not the item's own but a copy's."""
+    merged = json.loads(item.get("merged") or "{}")
+    fields = {name: merged[name] for name in ("label", "license") if name in merged}
+    for name, given in (fields | {f"meta {key!r}": given for key, given in merged.get("meta", {}).items()}).items():
+        yield f"{name} is of the copy {given['source']}: {given['uri']} ({short(given['id'])})"
 
 
 def print_item(item: Mapping[str, Any], format_: str | None) -> None:

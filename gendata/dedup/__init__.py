@@ -7,8 +7,8 @@ The rules, in the order in which they apply:
   (generated < unknown < real): the row that stays is one of the lowest origin, rows of another origin
   get reason ``origin-conflict``, and these and the row that stays carry the id in ``conflict_id``.
 * **Who stays** is a total order over content and metadata, so neither the order of sources, shards and
-  rows nor the number of workers matters: lowest origin, source priority (``prefer``), label known,
-  text or caption known, license known, longer text or more pixels, then id, source, uri.
+  rows nor the number of workers matters: lowest origin, source priority (``prefer``), what is known
+  (``keep``: label, text or caption, license), longer text or more pixels, then id, source, uri.
 * **Near-duplicates** are searched among the items of modality text (``texts``) and of modality image
   (``image``; captions play no role) whose staying row is of a source with ``dedup: true``; audio, records
   and the other sources take part in exact deduplication alone. Items are visited in the order above. An item
@@ -24,6 +24,7 @@ The rules, in the order in which they apply:
   best match of a lower origin that stays.
 * **group** is the smallest id of the component over all pairs, of whatever origin, that were compared and
   lie above the looser group thresholds; an item without such a pair is its own group.
+* **merged**: a row that stays takes what it lacks and its copies state, as ``merge`` has it.
 * **copies** of a row that stays is the number of ingested rows it stands for, itself included, and 0 on
   dropped rows: the sum over a dedup is the number of rows read.
 
@@ -58,9 +59,9 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
         ParamsError: ``prefer`` names a source that is not there.
         StoreError: a shard is missing or unreadable.
     """
-    from gendata.dedup import containment, decisions, exact, image, keep, texts
+    from gendata.dedup import containment, decisions, exact, image, keep, merge, texts
 
-    rows = exact.read(ingested, sources, params.prefer)
+    rows = exact.read(ingested, sources, params.prefer, params.keep)
     verdicts = keep.Verdicts(rows.item_origins())
     with files.output(out) as work, _scratch(out) as scratch:
         prose = texts.sketch(rows.near_jobs("text"), scratch, params.text, params.workers)
@@ -70,9 +71,10 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
             "image": image.search(images, rows.visits(images.items, images.sizes), verdicts, params.image),
         }
         within = containment.search(prose, rows.visits(prose.items, prose.sizes), verdicts, params.text, params.workers)
-        decisions.write(rows, verdicts, work)
+        merged = merge.merge(rows, verdicts, decisions.reasons(rows, verdicts), params.merge)
+        decisions.write(rows, verdicts, merged, work)
     return {
-        **decisions.summary(rows, verdicts),
+        **decisions.summary(rows, verdicts, merged),
         "exact_only": {**prose.left_out, **images.left_out},
         "compared_pairs": compared,
         "contained": within,

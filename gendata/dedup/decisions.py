@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from gendata import files, items
 from gendata.dedup.exact import Rows
 from gendata.dedup.keep import NO_MATCH, REASONS, Ints, Verdicts, code
-
-EXAMPLES = 20
+from gendata.dedup.merge import EXAMPLES, FIELDS, Merged
 
 
 def reasons(rows: Rows, verdicts: Verdicts) -> npt.NDArray[np.int8]:
@@ -26,11 +24,11 @@ def reasons(rows: Rows, verdicts: Verdicts) -> npt.NDArray[np.int8]:
     return reason
 
 
-def write(rows: Rows, verdicts: Verdicts, folder: Path) -> None:
+def write(rows: Rows, verdicts: Verdicts, merged: Merged, folder: Path) -> None:
     """Write DECISION_SCHEMA, shard by shard as ingested, below ``folder/<source>``."""
     for source in rows.sources:
         (folder / source).mkdir(parents=True)
-    table = _table(rows, verdicts)
+    table = _table(rows, verdicts, merged)
     for shard in rows.shards:
         part = table.slice(shard.start, shard.stop - shard.start)
         files.write_table(folder / shard.source / shard.path.name, _dicts(part), items.DECISION_SCHEMA)
@@ -41,10 +39,11 @@ def _dicts(table: pa.Table) -> Iterator[Mapping[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _table(rows: Rows, verdicts: Verdicts) -> pa.Table:
+def _table(rows: Rows, verdicts: Verdicts, merged: Merged) -> pa.Table:
     """The decisions on all rows, in the order read."""
     reason = reasons(rows, verdicts)
     item, kept = rows.item, reason < 0
+    inside = verdicts.inside[item]
     stands_for = np.bincount(verdicts.stays_as[item], minlength=len(rows.stays))
     score = np.where(np.isnan(verdicts.score[item]), 1.0, verdicts.score[item])
     ids = rows.table["id"].take(pa.array(rows.stays))  # by item
@@ -59,6 +58,8 @@ def _table(rows: Rows, verdicts: Verdicts) -> pa.Table:
         "group": ids.take(pa.array(verdicts.groups()[item])),
         "copies": pa.array(np.where(kept, stands_for[item], 0)),
         "conflict_id": ids.take(_conflict_items(rows, verdicts)),
+        "contained_in": ids.take(pa.array(inside, mask=(inside < 0) | ~kept)),
+        "merged": merged.column(len(reason)),
     }
     return pa.table(columns)
 
@@ -74,7 +75,7 @@ def _conflict_items(rows: Rows, verdicts: Verdicts) -> pa.Array:
     return pa.array(conflict, mask=conflict < 0)
 
 
-def summary(rows: Rows, verdicts: Verdicts) -> dict[str, Any]:
+def summary(rows: Rows, verdicts: Verdicts, merged: Merged) -> dict[str, Any]:
     """Counts of rows, conflicts and groups with examples; no paths, the same whatever the order of input."""
     reason = reasons(rows, verdicts)
     kept = reason < 0
@@ -89,7 +90,8 @@ def summary(rows: Rows, verdicts: Verdicts) -> dict[str, Any]:
         "groups": int(np.count_nonzero(sizes)),
         "groups_of_several": int(np.count_nonzero(sizes > 1)),
         "conflicts": _conflicts(rows, verdicts),
-        "label_conflicts": _label_conflicts(rows),
+        "merged": {name: sum(name in taken for taken in merged.taken.values()) for name in FIELDS},
+        **{f"{name}_conflicts": merged.conflicts[name] for name in FIELDS},
     }
 
 
@@ -124,17 +126,3 @@ def _named(rows: Rows, some: Ints) -> list[dict[str, str]]:
     columns = ("id", "source", "uri", "origin")
     values = zip(*(rows.values(column, some) for column in columns), strict=True)
     return [dict(zip(columns, row, strict=True)) for row in values]
-
-
-def _label_conflicts(rows: Rows) -> dict[str, Any]:
-    """Items whose rows state different labels; a row without a label contradicts nothing."""
-    codes = pc.fill_null(pc.dictionary_encode(rows.table["label"].combine_chunks()).indices, -1).to_numpy()
-    pairs = np.unique(np.stack((rows.item, codes), axis=1)[codes >= 0], axis=0)
-    numbers, counts = np.unique(pairs[:, 0], return_counts=True)
-    contested = numbers[counts > 1]
-    examples = []
-    for item in contested[:EXAMPLES].tolist():
-        mine = rows.order[rows.item[rows.order] == item]
-        labels = sorted({label for label in rows.values("label", mine) if label is not None})
-        examples.append({"id": rows.values("id", mine[:1])[0], "labels": labels[:EXAMPLES]})
-    return {"items": len(contested), "examples": examples}

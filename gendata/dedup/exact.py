@@ -43,7 +43,7 @@ class Rows:
 
     ``item`` is the item of each row, ``stays`` the row that stays of each item (by the keep policy),
     ``order`` all rows by id and then by that policy. ``ranks`` are the policy's columns per row: origin,
-    source priority, label unknown, license unknown.
+    source priority, then what is unknown.
     """
 
     table: pa.Table
@@ -90,17 +90,18 @@ class Rows:
         return visiting_order(numbers, sizes, *(rank[rows] for rank in self.ranks))
 
 
-def read(ingested: Path, sources: Mapping[str, bool], prefer: tuple[str, ...]) -> Rows:
+def read(ingested: Path, sources: Mapping[str, bool], prefer: tuple[str, ...], known: tuple[str, ...]) -> Rows:
     """Read the metadata of all rows and find the items.
 
-    Memory is proportional to the metadata (ids, uris, labels). Raises ParamsError, StoreError.
+    Of equal rows stays, after origin and source (``prefer``), the one in which more is known, the first of ``known``
+    before the second. Memory is proportional to the metadata (ids, uris, labels). Raises ParamsError, StoreError.
     """
     for name in prefer:
         if name not in sources:
             raise ParamsError(f"dedup.prefer: unknown source {name!r}; there is {', '.join(sources) or 'none'}")
     shards: list[Shard] = []
     table = pa.Table.from_batches(_batches(ingested, sources, shards), _SCHEMA).combine_chunks()
-    ranks = _ranks(table, prefer)
+    ranks = _ranks(table, prefer, known)
     keys = {f"rank{i}": pa.array(rank) for i, rank in enumerate(ranks)}
     keyed = pa.table({"id": table["id"], **keys, "source": table["source"], "uri": table["uri"]})
     by_id = pc.sort_indices(keyed, sort_keys=[(name, "ascending") for name in keyed.column_names])
@@ -131,8 +132,8 @@ def _batches(ingested: Path, sources: Mapping[str, bool], shards: list[Shard]) -
             shards.append(Shard(source, path, start, count))
 
 
-def _ranks(table: pa.Table, prefer: tuple[str, ...]) -> tuple[npt.NDArray[np.int8] | Ints, ...]:
-    """Origin, source priority, then what is unknown (label, caption, license): per row, lower goes first."""
+def _ranks(table: pa.Table, prefer: tuple[str, ...], known: tuple[str, ...]) -> tuple[npt.NDArray[np.int8] | Ints, ...]:
+    """Origin, source priority, then what is unknown (label, text, license): per row, lower goes first."""
     priority = pc.fill_null(pc.index_in(table["source"], pa.array(prefer, pa.large_string())), len(prefer))
     origin = pc.index_in(table["origin"], pa.array(items.ORIGINS, pa.large_string()))
     if origin.null_count:
@@ -140,9 +141,7 @@ def _ranks(table: pa.Table, prefer: tuple[str, ...]) -> tuple[npt.NDArray[np.int
     return (
         origin.to_numpy().astype(np.int8),
         priority.to_numpy().astype(np.int64),
-        pc.is_null(table["label"]).to_numpy().astype(np.int8),
-        table["wordless"].to_numpy().astype(np.int8),
-        pc.is_null(table["license"]).to_numpy().astype(np.int8),
+        *((table["wordless"] if n == "text" else pc.is_null(table[n])).to_numpy().astype(np.int8) for n in known),
     )
 
 

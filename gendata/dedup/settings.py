@@ -83,12 +83,18 @@ class DedupParams:
     image: ImageParams = field(default_factory=ImageParams)
     prefer: tuple[str, ...] = ()
     """Sources whose rows stay before those of others, the first before the second; the rest are equal."""
+    keep: tuple[str, ...] = ("label", "text", "license")
+    """What is known of the copy that stays: after ``prefer``, before its size, the first before the second."""
+    merge: tuple[str, ...] = ("label", "license", "meta")
+    """What a row that stays takes from its copies where it has none; see ``gendata.dedup.merge``."""
     workers: int = 0
     """Processes that sketch; 0 means every core. Decisions do not depend on it."""
 
     def __post_init__(self) -> None:
         """Check the ranges. Raises ValueError."""
         _check(self.workers >= 0, "workers must be 0 or more")
+        _check(set(self.keep) <= {"label", "text", "license"}, "keep may name label, text and license")
+        _check(set(self.merge) <= {"label", "license", "meta"}, "merge may name label, license and meta")
         _check(len(set(self.prefer)) == len(self.prefer), "prefer must not name a source twice")
 
 

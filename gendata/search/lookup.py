@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from gendata import files
 from gendata.errors import QueryError, StoreError
+from gendata.search.copies import CONFLICTS, SAME_SIDE, SOURCE_PAIRS
 from gendata.store import OUTPUTS
 from gendata.store.head import Store
 
@@ -21,9 +22,7 @@ KEPT = "kept, same group"
 """In place of a reason: a member of the group that was not dropped."""
 
 _PREFIX = 4
-
-_SAME_SIDE = f"(i.store = '{OUTPUTS}') = (r.store = '{OUTPUTS}')"
-"""Outputs are deduplicated among themselves; what was ingested, across its stores."""
+_SOURCES = "SELECT DISTINCT source FROM sources ORDER BY 1"
 
 
 class UnknownItemError(QueryError):
@@ -179,29 +178,49 @@ class Lookup:
             'GROUP BY "by", value ORDER BY "by", items DESC, value'
         )
 
-    def duplicates(self, item_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+    def duplicates(
+        self, item_id: str | None = None, limit: int = 1000, *, reason: str | None = None, source: str | None = None
+    ) -> list[dict[str, Any]]:
         """At most ``limit`` dropped copies beside the item that stays, the largest clusters first.
+
+        With a reason or a source only those dropped for it, or from there. Raises QueryError on an unknown source.
 
         With an item only those of its group, and the other members of the group that were kept too
         (reason KEPT), beside the item itself. ``score`` is the similarity, 1.0 for equal content.
         """
         columns = 'i."group", i.copies, {}, i.id AS kept_id, i.source AS kept_source, i.uri AS kept_uri'
         columns += ", r.id, r.source, r.uri, i.modality, left(i.text, 200) AS text"
+        if source is not None and source not in (known := [row["source"] for row in self._rows(_SOURCES)]):
+            raise QueryError(f"no source {source!r}; there are {', '.join(known)}")
         parts = [
             f"SELECT {columns.format('r.reason, r.detail, r.score')} FROM rejected r "
-            f"JOIN items i ON i.id = r.kept_id AND {_SAME_SIDE} WHERE r.stage = 'dedup'"
+            f"JOIN items i ON i.id = r.kept_id AND {SAME_SIDE} WHERE r.stage = 'dedup' "
+            "AND r.reason = coalesce($reason, r.reason) AND r.source = coalesce($source, r.source)"
         ]
         if item_id:
             parts[0] += ' AND i."group" IN (SELECT "group" FROM items WHERE id = $id)'
             kept = f"'{KEPT}' AS reason, 'not merged' AS detail, NULL::DOUBLE AS score"
             parts.append(
                 f"SELECT {columns.format(kept)} FROM items i "
-                f'JOIN items r ON r."group" = i."group" AND r.id <> i.id AND {_SAME_SIDE} WHERE i.id = $id'
+                f'JOIN items r ON r."group" = i."group" AND r.id <> i.id AND {SAME_SIDE} WHERE i.id = $id'
             )
         return self._rows(
             f'{" UNION ALL BY NAME ".join(parts)} ORDER BY copies DESC, "group", kept_id, source, uri, id LIMIT $limit',
-            {"limit": limit} | ({"id": item_id} if item_id else {}),
+            {"limit": limit, "reason": reason, "source": source} | ({"id": item_id} if item_id else {}),
         )
+
+    def source_pairs(self) -> list[dict[str, Any]]:
+        """How many rows of a source were dropped for a copy in which source, why, and their share of the source."""
+        return self._rows(SOURCE_PAIRS)
+
+    def contradictions(self, limit: int = 1000) -> list[dict[str, Any]]:
+        """At most ``limit`` copies that state another label, license or origin than what they are a copy of."""
+        return self._rows(f"{CONFLICTS} ORDER BY conflict, kept_id, source, uri, id LIMIT ?", [limit])
+
+    def contradicted(self) -> dict[str, int]:
+        """How many items have copies that contradict each other: by label, license and origin."""
+        counted = f"SELECT conflict, count(DISTINCT kept_id) AS n FROM ({CONFLICTS}) GROUP BY 1 ORDER BY 1"
+        return {row["conflict"]: row["n"] for row in self._rows(counted)}
 
     def dropped_contents(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[CopyKey, bytes, str]]:
         """Key, content (as ``content`` gives it) and media type of dropped copies, rows of ``duplicates``.

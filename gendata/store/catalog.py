@@ -18,18 +18,22 @@ CONTENT = tuple(n for n in ITEM_SCHEMA.names if n not in {"data", "source_split"
 """Columns of ITEM_SCHEMA that the catalog holds: everything but the blobs."""
 
 _JOINED = (
-    *(DECISION_SCHEMA.field(n) for n in ("group", "copies", "conflict_id")),
+    *(DECISION_SCHEMA.field(n) for n in ("group", "copies", "conflict_id", "contained_in", "merged")),
     *(f for f in TAG_SCHEMA if f.name != "id"),
 )
 REJECTED = pa.schema(
     [
         *((n, pa.string()) for n in ("source", "uri", "stage", "reason", "detail", "id", "kept_id")),
         ("score", pa.float64()),
-        ("file_sha256", pa.string()),
+        *((n, pa.string()) for n in ("file_sha256", "origin", "label", "license")),
     ]
 )
-"""A unit that was not read has no id, kept_id, score and file_sha256."""
+"""A unit that was not read has no id, kept_id and score, nor what comes after."""
 SOURCES = pa.schema([(n, pa.string()) for n in ("source", "kind", "origin", "license")])
+
+
+_STATED = ("file_sha256", "origin", "label", "license")
+"""What a dropped copy said of itself."""
 
 
 def items_schema(store: str) -> pa.Schema:
@@ -78,7 +82,7 @@ def _literal(path: Path) -> str:
 
 
 def _column(name: str) -> str:
-    return 'meta::JSON AS "meta"' if name == "meta" else f'"{name}"'
+    return f'"{name}"::JSON AS "{name}"' if name in {"meta", "merged"} else f'"{name}"'
 
 
 def item_batches(artifacts: Artifacts, store: str) -> Iterator[pa.Table]:
@@ -89,7 +93,7 @@ def item_batches(artifacts: Artifacts, store: str) -> Iterator[pa.Table]:
 
 def unread_batches(artifacts: Artifacts, source: str) -> Iterator[pa.Table]:
     """Rows of the table ``rejected`` of units of a source that could not be read or embedded."""
-    nothing = dict.fromkeys(("id", "kept_id", "score", "file_sha256"))
+    nothing = dict.fromkeys(("id", "kept_id", "score", *_STATED))
     for stage in (artifacts.ingested, artifacts.vectors):
         for batch in files.iter_batches(stage / source / "rejected.parquet"):
             yield to_table(({**r, **nothing} for r in batch.to_pylist()), REJECTED)
@@ -99,9 +103,9 @@ def dropped_batches(artifacts: Artifacts, store: str) -> Iterator[pa.Table]:
     """Rows of the table ``rejected`` of duplicates that were dropped."""
     for source, index, path in artifacts.shards():
         decided = files.shard_path(artifacts.decisions / source, index)
-        for batch, part in files.aligned_batches(path, decided, ("origin", "file_sha256")):
+        for batch, part in files.aligned_batches(path, decided, _STATED):
             rows = [
-                _dropped(row, item["file_sha256"])
+                _dropped(row, item)
                 for row, item in zip(part.to_pylist(), batch.to_pylist(), strict=True)
                 if not row["kept"] and item["origin"] in STORES[store]
             ]
@@ -109,8 +113,8 @@ def dropped_batches(artifacts: Artifacts, store: str) -> Iterator[pa.Table]:
                 yield to_table(rows, REJECTED)
 
 
-def _dropped(row: Mapping[str, Any], file_sha256: str | None) -> dict[str, Any]:
+def _dropped(row: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
     same = row["kept_id"] == row["id"]
     detail = "the same content" if same else f"like {row['kept_id']}, score {row['score']:.3f}"
     own = {n: row[n] for n in ("source", "uri", "reason", "id", "kept_id", "score")}
-    return {**own, "stage": "dedup", "detail": detail, "file_sha256": file_sha256}
+    return {**own, "stage": "dedup", "detail": detail} | {n: item[n] for n in _STATED}

@@ -14,6 +14,7 @@ from gendata import files
 from gendata.errors import StoreError
 from gendata.items import DECISION_SCHEMA, TAG_SCHEMA
 from gendata.store import parquet
+from gendata.store.merged import filled
 
 TABLES = ("items", "passages", "images")
 """Those of Lance."""
@@ -21,7 +22,7 @@ TABLES = ("items", "passages", "images")
 _KEYS = [pa.field(name, pa.string(), nullable=False) for name in ("id", "modality", "origin", "source")]
 _ITEMS = pa.schema([*_KEYS, pa.field("text", pa.large_string()), pa.field("data", pa.large_binary())])
 
-_DECIDED = ("group", "copies", "conflict_id")
+_DECIDED = ("group", "copies", "conflict_id", "contained_in", "merged")
 _TAGGED = tuple(n for n in TAG_SCHEMA.names if n != "id")
 
 
@@ -69,7 +70,8 @@ def kept_rows(
 ) -> Iterator[pa.Table]:
     """Kept items of these origins with their decision and tags, a row group at a time.
 
-    ``columns`` of ITEM_SCHEMA come first, then group, copies, conflict_id and the tags. With ``only``, the items of
+    ``columns`` of ITEM_SCHEMA come first, with what was merged from copies filled in, then group, copies, conflict_id,
+    merged and the tags. With ``only``, the items of
     these ids; shards without one of them are not read.
     """
     for source, index, path in artifacts.shards():
@@ -84,7 +86,7 @@ def kept_rows(
             at += kept.num_rows
             if not tagged["id"].combine_chunks().equals(kept["id"]):
                 raise StoreError(f"tags of {source} shard {index} are from another run; run `gendata run` again")
-            table = pa.Table.from_batches([kept]).select(list(columns))
+            table = filled(pa.Table.from_batches([kept]).select(list(columns)), part["merged"])
             for name in _DECIDED:
                 table = table.append_column(DECISION_SCHEMA.field(name), part[name])
             for name in _TAGGED:

@@ -75,7 +75,7 @@ def test_words(text, expected):
 
 letters = st.characters(exclude_categories=["Cs", "Cn"])
 marked = st.text(
-    st.sampled_from("aeiouAbd .,-ß\u0300\u0301" "\u0316\u0327éﬁ½\u0344\u1100\u1161\u11a8가が\u3099\u0f73ﷺ\u1e9b"),
+    st.sampled_from("aeiouAbd .,-ß\u0300\u0301\u0316\u0327éﬁ½\u0344\u1100\u1161\u11a8가が\u3099\u0f73ﷺ\u1e9b"),
     max_size=30,
 )
 

@@ -20,6 +20,8 @@ def decision(row, kept=True):
         "group": row["id"],
         "copies": 1,
         "conflict_id": None,
+        "contained_in": None,
+        "merged": None,
     }
 
 

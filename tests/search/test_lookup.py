@@ -43,10 +43,14 @@ def units():
         (Item(uri="a.png", data=png(11), file_sha256=sha(png(11)), **image), None, 0, None),
         (Item(uri="b.png", data=NEAR, file_sha256=sha(NEAR), **image), "near-image", 0, 0.96875),
         (Item(uri="c.txt", text="some text", file_sha256=sha(b"some text"), **text), None, 2, None),
-        (Item(uri="d.txt", text="some text", file_sha256=sha(TWIN), **text), "exact", 2, 1.0),
+        (Item(uri="d.txt", text="some text", file_sha256=sha(TWIN), label="note", **text), "exact", 2, 1.0),
         (Item(uri="e.png", data=OTHER, file_sha256=sha(OTHER), **image), None, 4, None),
         (Item(uri="f.txt", text="mixed origins", **text), None, 5, None),
     ]
+
+
+def taken(id_):
+    return {"label": {"value": "note", "id": id_, "source": "a", "uri": "d.txt"}}
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,7 @@ def project(tmp_path_factory):
             {"id": row["id"], "source": "a", "uri": row["uri"], "kept": reason is None, "reason": reason}
             | {"kept_id": kept_id, "score": score, "group": group, "copies": 2 if stays in {0, 2} else 1}
             | {"conflict_id": {"f.txt": row["id"], "e.png": kept_id[::-1]}.get(row["uri"])}
+            | {"contained_in": None, "merged": json.dumps(taken(row["id"])) if row["uri"] == "c.txt" else None}
         )
         if reason is None:
             tags.append({f.name: None for f in TAG_SCHEMA} | {"id": row["id"], "split": "train"})
@@ -139,6 +144,18 @@ def test_commands_tell_of_the_copy(project):
     listed = run(project, "duplicates", sha(NEAR)[:9])
     assert "was dropped as a copy (near-image) of" in listed.stderr
     assert [json.loads(line)["uri"] for line in listed.stdout.splitlines()] == ["b.png", "e.png"]
+
+
+def test_a_label_of_a_copy_counts_everywhere_and_is_told(project):
+    shown = run(project, "show", sha(b"some text"))
+    item = json.loads(shown.stdout)
+    assert (item["uri"], item["label"], json.loads(item["merged"])) == ("c.txt", "note", taken(item["id"]))
+    assert f"label is of the copy a: d.txt ({item['id'][:12]})" in shown.stderr
+    assert "of the copy" not in run(project, "show", sha(OTHER)).stderr
+    found = run(project, "sql", "SELECT uri FROM items WHERE label = 'note' AND merged->>'$.label.uri' = 'd.txt'")
+    assert json.loads(found.stdout) == {"uri": "c.txt"}
+    copies = run(project, "sql", "SELECT uri, label FROM rejected WHERE label IS NOT NULL")
+    assert json.loads(copies.stdout) == {"uri": "d.txt", "label": "note"}
 
 
 def test_conflicts_are_worded_by_kind(project):

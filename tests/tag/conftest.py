@@ -73,4 +73,6 @@ def _decision(item: dict, row: dict) -> dict:
         "group": row.get("group", item["id"]),
         "copies": 0,
         "conflict_id": None,
+        "contained_in": None,
+        "merged": None,
     }

@@ -1,0 +1,135 @@
+"""gendata duplicates over stores built from what dedup decided: summary, filters, contradictions, the page."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from gendata import files
+from gendata.cli import cli
+from gendata.dedup import DedupParams, dedup
+from gendata.items import ITEM_SCHEMA, REJECT_SCHEMA, TAG_SCHEMA, VECTOR_SCHEMA, Item, content_id
+from gendata.store import StoreParams
+from gendata.store.build import build
+from gendata.store.rows import Artifacts
+
+LINE = "the quick brown fox jumps over the lazy dog and runs away from the angry farmer with his stick"
+
+
+def text(uri, content, **known):
+    return Item(modality="text", uri=uri, media_type="text/plain", text=content, **known)
+
+
+SOURCES = {
+    "books": [
+        text("whole", LINE + " <b>today", license="CC0"),
+        text("equal", "equal text", license="CC0"),
+        text("mixed", "of two origins"),
+        text("near", "a generated line that was copied almost word for word by someone who did not say so"),
+    ],
+    "web": [
+        text("part", LINE, label="fox"),
+        text("twin", "equal text", label="a", license="MIT", meta={"topic": "q"}),
+        text("twin2", "equal text", label="b", license="MIT"),
+        text("mixed", "of two origins", origin="generated"),
+        text(
+            "like",
+            "a generated line that was copied almost word for word by someone who did not say so today",
+            origin="generated",
+        ),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    root = tmp_path_factory.mktemp("copies")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        base = root / "artifacts"
+        for name, items in SOURCES.items():
+            rows = [item.row(name, "real", None) for item in items]
+            files.write_table(base / f"ingest/{name}/items/00000.parquet", rows, ITEM_SCHEMA)
+            for stage in ("ingest", "embed"):
+                files.write_table(base / stage / name / "rejected.parquet", [], REJECT_SCHEMA)
+        dedup(base / "ingest", dict.fromkeys(SOURCES, True), base / "dedup", DedupParams(workers=1, prefer=("books",)))
+        for name in SOURCES:
+            decided = files.read_table(base / f"dedup/{name}/00000.parquet").to_pylist()
+            tags = [
+                {f.name: None for f in TAG_SCHEMA} | {"id": r["id"], "split": "train"} for r in decided if r["kept"]
+            ]
+            files.write_table(base / f"tag/{name}/00000.parquet", tags, TAG_SCHEMA)
+            files.write_table(base / f"embed/{name}/00000.parquet", [], VECTOR_SCHEMA)
+        sources = {name: {"kind": "folder", "origin": "real", "path": name} for name in SOURCES}
+        (root / "params.yaml").write_text(json.dumps({"gendata": {"version": 1}, "sources": sources}))
+        parts = Artifacts(*(base / part for part in ("ingest", "dedup", "tag", "embed")), tuple(SOURCES))
+        build(parts, sources, base / "store", StoreParams())
+    return root
+
+
+def run(project, *args, code=0):
+    result = CliRunner().invoke(cli, ["--project", str(project), *map(str, args)], prog_name="gendata")
+    assert result.exit_code == code, result.output
+    return result
+
+
+def listed(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_without_arguments_a_summary_and_the_copies(project):
+    result = run(project, "duplicates")
+    assert result.stderr.splitlines()[:4] == [
+        "4 dropped: 2 exact, 1 origin-conflict, 1 near-text",
+        "  web: 3 (60.00% of it) for a copy in books",
+        "  books: 1 (25.00% of it) for a copy in web",
+        "items with copies that contradict: 1 by label, 1 by license, 2 by origin; "
+        "list them with `gendata duplicates --conflicts`",
+    ]
+    assert {(r["source"], r["uri"]) for r in listed(result)} == {
+        ("web", "part"),
+        ("web", "twin"),
+        ("web", "twin2"),
+        ("books", "mixed"),
+    }
+
+
+def test_filters(project):
+    assert [r["uri"] for r in listed(run(project, "duplicates", "--reason", "near-text"))] == ["part"]
+    assert [r["uri"] for r in listed(run(project, "duplicates", "--source", "books"))] == ["mixed"]
+    both = run(project, "duplicates", "--source", "books", "--reason", "exact")
+    assert (both.stdout, both.stderr) == ("", "no such copies\n")
+    assert "no source 'film'; there are books, web" in run(project, "duplicates", "--source", "film", code=1).stderr
+    assert "is none of exact" in run(project, "duplicates", "--reason", "same", code=2).stderr
+    assert "no other option" in run(project, "duplicates", "--conflicts", "--source", "web", code=2).stderr
+
+
+def test_contradictions_as_rows(project):
+    result = run(project, "duplicates", "--conflicts")
+    assert result.stderr == ""
+    found = [(r["conflict"], r["kept_uri"], r["kept_value"], r["uri"], r["value"]) for r in listed(result)]
+    assert sorted(found, key=str) == sorted(
+        [
+            ("label", "equal", None, "twin", "a"),
+            ("label", "equal", None, "twin2", "b"),
+            ("license", "equal", "CC0", "twin", "MIT"),
+            ("origin", "mixed", "generated", "mixed", "real"),
+            ("origin", "like", "generated", "near", "real"),
+        ],
+        key=str,
+    )
+
+
+def test_a_label_that_copies_agree_on_is_the_items(project):
+    whole = json.loads(run(project, "sql", "SELECT label, license FROM items WHERE uri = 'whole'").stdout)
+    assert whole == {"label": "fox", "license": "CC0"}
+    equal = json.loads(run(project, "sql", "SELECT label, meta->>'$.topic' AS t FROM items WHERE uri = 'equal'").stdout)
+    assert equal == {"label": None, "t": "q"}
+    assert "meta 'topic' is of the copy web: twin" in run(project, "show", content_id("equal text")).stderr
+
+
+def test_the_page_marks_what_differs(project, tmp_path):
+    run(project, "duplicates", "--html", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "<del> &lt;b&gt;today</del>" in page
+    assert page.count("equal text") == 2  # once for each of two pairs
