@@ -95,6 +95,8 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextPara
     Returns:
         How many texts are contained in another, and how many were left out.
     """
+    if not params.contained:
+        return {"found": 0, "left_out": 0}
     stays: npt.NDArray[np.bool_] = verdicts.reason[sketches.items] == NO_MATCH
     asked = stays & (sketches.words >= params.contained_words)
     index = Index.of(sketches.least, asked)

@@ -32,12 +32,12 @@ def quoted(text):
     part = " ".join(whole.split()[100:200])
     around = f"{page(rng)} {part} {page(rng)}"
     changed = part.split()
-    changed[50] = "changed"
+    changed[50] = "x"
     return [text("whole", whole), text("part", part), text("around", around)], " ".join(changed), rng
 
 
 def test_a_part_is_reported_and_shares_a_group(box, quoted, text):
-    pages, changed, rng = quoted
+    pages, _, rng = quoted
     out = box({"a": [*pages, *(text(i, page(rng)) for i in range(30))]}, params())
     assert out.summary["dropped"] == 0
     part, holders = out.row("part"), {out.row("whole")["id"], out.row("around")["id"]}
