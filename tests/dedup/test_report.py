@@ -188,6 +188,22 @@ def test_thumbnails_of_every_mode(mode):
         assert small.size == (96, 48)
 
 
+def test_thumbnails_are_upright_and_over_white():
+    out = io.BytesIO()
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned by 90 degrees
+    Image.new("RGB", (800, 400), "red").save(out, "JPEG", exif=exif)
+    clear = io.BytesIO()
+    Image.new("RGBA", (40, 20), (0, 0, 0, 0)).save(clear, "PNG")
+    small = []
+    for data in (out.getvalue(), clear.getvalue()):
+        encoded = re.search(r'base64,([^"]+)"', thumbnail(data, 96))[1]
+        small.append(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB"))
+    assert small[0].size == (48, 96)
+    assert (small[1].size, small[1].getpixel((5, 5))) == ((40, 20), (255, 255, 255))
+    assert thumbnail(b"\x89PNG\r\n\x1a\nbroken", 96) is None
+
+
 texts = st.text(st.sampled_from("ab c\n.<&猫"), max_size=60)
 
 
