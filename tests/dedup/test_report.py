@@ -113,6 +113,7 @@ def test_the_page_shows_pictures_and_marks_the_words_that_differ(reported, text,
     assert len(set(shown.pictures)) == 2
     assert html.count("equal text") == 1
     assert "the same content" in shown.all("td")
+    assert not [text for text in shown.all("h2") if text.startswith("The least similar")]  # they stand above
     assert not [text for text in shown.all("p") if "took something" in text]  # all labels contradict
 
 
