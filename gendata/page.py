@@ -77,6 +77,8 @@ def thumbnail(data: bytes, side: int) -> str | None:
             warnings.simplefilter("ignore")  # what is odd about a file was ingest's to report
             with Image.open(io.BytesIO(data)) as image:
                 image.draft("RGB", (2 * side, 2 * side))
+                if image.mode in {"RGB", "RGBA", "L", "CMYK"}:  # a large one is small before it is copied
+                    image.thumbnail((4 * side, 4 * side))
                 small = ImageOps.exif_transpose(image)
                 if small.mode.startswith("I"):  # 16 bits
                     small = small.convert("I").point(lambda value: value * (1 / 257)).convert("L")

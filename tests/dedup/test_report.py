@@ -113,6 +113,7 @@ def test_the_page_shows_pictures_and_marks_the_words_that_differ(reported, text,
     assert len(set(shown.pictures)) == 2
     assert html.count("equal text") == 1
     assert "the same content" in shown.all("td")
+    assert not [text for text in shown.all("h2") if text.startswith("The least similar")]  # they stand above
     assert not [text for text in shown.all("p") if "took something" in text]  # all labels contradict
 
 
@@ -186,6 +187,22 @@ def test_thumbnails_of_every_mode(mode):
     source = re.fullmatch(r'<img alt="" src="data:image/\w+;base64,([^"]+)">', thumbnail(out.getvalue(), 96))
     with Image.open(io.BytesIO(base64.b64decode(source[1]))) as small:
         assert small.size == (96, 48)
+
+
+def test_thumbnails_are_upright_and_over_white():
+    out = io.BytesIO()
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned by 90 degrees
+    Image.new("RGB", (800, 400), "red").save(out, "JPEG", exif=exif)
+    clear = io.BytesIO()
+    Image.new("RGBA", (40, 20), (0, 0, 0, 0)).save(clear, "PNG")
+    small = []
+    for data in (out.getvalue(), clear.getvalue()):
+        encoded = re.search(r'base64,([^"]+)"', thumbnail(data, 96))[1]
+        small.append(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB"))
+    assert small[0].size == (48, 96)
+    assert (small[1].size, small[1].getpixel((5, 5))) == ((40, 20), (255, 255, 255))
+    assert thumbnail(b"\x89PNG\r\n\x1a\nbroken", 96) is None
 
 
 texts = st.text(st.sampled_from("ab c\n.<&猫"), max_size=60)
