@@ -74,7 +74,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin in {Union, types.UnionType}:
         if value is None and type(None) in args:
             return None
-        return _convert(next(a for a in args if a is not type(None)), value, where)
+        some = [a for a in args if a is not type(None)]
+        return _convert(next((a for a in some if is_dataclass(a) == isinstance(value, Mapping)), some[0]), value, where)
     if origin is Literal and value in args and type(value) is not bool:
         return value
     if origin is dict and isinstance(value, Mapping):

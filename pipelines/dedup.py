@@ -5,13 +5,17 @@ from pathlib import Path
 from gendata import files, params
 from gendata.dedup import DedupParams, dedup
 from gendata.dedup.report import report
+from gendata.ingest import IngestParams
+from gendata.references import readers
 from pipelines import PARAMS, main
 
 
-def run(ingested: Path, out: Path, figures: Path, page: Path, metrics: Path) -> None:
-    """Decide over the items of all sources, and report on it."""
+def run(ingested: Path, listings: Path, out: Path, figures: Path, page: Path, metrics: Path) -> None:
+    """Decide over the items of all sources, against the references, and report on it."""
     sources = {name: source.get("dedup", True) for name, source in params.read(PARAMS)["sources"].items()}
-    summary = dedup(ingested, sources, out, params.load(PARAMS, "dedup", DedupParams))
+    chosen, limits = params.load(PARAMS, "dedup", DedupParams), params.load(PARAMS, "ingest", IngestParams)
+    references = readers(chosen.against, Path.cwd(), listings, limits)
+    summary = dedup(ingested, sources, out, chosen, references)
     report(ingested, out, sources, summary, figures, page)
     files.write_json(metrics, summary)
 

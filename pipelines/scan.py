@@ -6,14 +6,18 @@ Runs every time: DVC itself cannot hash a folder with undecodable names, broken 
 from pathlib import Path
 
 from gendata import params
+from gendata.dedup import DedupParams
 from gendata.ingest import IngestParams, load_sources, scan
+from gendata.references import scan_references
 from pipelines import PARAMS, main
 
 
 def run(out: Path) -> None:
-    """List every source into ``out``."""
+    """List every source into ``out``, and every reference of dedup."""
     sources = load_sources(params.read(PARAMS).get("sources") or {}, Path.cwd())
-    scan(sources, Path.cwd(), out, params.load(PARAMS, "ingest", IngestParams))
+    limits = params.load(PARAMS, "ingest", IngestParams)
+    scan(sources, Path.cwd(), out, limits)
+    scan_references(params.load(PARAMS, "dedup", DedupParams).against, Path.cwd(), out / "against", limits)
 
 
 if __name__ == "__main__":

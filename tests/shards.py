@@ -62,6 +62,7 @@ def write_shard(root, name, index, rows, span):
                 "copies": 1,
                 "conflict_id": None,
                 "contained_in": None,
+                "reference": None,
                 "merged": None,
             }
         )

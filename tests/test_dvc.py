@@ -20,6 +20,7 @@ SETTINGS = YAML(typ="safe").load((REPO / "params.yaml").read_text())
 REGISTRIES = {
     "scan": ("gendata.ingest", "READERS"),
     "ingest": ("gendata.ingest", "READERS"),
+    "dedup": ("gendata.ingest", "READERS"),
     "tag": ("gendata.tag", "TAGGERS"),
     "collect": ("gendata.tag", "TAGGERS"),
     "train": ("gendata.models", "MODELS"),

@@ -98,7 +98,7 @@ def test_a_broken_parquet_file_is_one_line(tmp_path, content):
 def decisions(path, ids_, kept):
     table = [
         {"id": i, "source": "s", "uri": str(n), "kept": k, "reason": None, "kept_id": i, "score": None}
-        | {"group": i, "copies": 1, "conflict_id": None, "contained_in": None, "merged": None}
+        | {"group": i, "copies": 1, "conflict_id": None, "contained_in": None, "merged": None, "reference": None}
         for n, (i, k) in enumerate(zip(ids_, kept, strict=True))
     ]
     files.write_table(path, table, DECISION_SCHEMA)

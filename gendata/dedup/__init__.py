@@ -6,6 +6,8 @@ The rules, in the order in which they apply:
   get reason ``exact`` and score 1.0. Where the rows state different origins they merge only downward
   (generated < unknown < real): the row that stays is one of the lowest origin, rows of another origin
   get reason ``origin-conflict``, and these and the row that stays carry the id in ``conflict_id``.
+* **References** (``against``) rank first and are never touched: an item that matches one (``against`` says how) is
+  dropped with reason ``reference``, whatever its origin and source, and takes no part in what follows.
 * **Who stays** is a total order over content and metadata, so neither the order of sources, shards and
   rows nor the number of workers matters: lowest origin, source priority (``prefer``), what is known
   (``keep``: label, text or caption, license), longer text or more pixels, then id, source, uri.
@@ -26,24 +28,33 @@ The rules, in the order in which they apply:
   lie above the looser group thresholds; an item without such a pair is its own group.
 * **merged**: a row that stays takes what it lacks and its copies state, as ``merge`` has it.
 * **copies** of a row that stays is the number of ingested rows it stands for, itself included, and 0 on
-  dropped rows: the sum over a dedup is the number of rows read.
+  dropped rows: the sum over a dedup is the number of rows read, without those that match a reference.
 
 Decisions on kept rows alone drop nothing again: every kept item was compared with what stays.
 """
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gendata import files
-from gendata.dedup.settings import DedupParams, ImageParams, TextParams
+from gendata.dedup.settings import DedupParams, ImageParams, ReferenceParams, TextParams
 
-__all__ = ["DedupParams", "ImageParams", "TextParams", "dedup"]
+if TYPE_CHECKING:
+    from gendata.dedup.against import Reference
+
+__all__ = ["DedupParams", "ImageParams", "ReferenceParams", "TextParams", "dedup"]
 
 
-def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupParams) -> dict[str, Any]:
+def dedup(
+    ingested: Path,
+    sources: Mapping[str, bool],
+    out: Path,
+    params: DedupParams,
+    references: Mapping[str, Callable[[Path], "Reference"]] | None = None,
+) -> dict[str, Any]:
     """Decide for every ingested row of ``sources`` whether it stays; see the module for the rules.
 
     Args:
@@ -51,6 +62,7 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
         sources: names of the sources to read; False leaves a source out of near-duplicate removal.
         out: gets ``<source>/00000.parquet`` and on (DECISION_SCHEMA), a row per ingested row, in order.
         params: thresholds and limits.
+        references: what the rows must not repeat, by name: what reads it into a folder.
 
     Returns:
         Counts and examples (``decisions.summary``); the same for the same rows in any order.
@@ -59,25 +71,29 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
         ParamsError: ``prefer`` names a source that is not there.
         StoreError: a shard is missing or unreadable.
     """
-    from gendata.dedup import containment, decisions, exact, image, keep, merge, texts
+    from gendata.dedup import against, containment, decisions, exact, image, keep, merge, texts
 
     rows = exact.read(ingested, sources, params.prefer, params.keep)
     verdicts = keep.Verdicts(rows.item_origins())
     with files.output(out) as work, _scratch(out) as scratch:
-        prose = texts.sketch(rows.near_jobs("text"), scratch, params.text, params.workers)
-        images = image.sketch(rows.near_jobs("image"), scratch, params.image, params.workers)
+        fixed = {name: read_into(scratch / f"of-{name}") for name, read_into in (references or {}).items()}
+        barred = against.search(rows, fixed, scratch, params)
+        verdicts.reason[barred.items] = keep.code("reference")
+        prose = texts.sketch(rows.near_jobs("text", ~barred.items), scratch, params.text, params.workers)
+        images = image.sketch(rows.near_jobs("image", ~barred.items), scratch, params.image, params.workers)
         compared = {
             "text": texts.search(prose, rows.visits(prose.items, prose.sizes), verdicts, params.text, params.workers),
             "image": image.search(images, rows.visits(images.items, images.sizes), verdicts, params.image),
         }
         within = containment.search(prose, rows.visits(prose.items, prose.sizes), verdicts, params.text, params.workers)
         merged = merge.merge(rows, verdicts, decisions.reasons(rows, verdicts), params.merge)
-        decisions.write(rows, verdicts, merged, work)
+        decisions.write(rows, verdicts, merged, barred, work)
     return {
         **decisions.summary(rows, verdicts, merged),
         "exact_only": {**prose.left_out, **images.left_out},
         "compared_pairs": compared,
         "contained": within,
+        "against": barred.counts([*fixed]),
     }
 
 

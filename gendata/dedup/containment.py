@@ -17,12 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gendata import engine
-from gendata.dedup import kernels
 from gendata.dedup.keep import NO_MATCH, Ints, Verdicts, code
-from gendata.dedup.minhash import NONE, Keys
+from gendata.dedup.minhash import NONE, Keys, Sieve
 from gendata.dedup.settings import TextParams
 from gendata.dedup.texts import Sketches, sets_of
-from gendata.dedup.words import Buffers, normalised, tables
 
 COMMON = 200
 """Texts that share a hash, from which it is not looked up."""
@@ -32,11 +30,10 @@ class Index(NamedTuple):
     """Of some texts, by the least hashes of their shingles.
 
     ``hashes`` ascend; those of place i are of the texts ``owners[starts[i]:starts[i + 1]]``, of whose hashes ``needed``
-    must occur. ``bits``: one for all hashes that are equal once shifted.
+    must occur.
     """
 
-    bits: npt.NDArray[np.uint8]
-    shift: int
+    sieve: Sieve
     hashes: Keys
     starts: Ints
     owners: npt.NDArray[np.int32]
@@ -54,13 +51,9 @@ class Index(NamedTuple):
         rare = np.repeat(counts < COMMON, counts)
         owners, hashes, counts = owners[rare], hashes[counts < COMMON], counts[counts < COMMON]
         has = np.bincount(owners, minlength=len(least))
-        width = min(max(10, (64 * len(hashes)).bit_length()), 31)
-        filled = np.zeros(1 << width, bool)
-        filled[hashes >> np.uint32(32 - width)] = True
         starts = np.concatenate(([0], np.cumsum(counts)))
         needed = ((has + 1) // 2).astype(np.int32)
-        bits = np.packbits(filled, bitorder="little")
-        return cls(bits, 32 - width, hashes, starts, owners, needed)
+        return cls(Sieve.of(hashes.astype(np.uint64) << np.uint64(32)), hashes, starts, owners, needed)
 
     def owned(self, found: Keys, of_text: Ints) -> Ints:
         """Which owners have as many of their hashes in a text as they need: pairs of owner and text (pairs, 2).
@@ -136,12 +129,9 @@ def _candidates(
 
 def _probe(texts: pa.Array, n: int, index: Index) -> tuple[npt.NDArray[np.int64], int]:
     """Pairs (pairs, 2) of an owner in the index and a text that may contain it; and how many texts there were."""
-    bounds = np.zeros(len(texts) + 1, np.int64)
-    asked = tuple(tables()), n, index.bits, index.shift, bounds
-    found, done = kernels.passing(tuple(Buffers.of(texts)), False, *asked)
-    if not done:
-        found, _ = kernels.passing(tuple(Buffers.of(normalised(texts))), True, *asked)
-    return index.owned(found, np.repeat(np.arange(len(texts)), np.diff(bounds))), len(texts)
+    (found, bounds), _ = index.sieve.passing(texts, n)
+    hashes = (found >> np.uint64(32)).astype(np.uint32)
+    return index.owned(hashes, np.repeat(np.arange(len(texts)), np.diff(bounds))), len(texts)
 
 
 def _share(sets: Any, a: int, b: int) -> float:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gendata import files, items
+from gendata.dedup.against import Barred
 from gendata.dedup.exact import Rows
 from gendata.dedup.keep import NO_MATCH, REASONS, Ints, Verdicts, code
 from gendata.dedup.merge import EXAMPLES, FIELDS, Merged
@@ -19,16 +21,16 @@ def reasons(rows: Rows, verdicts: Verdicts) -> npt.NDArray[np.int8]:
     """Why each row is dropped, as a code of REASONS; NO_MATCH for a row that stays."""
     of_item = verdicts.reason[rows.item]
     reason = np.where(of_item == NO_MATCH, np.int8(code("exact")), of_item)
-    reason[rows.crossing()] = code("origin-conflict")
+    reason[rows.crossing() & (of_item != code("reference"))] = code("origin-conflict")
     reason[rows.stays[verdicts.reason == NO_MATCH]] = NO_MATCH
     return reason
 
 
-def write(rows: Rows, verdicts: Verdicts, merged: Merged, folder: Path) -> None:
+def write(rows: Rows, verdicts: Verdicts, merged: Merged, barred: Barred, folder: Path) -> None:
     """Write DECISION_SCHEMA, shard by shard as ingested, below ``folder/<source>``."""
     for source in rows.sources:
         (folder / source).mkdir(parents=True)
-    table = _table(rows, verdicts, merged)
+    table = _table(rows, verdicts, merged, barred)
     for shard in rows.shards:
         part = table.slice(shard.start, shard.stop - shard.start)
         files.write_table(folder / shard.source / shard.path.name, _dicts(part), items.DECISION_SCHEMA)
@@ -39,7 +41,7 @@ def _dicts(table: pa.Table) -> Iterator[Mapping[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _table(rows: Rows, verdicts: Verdicts, merged: Merged) -> pa.Table:
+def _table(rows: Rows, verdicts: Verdicts, merged: Merged, barred: Barred) -> pa.Table:
     """The decisions on all rows, in the order read."""
     reason = reasons(rows, verdicts)
     item, kept = rows.item, reason < 0
@@ -61,7 +63,22 @@ def _table(rows: Rows, verdicts: Verdicts, merged: Merged) -> pa.Table:
         "contained_in": ids.take(pa.array(inside, mask=(inside < 0) | ~kept)),
         "merged": merged.column(len(reason)),
     }
-    return pa.table(columns)
+    return pa.table(columns | _barred(columns, barred, item))
+
+
+def _barred(columns: Mapping[str, pa.Array], barred: Barred, item: Ints) -> dict[str, pa.Array]:
+    """The columns in which what matches a reference differs."""
+    rows = np.flatnonzero(barred.items[item])
+    told = np.full(len(item), None, object)
+    told[rows] = [barred.told(one) for one in item[rows].tolist()]
+    found = {"reference": pa.array(told, pa.string())}
+    if len(rows):
+        mask = pa.array(barred.items[item])
+        ids = barred.known["id"].take(pa.array(barred.by[item[rows]])).combine_chunks()
+        kept_id = columns["kept_id"]
+        found["kept_id"] = pc.replace_with_mask(kept_id, mask, ids.cast(kept_id.type))
+        found["score"] = pc.replace_with_mask(columns["score"], mask, pa.array(barred.score[item[rows]]))
+    return found
 
 
 def _conflict_items(rows: Rows, verdicts: Verdicts) -> pa.Array:
@@ -79,7 +96,7 @@ def summary(rows: Rows, verdicts: Verdicts, merged: Merged) -> dict[str, Any]:
     """Counts of rows, conflicts and groups with examples; no paths, the same whatever the order of input."""
     reason = reasons(rows, verdicts)
     kept = reason < 0
-    own = verdicts.stays_as == np.arange(len(verdicts.stays_as))
+    own = verdicts.reason == NO_MATCH
     sizes = np.bincount(verdicts.groups()[own])
     return {
         "read": len(reason),

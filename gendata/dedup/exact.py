@@ -71,14 +71,17 @@ class Rows:
         values: list[Any] = self.table[column].take(pa.array(rows)).to_pylist()
         return values
 
-    def near_jobs(self, modality: str) -> list[NearJob]:
-        """The items to search for near-duplicates of one modality, by the shard that holds their content."""
+    def near_jobs(self, modality: str, taking: npt.NDArray[np.bool_], *, every: bool = False) -> list[NearJob]:
+        """The items to search for near-duplicates of one modality, by the shard that holds their content.
+
+        Of the items ``taking`` part, those of sources that do; with ``every`` those of all sources.
+        """
         chosen = np.zeros(len(self.item), bool)
-        chosen[self.stays] = True
+        chosen[self.stays[taking]] = True
         chosen &= pc.equal(self.table["modality"], modality).to_numpy()
         jobs = []
         for shard in self.shards:
-            if self.sources[shard.source]:
+            if every or self.sources[shard.source]:
                 positions = np.flatnonzero(chosen[shard.start : shard.stop])
                 if positions.size:
                     jobs.append(NearJob(shard.path, positions, self.item[positions + shard.start]))

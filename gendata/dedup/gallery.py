@@ -24,6 +24,7 @@ MEANINGS = {
     "contained": "nearly all of it is in the kept text",
     "pixel-equal": "the same pixels in another file",
     "near-image": "nearly the same picture",
+    "reference": "like a fixed reference (dedup.against)",
 }
 """Why a row is dropped, in words."""
 

@@ -5,10 +5,13 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 
-REASONS = ("exact", "origin-conflict", "normalised", "near-text", "contained", "pixel-equal", "near-image")
+REASONS = ("exact", "origin-conflict", "normalised", "near-text", "contained", "pixel-equal", "near-image", "reference")
 """Why a row is dropped. A code is a place here; NO_MATCH stands for none."""
 
 NO_MATCH = -1
+
+REFERENCE, PROBE = 1, 2
+"""Roles of items: one that stays whatever it is like; one that others are not compared with. 0 is all others'."""
 
 
 def code(reason: str) -> int:
@@ -32,6 +35,7 @@ class Verdicts:
 
     Attributes:
         origins: rank of the origin per item (int8).
+        role: 0, REFERENCE or PROBE (int8).
         stays_as: the item that stays for it (int64), itself if it stays.
         reason: why, as a code of REASONS (int8); NO_MATCH if it stays.
         score: similarity to that item (float64), NaN if it stays.
@@ -43,6 +47,7 @@ class Verdicts:
         """``origins``: rank of the origin per item (items.ORIGINS)."""
         self.origins = origins
         self.stays_as: Ints = np.arange(len(origins))
+        self.role = np.zeros(len(origins), np.int8)
         self.reason = np.full(len(origins), NO_MATCH, np.int8)
         self.score = np.full(len(origins), np.nan)
         self.conflict: Ints = np.full(len(origins), -1)
@@ -59,8 +64,10 @@ class Verdicts:
             reasons: as what each of them is the same, as codes of REASONS; NO_MATCH where it shares the group alone.
 
         Returns:
-            Whether the item stays.
+            Whether those to come are to be compared with it: whether it stays, unless it is a PROBE.
         """
+        if self.role[item] == REFERENCE:
+            return True
         for other in others.tolist():
             self.join(item, other)
         own = self.origins[others] == self.origins[item]
@@ -70,7 +77,7 @@ class Verdicts:
             self.conflict[item] = others[rival]
         if best >= 0:
             self.stays_as[item], self.score[item], self.reason[item] = others[best], scores[best], reasons[best]
-        return best < 0
+        return best < 0 and self.role[item] != PROBE
 
     def join(self, a: int, b: int) -> None:
         """Put two items into one group."""

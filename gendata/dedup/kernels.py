@@ -230,13 +230,15 @@ def _least_shingles(shingles: Any, count: int, least: Any) -> None:
 
 
 @jit
-def passing(texts: Any, normal: bool, tables: Any, n: int, bits: Any, shift: int, bounds: Any) -> Any:
-    """The 32-bit hashes of the texts' shingles whose bit is set, one text after the other; fills ``bounds``.
+def passing(texts: Any, normal: bool, tables: Any, n: int, sieve: Any, bounds: Any, counts: Any) -> Any:
+    """The texts' shingles whose bit is set, with repeats, one text after the other. And whether all is well: see sets.
 
-    ``bits``: a bit for all hashes that are equal once shifted. And whether all is well, as in ``sets``.
+    ``sieve``: a bit for all hashes that are equal once shifted, and how far to shift. Fills ``bounds``, and
+    ``counts`` of all shingles.
     """
     data, offsets = texts
-    words, shingles, found, end = np.empty(256, np.uint64), np.empty(256, np.uint64), np.empty(256, np.uint32), 0
+    bits, shift = sieve
+    words, shingles, found, end = np.empty(256, np.uint64), np.empty(256, np.uint64), np.empty(256, np.uint64), 0
     for text in range(len(offsets) - 1):
         words, count = word_hashes(data, offsets[text], offsets[text + 1], normal, tables, words)
         if count < 0:
@@ -244,15 +246,15 @@ def passing(texts: Any, normal: bool, tables: Any, n: int, bits: Any, shift: int
         if len(shingles) < count:
             shingles = np.empty(2 * count, np.uint64)
         count = shingle_hashes(words, count, n, shingles)
+        counts[text] = count
         if end + count > len(found):
-            grown = np.empty(2 * (end + count), np.uint32)
+            grown = np.empty(2 * (end + count), np.uint64)
             grown[:end] = found[:end]
             found = grown
         for at in range(count):
-            value = np.uint32(shingles[at] >> np.uint64(32))
-            bit = value >> np.uint32(shift)
-            if bits[bit >> np.uint32(3)] >> (bit & np.uint32(7)) & np.uint8(1):
-                found[end] = value
+            bit = shingles[at] >> np.uint64(shift)
+            if bits[bit >> np.uint64(3)] >> (bit & np.uint64(7)) & np.uint64(1):
+                found[end] = shingles[at]
                 end += 1
         bounds[text + 1] = end
     return found[:end], True

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gendata.dedup.keep import Ints, Verdicts, code
+from gendata.dedup.keep import PROBE, REFERENCE, Ints, Verdicts, code
 from gendata.dedup.kernels import jit
 from gendata.dedup.minhash import Keys
 from gendata.dedup.words import Hashes
@@ -90,7 +90,7 @@ def visit(
     found: Buckets,
     sets: Located,
     forms: Hashes,
-    origins: npt.NDArray[np.int8],
+    ranks: tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]],
     thresholds: tuple[float, float],
 ) -> Outcome:
     """Judge the texts of buckets in their order, each by those before it that stay and share a bucket with it.
@@ -102,11 +102,11 @@ def visit(
         found: the buckets; texts come in the order of the keep policy.
         sets: the shingles of the texts of buckets.
         forms: of them, as in ``Sketch``.
-        origins: ranks of theirs.
+        ranks: their origins, and their roles.
         thresholds: of sharing a group, and of a match.
     """
     outcome = Outcome.empty(len(found.texts))
-    _visit(tuple(found), tuple(sets), forms, origins, thresholds, tuple(outcome))
+    _visit(tuple(found), tuple(sets), forms, ranks, thresholds, tuple(outcome))
     return outcome
 
 
@@ -154,17 +154,18 @@ def _jaccard(a: Any, b: Any, least: float) -> float:
 
 @jit
 def _visit(  # noqa: C901  a call per pair would cost more than the rest
-    found: Any, located: Any, forms: Any, origins: Any, thresholds: Any, outcome: Any
+    found: Any, located: Any, forms: Any, ranks: Any, thresholds: Any, outcome: Any
 ) -> None:
     """Judge the texts of buckets in their order; see ``visit``."""
     texts, starts, buckets, room = found
     shingles, firsts, lasts = located
+    origins, roles = ranks
     best, score, match, rival, parent, compared = outcome
     members, filled = np.empty(len(buckets), np.int32), np.zeros(len(room), np.int64)
     seen, rivals = np.full(len(texts), -1, np.int32), np.zeros(len(texts))
     for text in range(len(texts)):
         own = shingles[firsts[text] : lasts[text]]
-        for at in range(starts[text], starts[text + 1]):
+        for at in range(starts[text], starts[text + 1] if roles[text] != REFERENCE else starts[text]):
             bucket = buckets[at]
             for other in members[room[bucket] : room[bucket] + filled[bucket]]:
                 if seen[other] == text:
@@ -184,7 +185,7 @@ def _visit(  # noqa: C901  a call per pair would cost more than the rest
                         rival[text], rivals[text] = other, same
                 elif _better(same, how, other, score[text], match[text], best[text]):
                     best[text], score[text], match[text] = other, same, how
-        if best[text] < 0:
+        if best[text] < 0 and roles[text] != PROBE:
             for at in range(starts[text], starts[text + 1]):
                 members[room[buckets[at]] + filled[buckets[at]]] = text
                 filled[buckets[at]] += 1

@@ -32,7 +32,7 @@ EXAMPLES = 20
 _NAMED = ("id", "source", "uri")
 _CUT = 200
 """Characters that an example shows of a value."""
-_KINDS = ("exact", "origin-conflict", "normalised", "pixel-equal", "near-text", "near-image", "contained")
+_KINDS = ("exact", "origin-conflict", "normalised", "pixel-equal", "near-text", "near-image", "contained", "reference")
 _NEARNESS = np.array([_KINDS.index(reason) for reason in REASONS], np.int8)
 """By code of REASONS: the lower, the more a copy is the same."""
 
@@ -101,6 +101,7 @@ def _clusters(rows: Rows, verdicts: Verdicts, reason: npt.NDArray[np.int8]) -> _
     place[rows.order] = np.arange(len(place))
     nearness = np.where(reason == NO_MATCH, np.int8(-1), _NEARNESS[reason])
     keys = (place, *reversed(rows.ranks), nearness, item)
+    several = several[reason[several] != code("reference")]
     several = several[np.lexsort(tuple(key[several] for key in keys))]
     stays = rows.stays[item[several]]
     own_origin = rows.origins()[several] == rows.origins()[stays]

@@ -94,3 +94,27 @@ def shingle_sets(texts: pa.Array, n: int) -> Sets:
     if not done:  # all anew: few arrays hold one text that must be normalised and many that need not
         shingles, _ = kernels.sets(tuple(Buffers.of(normalised(texts))), True, tuple(tables()), n, bounds)
     return Sets(shingles, bounds)
+
+
+class Sieve(NamedTuple):
+    """Lets few shingles through beside those that it is made of: a bit for all that are equal once shifted."""
+
+    bits: npt.NDArray[np.uint8]
+    shift: int
+
+    @classmethod
+    def of(cls, shingles: Hashes) -> "Sieve":
+        """Of some shingles (any integers of 64 bits, of which the upper 32 count)."""
+        width = min(max(10, (64 * len(shingles)).bit_length()), 31)
+        filled = np.zeros(1 << width, bool)
+        filled[shingles >> np.uint64(64 - width)] = True
+        return cls(np.packbits(filled, bitorder="little"), 64 - width)
+
+    def passing(self, texts: pa.Array, n: int) -> tuple[Sets, Ints]:
+        """The shingles of texts that pass, in order and with repeats; and how many shingles each text has (texts,)."""
+        bounds, counts = np.zeros(len(texts) + 1, np.int64), np.zeros(len(texts), np.int64)
+        asked = tuple(tables()), n, tuple(self), bounds, counts
+        found, done = kernels.passing(tuple(Buffers.of(texts)), False, *asked)
+        if not done:
+            found, _ = kernels.passing(tuple(Buffers.of(normalised(texts))), True, *asked)
+        return Sets(found, bounds), counts

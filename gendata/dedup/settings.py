@@ -1,6 +1,9 @@
 """What params.yaml says of dedup: thresholds of texts and images, whose copies stay."""
 
+import re
 from dataclasses import dataclass, field
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,22 @@ class ImageParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceParams:
+    """A fixed reference: what the items must not repeat."""
+
+    path: str
+    """A folder, a file, or another gendata project; relative to the project."""
+    ngram: int | None = None
+    """Drop what shares this many words in sequence with it (13 is usual); null: what equals it or is near it."""
+    map: dict[str, str] = field(default_factory=dict)
+    """Columns of a table, as of a source."""
+
+    def __post_init__(self) -> None:
+        """Check the range. Raises ValueError."""
+        _check(self.ngram is None or 1 <= self.ngram <= 100, "ngram must be from 1 to 100")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DedupParams:
     """The section ``dedup`` of params.yaml."""
 
@@ -87,12 +106,16 @@ class DedupParams:
     """What is known of the copy that stays: after ``prefer``, before its size, the first before the second."""
     merge: tuple[str, ...] = ("label", "license", "meta")
     """What a row that stays takes from its copies where it has none; see ``gendata.dedup.merge``."""
+    against: dict[str, str | ReferenceParams] = field(default_factory=dict)
+    """Fixed references by name, each a path or more about it; only the items are dropped that match one."""
     workers: int = 0
-    """Processes that sketch; 0 means every core. Decisions do not depend on it."""
+    """Threads and processes that sketch; 0 means every core. Decisions do not depend on it."""
 
     def __post_init__(self) -> None:
         """Check the ranges. Raises ValueError."""
         _check(self.workers >= 0, "workers must be 0 or more")
+        for name in self.against:
+            _check(bool(_NAME.fullmatch(name)), f"against: the name {name!r} must match {_NAME.pattern}")
         _check(set(self.keep) <= {"label", "text", "license"}, "keep may name label, text and license")
         _check(set(self.merge) <= {"label", "license", "meta"}, "merge may name label, license and meta")
         _check(len(set(self.prefer)) == len(self.prefer), "prefer must not name a source twice")

@@ -166,7 +166,9 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextPara
     sets = sets_of(sketches, places, params, workers)
     items = sketches.items[places]
     thresholds = params.group_threshold, params.threshold
-    outcome = lsh.visit(found, sets, sketches.forms[places], verdicts.origins[items], thresholds)
+    outcome = lsh.visit(
+        found, sets, sketches.forms[places], (verdicts.origins[items], verdicts.role[items]), thresholds
+    )
     outcome.tell(verdicts, items)
     return int(outcome.compared[0])
 

@@ -21,6 +21,7 @@ def decision(row, kept=True):
         "copies": 1,
         "conflict_id": None,
         "contained_in": None,
+        "reference": None,
         "merged": None,
     }
 

@@ -64,10 +64,11 @@ def project(tmp_path_factory):
     for row, (_, reason, stays, score) in zip(rows, listed, strict=True):
         kept_id, group = rows[stays]["id"], rows[0 if stays == 4 else stays]["id"]
         decisions.append(
-            {"id": row["id"], "source": "a", "uri": row["uri"], "kept": reason is None, "reason": reason}
+            dict.fromkeys(DECISION_SCHEMA.names)
+            | {"id": row["id"], "source": "a", "uri": row["uri"], "kept": reason is None, "reason": reason}
             | {"kept_id": kept_id, "score": score, "group": group, "copies": 2 if stays in {0, 2} else 1}
             | {"conflict_id": {"f.txt": row["id"], "e.png": kept_id[::-1]}.get(row["uri"])}
-            | {"contained_in": None, "merged": json.dumps(taken(row["id"])) if row["uri"] == "c.txt" else None}
+            | {"merged": json.dumps(taken(row["id"])) if row["uri"] == "c.txt" else None}
         )
         if reason is None:
             tags.append({f.name: None for f in TAG_SCHEMA} | {"id": row["id"], "split": "train"})

@@ -74,5 +74,6 @@ def _decision(item: dict, row: dict) -> dict:
         "copies": 0,
         "conflict_id": None,
         "contained_in": None,
+        "reference": None,
         "merged": None,
     }
