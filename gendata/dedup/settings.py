@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+INVARIANT = ("flip", "rotation", "crop", "border")
+"""Transforms that images may be found through at the user's choice."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextParams:
@@ -54,6 +57,9 @@ class ImageParams:
     min_contrast: float = 4.0
     """Standard deviation, in grey levels, of the DCT coefficients behind the hash under which an image
     takes part in exact dedup only: the hash of an even image or a plain gradient is noise (photos: 13 or more)."""
+    invariant: tuple[str, ...] = ()
+    """What is no difference either: flip (left and right, top and bottom), rotation (by 90 degrees), crop (of 5 to
+    20 % of both sides) and border (an even frame)."""
 
     def __post_init__(self) -> None:
         """Check the ranges. Raises ValueError."""
@@ -65,6 +71,8 @@ class ImageParams:
         )
         _check(0 <= self.min_entropy <= 8, "min_entropy must be from 0 to 8")
         _check(self.min_contrast >= 0, "min_contrast must be 0 or more")
+        _check(set(self.invariant) <= set(INVARIANT), f"invariant must be of {', '.join(INVARIANT)}")
+        _check(len(set(self.invariant)) == len(self.invariant), "invariant must not name a transform twice")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,167 @@
+"""Image bytes to pixels: a digest of them all, and the picture in grey, 255 pixels a side at most.
+
+**Digest.** SHA-256 of the upright size and the pixels of the upright image (Exif orientation). Palette, grey and
+RGB are taken as RGB, transparency as RGBA with what cannot be seen cleared, and as RGB where nothing is transparent,
+so that the same pixels have the same digest however they are stored. Grey of 16 bits is taken as 8 bits if no value
+is lost by it. CMYK, floating point and rarer modes equal only their own kind. Colour profiles and gamma are not
+applied. Without a digest are images that Pillow may decode to fewer bits than they have: 16 bits per channel in
+colour, JPEG 2000, AVIF and what is not in ``_EIGHT_BIT``.
+
+**Bounds.** Pillow holds up to 4 bytes per pixel, twice that while it turns an image upright; all else here works on
+bands of rows. Images over 16 million pixels are decoded one at a time. Over twice ``PIL.Image.MAX_IMAGE_PIXELS`` (178
+million) Pillow refuses: ``image-too-large``.
+"""
+
+import contextlib
+import hashlib
+import io
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+Pixels = npt.NDArray[np.uint8]
+
+_EIGHT_BIT = frozenset({"BMP", "GIF", "JPEG", "MPO", "PNG", "TIFF", "WEBP"})
+_LEAST = 128  # a side of the grey picture is reduced while it stays at least this long
+_BAND = 1 << 22  # pixels worked on at once
+_LARGE = 1 << 24  # pixels from which images wait for one another
+_one_large = threading.Lock()
+_DECODE_ERRORS = (  # what Pillow raises on broken files
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+class Unfit(Exception):  # noqa: N818 (no error: what is unfit is counted)
+    """An image that takes part in exact deduplication alone; the message is the reason that is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """``width`` and ``height`` of the upright image, the digest of its pixels, and ``grey`` (rows, columns)."""
+
+    width: int
+    height: int
+    digest: bytes | None
+    grey: Pixels
+
+
+def decode(data: bytes) -> Picture:
+    """Decode an image. Raises Unfit: image-animated, image-too-large, image-undecodable."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a camera's MPO is one photo
+                raise Unfit("image-animated")
+            with _one_large if image.width * image.height > _LARGE else contextlib.nullcontext():
+                return _picture(image)
+    except Image.DecompressionBombError as error:
+        raise Unfit("image-too-large") from error
+    except _DECODE_ERRORS as error:
+        raise Unfit("image-undecodable") from error
+
+
+def _picture(image: Image.Image) -> Picture:
+    whole = _keeps_all_bits(image)  # asked before the pixels are loaded
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    kind = _kind(image)
+    return Picture(image.width, image.height, _digest(image, kind) if whole else None, _grey(image, kind))
+
+
+def _keeps_all_bits(image: Image.Image) -> bool:
+    """Whether what Pillow decodes says all that is stored."""
+    if image.format not in _EIGHT_BIT:
+        return False
+    return image.mode.startswith("I") or ";16" not in str([tile[3] for tile in image.tile])
+
+
+def _kind(image: Image.Image) -> str:
+    """As what the pixels are compared: RGB, RGBA, 16 (grey of 16 bits that fit in 8), or a mode of Pillow's."""
+    if image.has_transparency_data:
+        opaque = all(band.convert("RGBA").getextrema()[3] == (255, 255) for band in _bands(image))
+        return "RGB" if opaque else "RGBA"
+    if image.mode.startswith("I"):
+        return "16" if all(_fits_eight_bits(np.asarray(band)) for band in _bands(image)) else "I"
+    return "RGB" if image.mode in {"1", "L", "P"} else image.mode
+
+
+def _fits_eight_bits(values: npt.NDArray[np.integer]) -> bool:
+    return bool(values.min() >= 0 and values.max() <= 65535 and not (values % 257).any())
+
+
+def _bands(image: Image.Image, multiple: int = 1) -> Iterator[Image.Image]:
+    """The image cut into bands of rows, a multiple of so many but for the last."""
+    rows = max(1, _BAND // (image.width * multiple)) * multiple
+    if rows >= image.height:
+        yield image
+        return
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _digest(image: Image.Image, kind: str) -> bytes:
+    digest = hashlib.sha256(f"{'RGB' if kind == '16' else kind} {image.width} {image.height}\n".encode())
+    for band in _bands(image):
+        digest.update(_samples(band, kind))
+    return digest.digest()
+
+
+def _samples(band: Image.Image, kind: str) -> bytes:
+    """The pixels as they are compared, row by row."""
+    if kind == "16":
+        return Image.fromarray((np.asarray(band) // 257).astype(np.uint8)).convert("RGB").tobytes()
+    if kind == "I":
+        return np.asarray(band).astype("<i4").tobytes()
+    if kind == "RGBA":
+        full = band.convert("RGBA")
+        seen = Image.new("RGBA", band.size)
+        seen.paste(full, mask=full.getchannel("A").point(_not_clear))
+        return seen.tobytes()
+    return (band.convert("RGB") if kind == "RGB" and band.mode != "RGB" else band).tobytes()
+
+
+_not_clear = [0] + [255] * 255  # a table of values of alpha
+
+
+def _grey(image: Image.Image, kind: str) -> Pixels:
+    """8-bit grey; deeper samples are scaled, transparency goes over white; box-filtered to 128-255 a side."""
+    across, down = max(1, image.width // _LEAST), max(1, image.height // _LEAST)
+    spread = _spread(image) if kind == "F" else (0.0, 1.0)
+    parts = [np.asarray(_flat(band, kind, spread).reduce((across, down)).convert("L")) for band in _bands(image, down)]
+    return np.concatenate(parts)
+
+
+def _flat(band: Image.Image, kind: str, spread: tuple[float, float]) -> Image.Image:
+    """A band of 8 bits per channel without transparency."""
+    if kind == "F":
+        low, high = spread
+        values = (np.nan_to_num(np.asarray(band, np.float64)) - low) * (255 / ((high - low) or 1.0))
+        return Image.fromarray(values.astype(np.uint8))
+    if kind in {"I", "16"}:
+        return Image.fromarray((np.clip(np.asarray(band), 0, 65535) // 257).astype(np.uint8))
+    if kind == "RGBA":
+        ground = Image.new("RGBA", band.size, "white")
+        return Image.alpha_composite(ground, band.convert("RGBA")).convert("RGB")
+    return band if band.mode in {"RGB", "L", "CMYK"} else band.convert("RGB")
+
+
+def _spread(image: Image.Image) -> tuple[float, float]:
+    """The least and the greatest value of a floating-point image."""
+    bands = [np.nan_to_num(np.asarray(band)) for band in _bands(image)]
+    return min(float(b.min()) for b in bands), max(float(b.max()) for b in bands)
