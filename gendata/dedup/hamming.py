@@ -20,7 +20,7 @@ Hashes = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 
 _WIDEST = 22  # bits of a chunk: a table of 4 million buckets
-_PROBE = 6.0  # what looking up a bucket costs, in comparisons of two hashes
+_PROBE = 60.0  # what looking up a bucket costs, in comparisons of two hashes
 _FIRST_ROOM = 1 << 12  # pairs
 
 
@@ -73,10 +73,10 @@ class HammingIndex:
         self._tables = np.cumsum([0, *(1 << c.width for c in plan)])  # where the buckets of each chunk begin
         room = np.zeros(self._tables[-1] + 1, np.int64)
         _count(hashes, self._shifts, self._values, self._tables, room)
-        self._starts = np.cumsum(room)  # bucket b has the slots from starts[b] to starts[b + 1]
-        self._ends = self._starts[:-1].copy()
-        self._slot_hash = np.empty(self._starts[-1], np.uint64)
-        self._slot_place = np.empty(self._starts[-1], np.uint32)
+        starts = np.cumsum(room)
+        self._buckets = np.stack((starts[:-1], starts[:-1]), axis=1)  # first slot, and the one after the last in use
+        self._slot_hash = np.empty(starts[-1], np.uint64)
+        self._slot_place = np.empty(starts[-1], np.uint32)
         self._near = np.empty(_FIRST_ROOM, np.int64)
 
     def add(self, places: Ints) -> None:
@@ -87,7 +87,7 @@ class HammingIndex:
             self._shifts,
             self._values,
             self._tables,
-            self._ends,
+            self._buckets,
             self._slot_hash,
             self._slot_place,
         )
@@ -99,7 +99,7 @@ class HammingIndex:
             bounds (queries + 1,) and places: those of query i are ``places[bounds[i]:bounds[i + 1]]``, ascending.
         """
         bounds = np.zeros(len(queries) + 1, np.int64)
-        args = (self._masks, self._mask_bounds, self._tables, self._starts, self._ends)
+        args = (self._masks, self._mask_bounds, self._tables, self._buckets)
         while True:
             count = _find(
                 queries,
@@ -139,7 +139,7 @@ def _add(
     shifts: Hashes,
     values: Hashes,
     tables: Ints,
-    ends: Ints,
+    buckets: Ints,
     slot_hash: Hashes,
     slot_place: npt.NDArray[np.uint32],
 ) -> None:
@@ -147,16 +147,16 @@ def _add(
         value = hashes[place]
         for k in range(len(shifts)):
             bucket = tables[k] + np.int64((value >> shifts[k]) & values[k])
-            slot_hash[ends[bucket]] = value
-            slot_place[ends[bucket]] = place
-            ends[bucket] += 1
+            slot_hash[buckets[bucket, 1]] = value
+            slot_place[buckets[bucket, 1]] = place
+            buckets[bucket, 1] += 1
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _find(queries, radius, cut, lookup, slots, bounds, near):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913
     """Fill ``bounds`` and as much of ``near`` as it holds; returns how many pairs there are."""
     shifts, values, radii = cut
-    masks, mask_bounds, tables, starts, ends = lookup
+    masks, mask_bounds, tables, buckets = lookup
     slot_hash, slot_place = slots
     count = 0
     for i in range(len(queries)):
@@ -165,7 +165,7 @@ def _find(queries, radius, cut, lookup, slots, bounds, near):  # type: ignore[no
             own = (query >> shifts[k]) & values[k]
             for m in range(mask_bounds[k], mask_bounds[k + 1]):
                 bucket = tables[k] + np.int64(own ^ masks[m])
-                for slot in range(starts[bucket], ends[bucket]):
+                for slot in range(buckets[bucket, 0], buckets[bucket, 1]):
                     differing = query ^ slot_hash[slot]
                     if popcount(differing) <= radius and _first_met(differing, k, shifts, values, radii):
                         if count < len(near):

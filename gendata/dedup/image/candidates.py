@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from gendata.dedup.hamming import HammingIndex
-from gendata.dedup.image.sketch import Sketches
+from gendata.dedup.image.sketches import Sketches
 from gendata.dedup.image.views import Hashes
 from gendata.dedup.keep import Ints
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from gendata.dedup import ImageParams
 from gendata.dedup.image.candidates import PART, WHOLE, Hits
-from gendata.dedup.image.sketch import Sketches
+from gendata.dedup.image.sketches import Sketches
 from gendata.dedup.image.verify import aligned, correlations
 from gendata.dedup.image.views import WINDOWS, Floats, turned
 from gendata.dedup.keep import Ints

@@ -7,7 +7,7 @@ import numpy as np
 from gendata.dedup import ImageParams
 from gendata.dedup.image.candidates import Candidates, Hits
 from gendata.dedup.image.compare import similarities
-from gendata.dedup.image.sketch import NO_DIGEST, Digests, Sketches
+from gendata.dedup.image.sketches import NO_DIGEST, Digests, Sketches
 from gendata.dedup.keep import NO_MATCH, Ints, Verdicts, code
 
 _BLOCK, _BLOCK_OF_CROPS = 256, 32  # images asked about at once
