@@ -34,7 +34,8 @@ class Chunk:
 
     def cost(self, count: int) -> float:
         """What a query costs among ``count`` evenly spread hashes, in comparisons."""
-        return sum(math.comb(self.width, k) for k in range(self.radius + 1)) * (_PROBE + count / 2**self.width)
+        values = sum(math.comb(self.width, k) for k in range(self.radius + 1))
+        return float(values * (_PROBE + count / 2**self.width))
 
     def masks(self) -> list[int]:
         """The values that differ from 0 by at most ``radius`` bits."""
@@ -64,33 +65,25 @@ class HammingIndex:
         """``hashes``: all that may be added, shape (n,); none is in the index yet."""
         plan = chunks(len(hashes), radius)
         self._hashes, self._radius = hashes, radius
-        self._shifts = np.array([c.shift for c in plan], np.uint64)
-        self._values = np.array([(1 << c.width) - 1 for c in plan], np.uint64)  # what to keep after the shift
-        self._radii = np.array([c.radius for c in plan], np.int64)
-        masks = [c.masks() for c in plan]
-        self._masks = np.array(sum(masks, []), np.uint64)
-        self._mask_bounds = np.cumsum([0, *map(len, masks)])
+        masks = [np.array(c.masks(), np.uint64) for c in plan]
+        # of each chunk: where it is cut, what to keep after the shift, and in how many bits it may differ
+        self._cut = (
+            np.array([c.shift for c in plan], np.uint64),
+            np.array([(1 << c.width) - 1 for c in plan], np.uint64),
+            np.array([c.radius for c in plan], np.int64),
+        )
+        self._masks = (np.concatenate(masks), np.cumsum([0, *map(len, masks)]))
         self._tables = np.cumsum([0, *(1 << c.width for c in plan)])  # where the buckets of each chunk begin
         room = np.zeros(self._tables[-1] + 1, np.int64)
-        _count(hashes, self._shifts, self._values, self._tables, room)
+        _count(hashes, self._cut, self._tables, room)
         starts = np.cumsum(room)
         self._buckets = np.stack((starts[:-1], starts[:-1]), axis=1)  # first slot, and the one after the last in use
-        self._slot_hash = np.empty(starts[-1], np.uint64)
-        self._slot_place = np.empty(starts[-1], np.uint32)
+        self._slots = (np.empty(starts[-1], np.uint64), np.empty(starts[-1], np.uint32))  # hash and its place
         self._near = np.empty(_FIRST_ROOM, np.int64)
 
     def add(self, places: Ints) -> None:
         """Add the hashes at these places; each may be added once."""
-        _add(
-            places,
-            self._hashes,
-            self._shifts,
-            self._values,
-            self._tables,
-            self._buckets,
-            self._slot_hash,
-            self._slot_place,
-        )
+        _add(places, self._hashes, self._cut, self._tables, self._buckets, self._slots)
 
     def near(self, queries: Hashes) -> tuple[Ints, Ints]:
         """All added hashes within the radius of each query.
@@ -99,23 +92,19 @@ class HammingIndex:
             bounds (queries + 1,) and places: those of query i are ``places[bounds[i]:bounds[i + 1]]``, ascending.
         """
         bounds = np.zeros(len(queries) + 1, np.int64)
-        args = (self._masks, self._mask_bounds, self._tables, self._buckets)
+        lookup = (*self._masks, self._tables, self._buckets)
         while True:
-            count = _find(
-                queries,
-                self._radius,
-                (self._shifts, self._values, self._radii),
-                args,
-                (self._slot_hash, self._slot_place),
-                bounds,
-                self._near,
-            )
+            count = _find(queries, self._radius, self._cut, lookup, self._slots, bounds, self._near)
             if count <= len(self._near):
                 return bounds, self._near[:count].copy()
             self._near = np.empty(count + count // 4, np.int64)
 
 
-@njit(nogil=True, cache=True, inline="always")  # type: ignore[untyped-decorator]
+Cut = tuple[Hashes, Hashes, Ints]
+Slots = tuple[Hashes, npt.NDArray[np.uint32]]
+
+
+@njit(nogil=True, cache=True, inline="always")
 def popcount(x: np.uint64) -> np.uint64:
     """The number of bits that are set (LLVM makes one instruction of it)."""
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -124,38 +113,42 @@ def popcount(x: np.uint64) -> np.uint64:
     return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _count(hashes: Hashes, shifts: Hashes, values: Hashes, tables: Ints, room: Ints) -> None:
+@njit(nogil=True, cache=True)
+def _bucket(value: np.uint64, k: int, cut: Cut, tables: Ints) -> int:
+    """The bucket of a hash in the table of chunk k."""
+    return int(tables[k] + np.int64((value >> cut[0][k]) & cut[1][k]))
+
+
+@njit(nogil=True, cache=True)
+def _count(hashes: Hashes, cut: Cut, tables: Ints, room: Ints) -> None:
     """How many hashes each bucket may get, one place to the right."""
-    for k in range(len(shifts)):
+    for k in range(len(cut[0])):
         for value in hashes:
-            room[tables[k] + np.int64((value >> shifts[k]) & values[k]) + 1] += 1
+            room[_bucket(value, k, cut, tables) + 1] += 1
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _add(
-    places: Ints,
-    hashes: Hashes,
-    shifts: Hashes,
-    values: Hashes,
-    tables: Ints,
-    buckets: Ints,
-    slot_hash: Hashes,
-    slot_place: npt.NDArray[np.uint32],
-) -> None:
+@njit(nogil=True, cache=True)
+def _add(places: Ints, hashes: Hashes, cut: Cut, tables: Ints, buckets: Ints, slots: Slots) -> None:
     for place in places:
-        value = hashes[place]
-        for k in range(len(shifts)):
-            bucket = tables[k] + np.int64((value >> shifts[k]) & values[k])
-            slot_hash[buckets[bucket, 1]] = value
-            slot_place[buckets[bucket, 1]] = place
+        for k in range(len(cut[0])):
+            bucket = _bucket(hashes[place], k, cut, tables)
+            slot = buckets[bucket, 1]
+            slots[0][slot], slots[1][slot] = hashes[place], place
             buckets[bucket, 1] += 1
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _find(queries, radius, cut, lookup, slots, bounds, near):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913
+@njit(nogil=True, cache=True)
+def _find(
+    queries: Hashes,
+    radius: int,
+    cut: Cut,
+    lookup: tuple[Hashes, Ints, Ints, Ints],
+    slots: Slots,
+    bounds: Ints,
+    near: Ints,
+) -> int:
     """Fill ``bounds`` and as much of ``near`` as it holds; returns how many pairs there are."""
-    shifts, values, radii = cut
+    shifts, values, _ = cut
     masks, mask_bounds, tables, buckets = lookup
     slot_hash, slot_place = slots
     count = 0
@@ -167,7 +160,7 @@ def _find(queries, radius, cut, lookup, slots, bounds, near):  # type: ignore[no
                 bucket = tables[k] + np.int64(own ^ masks[m])
                 for slot in range(buckets[bucket, 0], buckets[bucket, 1]):
                     differing = query ^ slot_hash[slot]
-                    if popcount(differing) <= radius and _first_met(differing, k, shifts, values, radii):
+                    if popcount(differing) <= radius and _first_met(differing, k, cut):
                         if count < len(near):
                             near[count] = slot_place[slot]
                         count += 1
@@ -177,10 +170,10 @@ def _find(queries, radius, cut, lookup, slots, bounds, near):  # type: ignore[no
     return count
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _first_met(differing, k, shifts, values, radii):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+@njit(nogil=True, cache=True)
+def _first_met(differing: np.uint64, k: int, cut: Cut) -> bool:
     """Whether a pair is met in chunk k for the first time, so that it counts once."""
+    met_before = False
     for j in range(k):
-        if np.int64(popcount((differing >> shifts[j]) & values[j])) <= radii[j]:
-            return False
-    return True
+        met_before |= popcount((differing >> cut[0][j]) & cut[1][j]) <= cut[2][j]
+    return not met_before

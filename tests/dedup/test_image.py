@@ -109,7 +109,7 @@ def test_blocks_and_batches_do_not_matter(box, image, scene, monkeypatch):
     items = [image(f"{i}", scene(i % 9).resize((60 + i, 45 + i))) for i in range(40)]
     whole = box({"a": items})
     monkeypatch.setattr("gendata.dedup.image.judge._BLOCK", 4)
-    monkeypatch.setattr("gendata.dedup.image.sketches._BATCH", 3)
+    monkeypatch.setattr("gendata.dedup.image.pixels._BATCH", 3)
     cut = box({"a": items})
     assert whole.summary["kept"] < 40
     assert cut.rows == whole.rows

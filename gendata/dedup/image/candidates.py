@@ -72,9 +72,7 @@ class Candidates:
         ends = np.cumsum(counts)
         return np.arange(len(rows)) + (self._bounds[images] - ends + counts)[rows], rows
 
-    def _found(
-        self, form: int, queries: Hashes, index: HammingIndex, hashes: Hashes, views: Ints, rows: Ints
-    ) -> Ints:
+    def _found(self, form: int, queries: Hashes, index: HammingIndex, hashes: Hashes, views: Ints, rows: Ints) -> Ints:
         """The fields of Hits for one form: queries (views, kinds) against hashes (all views, kinds)."""
         if not queries.size or not hashes.size:
             return np.empty((7, 0), np.int64)

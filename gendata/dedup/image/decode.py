@@ -7,6 +7,9 @@ is lost by it. CMYK, floating point and rarer modes equal only their own kind. C
 applied. Without a digest are images that Pillow may decode to fewer bits than they have: 16 bits per channel in
 colour, JPEG 2000, AVIF and what is not in ``_EIGHT_BIT``.
 
+A JPEG's sketch needs its luma at an eighth to the whole of its size alone, which is decoded in half the time (scaled
+inverse DCT); its digest is taken when some other image may have the same pixels: see ``pixels``.
+
 **Bounds.** Pillow holds up to 4 bytes per pixel, twice that while it turns an image upright; all else here works on
 bands of rows. Images over 16 million pixels are decoded one at a time. Over twice ``PIL.Image.MAX_IMAGE_PIXELS`` (178
 million) Pillow refuses: ``image-too-large``.
@@ -18,16 +21,22 @@ import io
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
+T = TypeVar("T")
 Pixels = npt.NDArray[np.uint8]
 
+NONE = bytes(32)
+"""In place of a digest."""
+
 _EIGHT_BIT = frozenset({"BMP", "GIF", "JPEG", "MPO", "PNG", "TIFF", "WEBP"})
+_JPEG = frozenset({"JPEG", "MPO"})
 _LEAST = 128  # a side of the grey picture is reduced while it stays at least this long
 _BAND = 1 << 22  # pixels worked on at once
 _LARGE = 1 << 24  # pixels from which images wait for one another
@@ -54,37 +63,73 @@ class Unfit(Exception):  # noqa: N818 (no error: what is unfit is counted)
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """``width`` and ``height`` of the upright image, the digest of its pixels, and ``grey`` (rows, columns)."""
+    """``width`` and ``height`` of the upright image, and ``grey`` (rows, columns).
+
+    ``digest`` is that of its pixels, NONE if it has none. A JPEG has NONE yet, and ``luma``, the digest of its
+    scaled luma.
+    """
 
     width: int
     height: int
-    digest: bytes | None
     grey: Pixels
+    digest: bytes
+    luma: bytes = NONE
 
 
 def decode(data: bytes) -> Picture:
     """Decode an image. Raises Unfit: image-animated, image-too-large, image-undecodable."""
+    return _opened(data, _picture)
+
+
+def pixel_digest(data: bytes) -> bytes:
+    """The digest of all pixels; NONE if it has none. Raises Unfit as ``decode``."""
+    return _opened(data, _pixel_digest)
+
+
+def _opened(data: bytes, use: Callable[[ImageFile.ImageFile], T]) -> T:
     try:
         with Image.open(io.BytesIO(data)) as image:
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a camera's MPO is one photo
                 raise Unfit("image-animated")
             with _one_large if image.width * image.height > _LARGE else contextlib.nullcontext():
-                return _picture(image)
+                return use(image)
     except Image.DecompressionBombError as error:
         raise Unfit("image-too-large") from error
     except _DECODE_ERRORS as error:
         raise Unfit("image-undecodable") from error
 
 
-def _picture(image: Image.Image) -> Picture:
+def _picture(image: ImageFile.ImageFile) -> Picture:
+    if image.format in _JPEG and image.mode in {"L", "RGB"}:
+        return _scaled(image)
+    digest = _pixel_digest(image)
+    return Picture(image.width, image.height, _grey(image, _kind(image)), digest)
+
+
+def _scaled(image: ImageFile.ImageFile) -> Picture:
+    """A JPEG's luma at the least of its scales at which the sides are ``_LEAST``."""
+    width, height = image.size
+    image.draft("L", (_LEAST, _LEAST))
+    small = image.size
+    _upright(image)
+    if image.size != small:
+        width, height = height, width
+    luma = hashlib.sha256(image.tobytes()).digest()
+    return Picture(width, height, _grey(image, "RGB"), NONE, luma)
+
+
+def _pixel_digest(image: ImageFile.ImageFile) -> bytes:
     whole = _keeps_all_bits(image)  # asked before the pixels are loaded
+    _upright(image)
+    return _digest(image, _kind(image)) if whole else NONE
+
+
+def _upright(image: Image.Image) -> None:
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
-    kind = _kind(image)
-    return Picture(image.width, image.height, _digest(image, kind) if whole else None, _grey(image, kind))
 
 
-def _keeps_all_bits(image: Image.Image) -> bool:
+def _keeps_all_bits(image: ImageFile.ImageFile) -> bool:
     """Whether what Pillow decodes says all that is stored."""
     if image.format not in _EIGHT_BIT:
         return False
@@ -94,7 +139,7 @@ def _keeps_all_bits(image: Image.Image) -> bool:
 def _kind(image: Image.Image) -> str:
     """As what the pixels are compared: RGB, RGBA, 16 (grey of 16 bits that fit in 8), or a mode of Pillow's."""
     if image.has_transparency_data:
-        opaque = all(band.convert("RGBA").getextrema()[3] == (255, 255) for band in _bands(image))
+        opaque = all(band.convert("RGBA").getchannel("A").getextrema() == (255, 255) for band in _bands(image))
         return "RGB" if opaque else "RGBA"
     if image.mode.startswith("I"):
         return "16" if all(_fits_eight_bits(np.asarray(band)) for band in _bands(image)) else "I"
@@ -143,7 +188,7 @@ def _grey(image: Image.Image, kind: str) -> Pixels:
     """8-bit grey; deeper samples are scaled, transparency goes over white; box-filtered to 128-255 a side."""
     across, down = max(1, image.width // _LEAST), max(1, image.height // _LEAST)
     spread = _spread(image) if kind == "F" else (0.0, 1.0)
-    parts = [np.asarray(_flat(band, kind, spread).reduce((across, down)).convert("L")) for band in _bands(image, down)]
+    parts = [np.asarray(_flat(band, kind, spread).convert("L").reduce((across, down))) for band in _bands(image, down)]
     return np.concatenate(parts)
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from gendata.dedup import ImageParams
 from gendata.dedup.image.candidates import Candidates, Hits
 from gendata.dedup.image.compare import similarities
-from gendata.dedup.image.sketches import NO_DIGEST, Digests, Sketches
+from gendata.dedup.image.decode import NONE
+from gendata.dedup.image.sketches import Digests, Sketches
 from gendata.dedup.keep import NO_MATCH, Ints, Verdicts, code
 
 _BLOCK, _BLOCK_OF_CROPS = 256, 32  # images asked about at once
@@ -50,7 +51,7 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: ImagePar
 def _shared(digests: Digests) -> Ints:
     """A number for each digest that several images have; -1 for the others."""
     _, number, counts = np.unique(digests, return_inverse=True, return_counts=True)
-    return np.where((counts[number] > 1) & (digests != np.void(NO_DIGEST)), number, -1)
+    return np.where((counts[number] > 1) & (digests != np.void(NONE)), number, -1)
 
 
 def _judge(

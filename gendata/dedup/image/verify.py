@@ -21,7 +21,7 @@ _HOPELESS = 0.5  # a window that correlates less at first is not improved
 _STEPS = (0.0125, 0.005)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def correlations(one: Pixels, others: Pixels) -> Floats:
     """Pearson correlations of pixels (rows, columns) with others (n, rows, columns); 0 where one is even.
 
@@ -55,7 +55,7 @@ def aligned(base: Pixels, window: Box, thumbnail: Pixels) -> tuple[float, float]
     return score, (right - left) / (bottom - top)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _climb(base, window, thumbnail):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     sums = np.zeros((BASE + 1, BASE + 1))
     for i in range(BASE):
@@ -85,8 +85,8 @@ def _climb(base, window, thumbnail):  # type: ignore[no-untyped-def] # noqa: ANN
     return best, x, y, x + w, y + h
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _score(sums, x, y, w, h, wanted, cells):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913
+@njit(nogil=True, cache=True)
+def _score(sums, x, y, w, h, wanted, cells):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Correlation of a window with a thumbnail of mean 0 and deviation 1; ``cells`` is room to work in."""
     above = np.empty(SIDE + 1)
     total = squares = product = 0.0
