@@ -11,6 +11,7 @@ from gendata.dedup.image.views import WINDOWS, Floats, turned
 from gendata.dedup.keep import Ints
 
 _PROPORTIONS = 1.06  # how far the aspect ratios of copies may differ: rounding of sides when scaled
+_AT_ONCE = 4096  # pairs of thumbnails in memory
 _TRIED = 3  # windows that are aligned for a pair of views
 
 
@@ -19,14 +20,17 @@ def similarities(sketches: Sketches, hits: Hits, params: ImageParams) -> Floats:
 
     A window is not tried where the whole, or a nearer window of the same views, shows enough.
     """
-    scores = np.zeros(len(hits.row))
-    whole = hits.form == WHOLE
-    for own in np.unique(hits.own[whole]).tolist():
-        for turn in np.unique(hits.turn[whole]).tolist():
-            some = np.flatnonzero(whole & (hits.own == own) & (hits.turn == turn))
-            some = some[_alike(sketches.aspects[own], _aspect(sketches, hits.met[some], turn))]
-            others = turned(np.asarray(sketches.thumbnails[hits.met[some]]), turn)
-            scores[some] = correlations(np.array(sketches.thumbnails[own]), np.ascontiguousarray(others))
+    scores, whole = np.zeros(len(hits.row)), hits.form == WHOLE
+    for turn in set(hits.turn[whole].tolist()):
+        some = np.flatnonzero(whole & (hits.turn == turn))
+        some = some[_alike(sketches.aspects[hits.own[some]], _aspect(sketches, hits.met[some], turn))]
+        for start in range(0, len(some), _AT_ONCE):
+            part = some[start : start + _AT_ONCE]
+            others = turned(np.asarray(sketches.thumbnails[hits.met[part]]), turn)
+            own = np.asarray(sketches.thumbnails[hits.own[part]])
+            scores[part] = correlations(own, np.ascontiguousarray(others))
+    if whole.all():
+        return scores
     enough = (scores >= params.correlation) & (hits.distance <= params.radius)
     done = set(sketches.owners[hits.met[enough]].tolist())
     tried: dict[tuple[int, int, int], int] = {}
@@ -47,7 +51,7 @@ def _window(sketches: Sketches, hits: Hits, i: int) -> float:
     thumbnail = np.ascontiguousarray(turned(np.array(sketches.thumbnails[crop]), turn))
     score, proportions = aligned(np.array(sketches.bases[original]), WINDOWS[hits.window[i]], thumbnail)
     alike = _alike(sketches.aspects[original] * proportions, _aspect(sketches, crop, turn))
-    return score if alike else 0.0
+    return score if alike.all() else 0.0
 
 
 def _aspect(sketches: Sketches, views: Ints, turn: int) -> Floats:
@@ -56,6 +60,6 @@ def _aspect(sketches: Sketches, views: Ints, turn: int) -> Floats:
     return 1 / aspects if turn & 4 else aspects
 
 
-def _alike(one: float, others: Floats) -> npt.NDArray[np.bool_]:
-    ratio = others / one
+def _alike(one: Floats, others: Floats) -> npt.NDArray[np.bool_]:
+    ratio = np.asarray(others / one)
     return np.asarray(np.maximum(ratio, 1 / ratio) <= _PROPORTIONS)

@@ -30,7 +30,6 @@ import numpy.typing as npt
 from PIL import Image, ImageFile, ImageOps
 
 T = TypeVar("T")
-Pixels = npt.NDArray[np.uint8]
 
 NONE = bytes(32)
 """In place of a digest."""
@@ -63,7 +62,7 @@ class Unfit(Exception):  # noqa: N818 (no error: what is unfit is counted)
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """``width`` and ``height`` of the upright image, and ``grey`` (rows, columns).
+    """``width`` and ``height`` of the upright image, and the picture in 8-bit grey.
 
     ``digest`` is that of its pixels, NONE if it has none. A JPEG has NONE yet, and ``luma``, the digest of its
     scaled luma.
@@ -71,7 +70,7 @@ class Picture:
 
     width: int
     height: int
-    grey: Pixels
+    grey: Image.Image
     digest: bytes
     luma: bytes = NONE
 
@@ -184,12 +183,18 @@ def _samples(band: Image.Image, kind: str) -> bytes:
 _not_clear = [0] + [255] * 255  # a table of values of alpha
 
 
-def _grey(image: Image.Image, kind: str) -> Pixels:
+def _grey(image: Image.Image, kind: str) -> Image.Image:
     """8-bit grey; deeper samples are scaled, transparency goes over white; box-filtered to 128-255 a side."""
     across, down = max(1, image.width // _LEAST), max(1, image.height // _LEAST)
     spread = _spread(image) if kind == "F" else (0.0, 1.0)
-    parts = [np.asarray(_flat(band, kind, spread).convert("L").reduce((across, down))) for band in _bands(image, down)]
-    return np.concatenate(parts)
+    parts = [_flat(band, kind, spread).convert("L").reduce((across, down)) for band in _bands(image, down)]
+    if len(parts) == 1:
+        return parts[0]
+    grey, top = Image.new("L", (parts[0].width, sum(part.height for part in parts))), 0
+    for part in parts:
+        grey.paste(part, (0, top))
+        top += part.height
+    return grey
 
 
 def _flat(band: Image.Image, kind: str, spread: tuple[float, float]) -> Image.Image:

@@ -39,7 +39,7 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: ImagePar
             at = int(block[row])
             mine = np.arange(bounds[row], bounds[row + 1])
             mine = mine[stays[sketches.owners[hits.met[mine]]]]
-            compared += len(np.unique(sketches.owners[hits.met[mine]]))
+            compared += len(set(sketches.owners[hits.met[mine]].tolist()))
             equal = equals[number[at]] if number[at] >= 0 else []
             stays[at] = _judge(sketches, at, hits.some(mine), equal, visit, verdicts, params)
             if stays[at]:

@@ -3,11 +3,10 @@
 A sketch knows of a JPEG the luma at a smaller scale, and of other images the digest of all pixels. Only a JPEG that
 may have the pixels of another image of its size is decoded once more, in full:
 
-* where another JPEG has the same scaled luma: equal coefficients of the cosine transform decode to it, and two JPEGs
-  of equal pixels and different coefficients differ in colours that both clip, which no picture but a flat one does
-  everywhere (flat ones are decoded in full at once);
-* where the hash of another image that is no JPEG lies within ``_RADIUS`` and its thumbnail differs by ``_LEVELS`` or
-  less on average: what scaling on decoding changes is under one level.
+* where another image of its size is no JPEG;
+* where another JPEG of its size has the same scaled luma: equal coefficients of the cosine transform decode to the
+  same. Two JPEGs of equal pixels and different coefficients differ in colours that clip, which no picture does
+  everywhere but a flat one, and flat ones are decoded in full at once.
 """
 
 import contextlib
@@ -22,16 +21,13 @@ import numpy.typing as npt
 
 from gendata import engine
 from gendata.dedup.exact import NearJob, column_values
-from gendata.dedup.hamming import HammingIndex
 from gendata.dedup.image.decode import NONE, Unfit, pixel_digest
 from gendata.dedup.keep import Ints
 
 if TYPE_CHECKING:
     from gendata.dedup.image.sketches import Sketches
 
-_RADIUS, _LEVELS = 12, 4.0
 _BATCH, _BATCH_BYTES = 64, 32 << 20  # images that are decoded side by side, at most
-_BLOCK = 256  # JPEGs asked about at once
 _JOBS_PER_PROCESS = 4  # with fewer shards than that, threads work: their start costs nothing
 
 
@@ -95,28 +91,10 @@ def digest_shard(path: Path, positions: Ints, threads: int) -> list[bytes]:
 
 def _needed(sketches: "Sketches") -> Ints:
     """The JPEGs that may have the pixels of another image, ascending."""
-    unknown = np.flatnonzero((sketches.digests == np.void(NONE)) & (sketches.lumas != np.void(NONE)))
-    luma = np.unique(sketches.lumas, return_inverse=True)[1]
+    none = np.void(NONE)
+    is_jpeg = sketches.lumas != none
     size = np.unique(sketches.widths << 32 | sketches.heights, return_inverse=True)[1]
+    luma = np.unique(sketches.lumas, return_inverse=True)[1]
     _, group, counts = np.unique(np.stack((luma, size)), axis=1, return_inverse=True, return_counts=True)
-    shared = unknown[counts[group.reshape(-1)][unknown] > 1]
-    # views are ordered by image: the first of each is the whole picture
-    view = np.searchsorted(sketches.owners, np.arange(len(luma)))
-    vivid = np.diff(np.searchsorted(sketches.owners, np.arange(len(luma) + 1))) > 0
-    known = np.flatnonzero((sketches.digests != np.void(NONE)) & vivid)
-    known, asked = known[np.isin(size[known], size[unknown])], unknown[np.isin(size[unknown], size[known])]
-    index = HammingIndex(sketches.hashes[view[known], 0], _RADIUS)
-    index.add(np.arange(len(known)))
-    like = [np.empty(0, np.int64)]
-    for start in range(0, len(asked), _BLOCK):
-        block = asked[start : start + _BLOCK]
-        bounds, place = index.near(sketches.hashes[view[block], 0])
-        a, b = np.repeat(block, np.diff(bounds)), known[place]
-        a, b = a[size[a] == size[b]], b[size[a] == size[b]]
-        like.append(a[[_nearly_equal(sketches, x, y) for x, y in zip(view[a].tolist(), view[b].tolist(), strict=True)]])
-    return np.unique(np.concatenate((shared, *like)))
-
-
-def _nearly_equal(sketches: "Sketches", a: int, b: int) -> bool:
-    difference = sketches.thumbnails[a].astype(np.int16) - sketches.thumbnails[b]
-    return float(np.abs(difference).mean()) <= _LEVELS
+    comparable = np.isin(size, size[~is_jpeg & (sketches.digests != none)]) | (counts[group.reshape(-1)] > 1)
+    return np.flatnonzero(is_jpeg & (sketches.digests == none) & comparable)

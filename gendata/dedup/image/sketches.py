@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from gendata import engine
 from gendata.dedup import ImageParams
@@ -21,7 +23,6 @@ from gendata.dedup.image.views import (
     Floats,
     Hashes,
     Pixels,
-    entropy,
     phash,
     thumbnail,
     turns,
@@ -129,29 +130,29 @@ def _sketch_batch(
     batch: list[bytes], start: int, params: ImageParams, pool: Executor
 ) -> tuple[ShardSketches, dict[str, npt.NDArray[np.generic]]]:
     """The sketches of the images that begin at row ``start``, and what of them goes to disk."""
-    found = list(pool.map(_decode, batch))
-    places = [i for i, picture in enumerate(found) if isinstance(picture, Picture)]
-    pictures = [picture for picture in found if isinstance(picture, Picture)]
-    shown = [(i, view) for i, picture in enumerate(pictures) for view in views(picture.grey, params)]
-    thumbnails = np.array([thumbnail(view) for _, view in shown], np.uint8).reshape(-1, SIDE, SIDE)
+    found = list(pool.map(partial(_decode, params=params), batch))
+    places = [i for i, seen in enumerate(found) if isinstance(seen, _Seen)]
+    pictures = [seen for seen in found if isinstance(seen, _Seen)]
+    shown = [(i, view) for i, seen in enumerate(pictures) for view in seen.views]
+    thumbnails = np.array([t for seen in pictures for t in seen.thumbnails], np.uint8).reshape(-1, SIDE, SIDE)
     hashes, contrasts = phash(thumbnails, turns(params.invariant))
-    entropies = np.array([entropy(view) for _, view in shown])
+    entropies = np.array([e for seen in pictures for e in seen.entropies])
     vivid = (entropies >= params.min_entropy) & (contrasts >= params.min_contrast)
     surely = (entropies >= params.min_entropy + _NEARLY[0]) & (contrasts >= params.min_contrast * _NEARLY[1])
     owners = np.array([i for i, _ in shown], np.int64)
-    digests = np.array([p.digest for p in pictures], "V32")
-    lumas = np.array([p.luma for p in pictures], "V32")
+    digests = np.array([seen.picture.digest for seen in pictures], "V32")
+    lumas = np.array([seen.picture.luma for seen in pictures], "V32")
     unsure = np.setdiff1d(np.flatnonzero(lumas != np.void(NONE)), owners[surely])
     digests[unsure] = list(pool.map(digest, [batch[places[i]] for i in unsure.tolist()]))
     flat = len(pictures) - len(np.unique(owners[vivid]))
     small = ShardSketches(
         taken=np.array(places, np.int64) + start,
-        widths=np.array([p.width for p in pictures], np.int64),
-        heights=np.array([p.height for p in pictures], np.int64),
+        widths=np.array([seen.picture.width for seen in pictures], np.int64),
+        heights=np.array([seen.picture.height for seen in pictures], np.int64),
         digests=digests,
         lumas=lumas,
         owners=owners[vivid],
-        aspects=np.array([_aspect(pictures[i], view) for i, view in shown])[vivid],
+        aspects=np.array([_aspect(pictures[i].picture, view) for i, view in shown])[vivid],
         hashes=hashes[vivid],
         excluded=np.array([flat * (name == "image-flat") + found.count(name) for name in LEFT_OUT]),
     )
@@ -159,21 +160,33 @@ def _sketch_batch(
     return small, _large(kept, thumbnails[vivid], params)
 
 
-def _decode(data: bytes) -> Picture | str:
-    """The picture, or why there is none."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A picture and its views."""
+
+    picture: Picture
+    views: list[Image.Image]
+    thumbnails: list[Pixels]
+    entropies: list[float]
+
+
+def _decode(data: bytes, params: ImageParams) -> _Seen | str:
+    """The picture and its views, or why there is none."""
     try:
-        return decode(data)
+        picture = decode(data)
     except Unfit as reason:
         return str(reason)
+    seen = views(picture.grey, params)
+    return _Seen(picture, seen, [thumbnail(view) for view in seen], [view.entropy() for view in seen])
 
 
-def _aspect(picture: Picture, view: Pixels) -> float:
+def _aspect(picture: Picture, view: Image.Image) -> float:
     """Width / height of what a view shows."""
-    across, down = view.shape[1] / picture.grey.shape[1], view.shape[0] / picture.grey.shape[0]
+    across, down = view.width / picture.grey.width, view.height / picture.grey.height
     return float(picture.width * across / (picture.height * down))
 
 
-def _large(shown: list[Pixels], thumbnails: Pixels, params: ImageParams) -> dict[str, npt.NDArray[np.generic]]:
+def _large(shown: list[Image.Image], thumbnails: Pixels, params: ImageParams) -> dict[str, npt.NDArray[np.generic]]:
     """What of the views goes to disk, each of one axis."""
     crops = "crop" in params.invariant
     bases = np.array([thumbnail(view, BASE) for view in shown if crops], np.uint8).reshape(-1, BASE, BASE)

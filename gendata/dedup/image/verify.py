@@ -22,15 +22,15 @@ _STEPS = (0.0125, 0.005)
 
 
 @njit(nogil=True, cache=True)
-def correlations(one: Pixels, others: Pixels) -> Floats:
-    """Pearson correlations of pixels (rows, columns) with others (n, rows, columns); 0 where one is even.
+def correlations(ones: Pixels, others: Pixels) -> Floats:
+    """Pearson correlations of pictures (n, rows, columns) with others, one by one; 0 where one is even.
 
     The sums are whole numbers, so that neither order nor processor matters.
     """
-    a, n = one.reshape(-1), one.size
     found = np.zeros(len(others))
     for k in range(len(others)):
-        b = others[k].reshape(-1)
+        a, b = ones[k].reshape(-1), others[k].reshape(-1)
+        n = len(a)
         a_sum = b_sum = aa = bb = ab = np.int64(0)
         for i in range(n):
             x, y = np.int32(a[i]), np.int32(b[i])

@@ -98,34 +98,29 @@ def window_hashes(bases: Pixels) -> Hashes:
     return np.concatenate(parts, axis=1)
 
 
-def entropy(grey: Pixels) -> float:
-    """Entropy of the histogram of grey values, in bits."""
-    shares = np.bincount(grey.reshape(-1), minlength=256) / grey.size
-    shares = shares[shares > 0]
-    return float(-(shares * np.log2(shares)).sum())
-
-
-def thumbnail(grey: Pixels, side: int = SIDE) -> Pixels:
+def thumbnail(grey: Image.Image, side: int = SIDE) -> Pixels:
     """The picture in ``side`` x ``side`` grey values, each the mean of its part."""
-    return np.asarray(Image.fromarray(grey).resize((side, side), Image.Resampling.BOX))
+    return np.asarray(grey.resize((side, side), Image.Resampling.BOX))
 
 
-def framed(grey: Pixels) -> Pixels | None:
-    """What is inside an even frame; None if there is no frame, or less than half of a side inside."""
-    rows, columns = _inner(grey.std(axis=1) > _EVEN), _inner(grey.std(axis=0) > _EVEN)
-    inner = grey[rows, columns]
-    if inner.shape == grey.shape or 2 * inner.shape[0] < grey.shape[0] or 2 * inner.shape[1] < grey.shape[1]:
-        return None
-    return inner
-
-
-def _inner(busy: npt.NDArray[np.bool_]) -> slice:
-    """From the first to the last line that is not even."""
-    places = np.flatnonzero(busy)
-    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)
-
-
-def views(grey: Pixels, params: ImageParams) -> list[Pixels]:
+def views(grey: Image.Image, params: ImageParams) -> list[Image.Image]:
     """The pictures that stand for one: itself, and what is inside its frame if frames are to play no role."""
     inner = framed(grey) if "border" in params.invariant else None
     return [grey] if inner is None else [grey, inner]
+
+
+def framed(grey: Image.Image) -> Image.Image | None:
+    """What is inside an even frame; None if there is no frame, or less than half of a side inside."""
+    pixels = np.asarray(grey)
+    top, bottom = _inner(pixels.std(axis=1) > _EVEN)
+    left, right = _inner(pixels.std(axis=0) > _EVEN)
+    inside = (right - left, bottom - top)
+    if inside == grey.size or 2 * inside[0] < grey.width or 2 * inside[1] < grey.height:
+        return None
+    return grey.crop((left, top, right, bottom))
+
+
+def _inner(busy: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """The first line that is not even, and the one after the last."""
+    places = np.flatnonzero(busy)
+    return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
