@@ -5,8 +5,9 @@ multiplied by TRANSFORMS. Time is from image files to the names that stay, every
 medians of rounds after one that is not counted. Ours puts the files into a shard (not compressed, not validated) and
 calls ``gendata.dedup.dedup``; imagededup is ``PHash().find_duplicates`` with its own processes; imagehash is ``phash``
 of each file and a comparison with what stays. Recall is that of pairs of a photo and its copy, a folder of 100 files
-per transform. The transform png, equal pixels, is in that table alone: a JPEG is decoded a second time, in full, where
-another format has its size, which costs us up to as much again. False pairs are files that go as copies of another photo, among all files.
+per transform; the transform png, equal pixels, is in that table alone: a JPEG is decoded a second time, in full,
+where another format has its size, which costs us up to as much again. False pairs are files that go as copies of
+another photo, among all files.
 
 imagededup imports torchvision for its neural networks, which are not measured: they are left out.
 """

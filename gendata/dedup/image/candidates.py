@@ -38,8 +38,9 @@ class Hits:
 class Candidates:
     """The images added so far, by the hashes of their views."""
 
-    def __init__(self, sketches: Sketches, radius: int) -> None:
-        """``radius``: in bits, up to which hashes are alike."""
+    def __init__(self, sketches: Sketches, turns: tuple[int, ...], radius: int) -> None:
+        """``turns`` are those of the hashes; ``radius``: in bits, up to which hashes are alike."""
+        self._turns = np.array(turns)
         self._owners, self._radius = sketches.owners, radius
         self._hashes, self._windows = sketches.hashes, sketches.windows
         self._bounds = np.searchsorted(sketches.owners, np.arange(len(sketches.items) + 1))
@@ -92,8 +93,8 @@ class Candidates:
                 views[asked // kinds],
                 place // met_kinds,
                 np.full(len(asked), form),
-                kind if form == WITHIN else met_kind,  # WHOLE and PART meet turns of the other
-                met_kind if form == WITHIN else kind,
+                self._turns[kind if form == WITHIN else met_kind],  # WHOLE and PART meet turns of the other
+                met_kind if form == WITHIN else kind,  # 0 if WHOLE
                 np.bitwise_count(query[asked] ^ hashes.reshape(-1)[place]).astype(np.int64),
             )
         )

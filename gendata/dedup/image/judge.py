@@ -9,6 +9,7 @@ from gendata.dedup.image.candidates import Candidates, Hits
 from gendata.dedup.image.compare import similarities
 from gendata.dedup.image.decode import NONE
 from gendata.dedup.image.sketches import Digests, Sketches
+from gendata.dedup.image.views import turns
 from gendata.dedup.keep import NO_MATCH, Ints, Verdicts, code
 
 _BLOCK, _BLOCK_OF_CROPS = 256, 32  # images asked about at once
@@ -26,7 +27,7 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: ImagePar
     number = _shared(sketches.digests)
     equals: defaultdict[int, list[int]] = defaultdict(list)  # by number, the images that stay
     stays = np.zeros(len(order), bool)
-    candidates = Candidates(sketches, params.group_radius)
+    candidates = Candidates(sketches, turns(params.invariant), params.group_radius)
     size = _BLOCK_OF_CROPS if "crop" in params.invariant else _BLOCK
     compared = 0
     for start in range(0, len(order), size):

@@ -34,11 +34,11 @@ _SIGNS = np.where(np.arange(1, 9) % 2, -1.0, 1.0)
 
 
 def turns(invariant: tuple[str, ...]) -> tuple[int, ...]:
-    """The turns that are no difference, the plain picture first."""
+    """The turns that are no difference, the plain picture first; whatever follows from two of them is one of them."""
     flip, rotation = "flip" in invariant, "rotation" in invariant
     if flip and rotation:
         return tuple(range(8))
-    return (0, 1, 2) if flip else (0, 3, 5, 6) if rotation else (0,)
+    return (0, 1, 2, 3) if flip else (0, 3, 5, 6) if rotation else (0,)
 
 
 def turned(thumbnails: Pixels, turn: int) -> Pixels:
