@@ -43,9 +43,10 @@ class ImageParams:
     and images under ``min_entropy`` or ``min_contrast``. Colour plays no role.
 
     The defaults were measured (``python -m benchmarks.dedup_images``) on 50 photos (BSDS500). Sizes x0.25 to x2, JPEG
-    quality 10 to 90, greyscale and brightness x0.5 to x1.3: all found; brightness x1.6: 82 %. With all four invariances
+    quality 10 to 90, greyscale and brightness x0.5 to x1.3: all found; brightness x1.6: 84 %. With all four invariances
     flips, rotations, borders of 5 and 10 % and crops of 5 to 20 %: 96 to 100 % of each, and no two of the photos merge.
-    Without them crops and borders are missed but for small ones, and flips and rotations always.
+    Without them flips and rotations are never found, borders not, and crops of 5 % in 24 % of cases at best. 60,000
+    handwritten digits (MNIST) merge nothing; with ``min_entropy: 0`` 4,057 would, none across labels.
     """
 
     radius: int = 10
