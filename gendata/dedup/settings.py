@@ -58,11 +58,11 @@ class ImageParams:
     group_correlation: float = 0.85
     """Like correlation, for sharing a group."""
     min_entropy: float = 3.0
-    """Bits of the grey histogram's entropy under which an image takes part in exact dedup only:
-    drawings and digits on an even ground are alike without being copies (MNIST: at most 2.8; photos: 4.6 or more)."""
+    """Bits of the grey histogram's entropy under which an image merges with equal pixels only:
+    drawings and digits on an even ground are alike without being copies (MNIST: at most 2.8; photos: 4.4 or more)."""
     min_contrast: float = 4.0
     """Standard deviation, in grey levels, of the DCT coefficients behind the hash under which an image
-    takes part in exact dedup only: the hash of an even image or a plain gradient is noise (photos: 13 or more)."""
+    merges with equal pixels only: the hash of an even image or a plain gradient is noise (photos: 13 or more)."""
     invariant: tuple[str, ...] = ()
     """What is no difference either: flip (left and right, top and bottom), rotation (by 90 degrees), crop (of 5 to
     20 % of both sides) and border (an even frame)."""
