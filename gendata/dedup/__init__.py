@@ -11,6 +11,8 @@ The rules, in the order in which they apply:
 * **Who stays** is a total order over content and metadata, so neither the order of sources, shards and
   rows nor the number of workers matters: lowest origin, source priority (``prefer``), what is known
   (``keep``: label, text or caption, license), longer text or more pixels, then id, source, uri.
+* **Equal pixels.** Images whose upright pixels are equal are merged like near-duplicates, with reason ``pixel-equal``
+  and score 1.0, also flat and tiny ones; animated images take part in exact deduplication alone.
 * **Near-duplicates** are searched among the items of modality text (``texts``) and of modality image
   (``image``; captions play no role) whose staying row is of a source with ``dedup: true``; audio, records
   and the other sources take part in exact deduplication alone. Items are visited in the order above. An item

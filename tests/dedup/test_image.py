@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from gendata.dedup import DedupParams, ImageParams
-from gendata.dedup.image import SIDE, correlation, decode, phash
+from gendata.dedup.image.decode import decode
+from gendata.dedup.image.verify import correlations
+from gendata.dedup.image.views import SIDE, phash, thumbnail
 
 
 def encoded(picture, form="PNG", **options):
@@ -103,11 +105,11 @@ def test_exif_orientation_is_honoured(box, image, scene):
     assert box({"a": [items[0], image("plain", stored, "JPEG", quality=95)]}).summary["kept"] == 2
 
 
-def test_blocks_and_tiles_do_not_matter(box, image, scene, monkeypatch):
+def test_blocks_and_batches_do_not_matter(box, image, scene, monkeypatch):
     items = [image(f"{i}", scene(i % 9).resize((60 + i, 45 + i))) for i in range(40)]
     whole = box({"a": items})
-    monkeypatch.setattr("gendata.dedup.image._BLOCK", 4)
-    monkeypatch.setattr("gendata.dedup.image._TILE", 3)
+    monkeypatch.setattr("gendata.dedup.image.judge._BLOCK", 4)
+    monkeypatch.setattr("gendata.dedup.image.pixels._BATCH", 3)
     cut = box({"a": items})
     assert whole.summary["kept"] < 40
     assert cut.rows == whole.rows
@@ -127,8 +129,8 @@ def test_no_chaining(box, image, scene):
 
 def test_radius_and_group_radius(box, image, scene):
     one, other = scene(1), scene(1).resize((80, 60)).point(lambda v: min(255, v * 3 // 2))
-    hashes, _ = phash(np.array([decode(encoded(p)).thumbnail for p in (one, other)]))
-    distance = int(np.bitwise_count(hashes[0] ^ hashes[1]))
+    hashes, _ = phash(np.array([thumbnail(decode(encoded(p)).grey) for p in (one, other)]))
+    distance = int(np.bitwise_count(hashes[0, 0] ^ hashes[1, 0]))
     assert distance > 0
     for radius, group_radius, kept, groups in [
         (0, distance - 1, 2, 2),
@@ -204,9 +206,9 @@ def test_every_mode_is_the_same_picture(box, image, scene):
 def test_transparency_lies_over_white():
     clear = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
     clear.paste((9, 99, 199, 255), (0, 0, 20, 40))
-    grey = decode(encoded(clear))
-    assert grey.thumbnail[:, -1].min() == 255
-    assert grey.thumbnail[:, 0].max() < 120
+    grey = np.asarray(decode(encoded(clear)).grey)
+    assert grey[:, -1].min() == 255
+    assert grey[:, 0].max() < 120
 
 
 @pytest.mark.parametrize("cut", [0, 1, 8, 60, 500])
@@ -229,7 +231,7 @@ def test_hash_is_the_sign_of_low_frequencies_by_plain_dct():
     wave = np.cos(np.pi * np.arange(SIDE)[:, None] * (2 * np.arange(SIDE) + 1) / (2 * SIDE)) / np.sqrt(SIDE / 2)
     low = (wave @ thumbnail @ wave.T)[1:9, 1:9].ravel()
     hashes, contrasts = phash(thumbnail[None])
-    assert f"{hashes[0]:064b}" == "".join(str(int(v > np.sort(low)[31])) for v in low)
+    assert f"{hashes[0, 0]:064b}" == "".join(str(int(v > np.sort(low)[31])) for v in low)
     assert contrasts[0] == pytest.approx(low.std(), rel=1e-3)
 
 
@@ -238,8 +240,8 @@ pixels = st.lists(st.integers(0, 255), min_size=9, max_size=9)
 
 @given(pixels, st.lists(pixels, max_size=4))
 def test_correlation_is_pearsons(one, others):
-    a, b = np.array(one, np.uint8), np.array(others, np.uint8).reshape(-1, 9)
-    found = correlation(a, b)
+    a, b = np.array(one, np.uint8).reshape(3, 3), np.array(others, np.uint8).reshape(-1, 3, 3)
+    found = correlations(np.repeat(a[None], len(b), 0), b)
     for row, value in zip(b, found, strict=True):
         flat = np.ptp(a) == 0 or np.ptp(row) == 0
-        assert value == pytest.approx(0 if flat else np.corrcoef(a, row)[0, 1], abs=1e-9)
+        assert value == pytest.approx(0 if flat else np.corrcoef(a.ravel(), row.ravel())[0, 1], abs=1e-9)

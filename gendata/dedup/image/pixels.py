@@ -1,0 +1,100 @@
+"""Which JPEGs are decoded in full, and their digests.
+
+A sketch knows of a JPEG the luma at a smaller scale, and of other images the digest of all pixels. Only a JPEG that
+may have the pixels of another image of its size is decoded once more, in full:
+
+* where another image of its size is no JPEG;
+* where another JPEG of its size has the same scaled luma: equal coefficients of the cosine transform decode to the
+  same. Two JPEGs of equal pixels and different coefficients differ in colours that clip, which no picture does
+  everywhere but a flat one, and flat ones are decoded in full at once.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from gendata import engine
+from gendata.dedup.exact import NearJob, column_values
+from gendata.dedup.image.decode import NONE, Unfit, pixel_digest
+from gendata.dedup.keep import Ints
+
+if TYPE_CHECKING:
+    from gendata.dedup.image.sketches import Sketches
+
+_BATCH, _BATCH_BYTES = 64, 32 << 20  # images that are decoded side by side, at most
+_JOBS_PER_PROCESS = 4  # with fewer shards than that, threads work: their start costs nothing
+
+
+def share(jobs: Sequence[NearJob], workers: int) -> tuple[int, int]:
+    """Processes, and threads of each: few shards are for threads (decoding needs no lock of the interpreter)."""
+    workers = workers or engine.cores()
+    processes = workers if len(jobs) >= _JOBS_PER_PROCESS * workers else 1
+    return processes, workers // processes
+
+
+@contextlib.contextmanager
+def decoding(threads: int) -> Iterator[Executor]:
+    """Threads to decode on, without Pillow's warnings: what is odd about a file was ingest's to report."""
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+        warnings.simplefilter("ignore")
+        yield pool
+
+
+def batches(values: Iterator[bytes | None]) -> Iterator[list[bytes]]:
+    """Lists of images to decode side by side, bounded in number and bytes."""
+    batch: list[bytes] = []
+    for value in values:
+        batch.append(value or b"")
+        if len(batch) == _BATCH or sum(map(len, batch)) >= _BATCH_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def digest(data: bytes) -> bytes:
+    """The digest of all pixels, NONE if they cannot be decoded."""
+    try:
+        return pixel_digest(data)
+    except Unfit:
+        return NONE
+
+
+def decided(sketches: "Sketches", jobs: Sequence[NearJob], counts: Sequence[int], workers: int) -> npt.NDArray[np.void]:
+    """The digests of all images, with those of the JPEGs that need one; ``counts``: images of each job."""
+    digests, calls, places = sketches.digests.copy(), [], []
+    processes, threads = share(jobs, workers)
+    needed, ends = _needed(sketches), np.cumsum(counts)
+    for job, start, end in zip(jobs, ends - counts, ends, strict=True):
+        mine = needed[slice(*np.searchsorted(needed, (start, end)))]
+        if len(mine):
+            calls.append((job.path, job.positions[sketches.taken[mine]], threads))
+            places.append(mine)
+    results = engine.imap_shards(digest_shard, calls, label="dedup: pixels", workers=processes)
+    for mine, found in zip(places, results, strict=True):
+        digests[mine] = found
+    return digests
+
+
+def digest_shard(path: Path, positions: Ints, threads: int) -> list[bytes]:
+    """The digests of some images of one shard."""
+    with decoding(threads) as pool:
+        parts = [list(pool.map(digest, batch)) for batch in batches(column_values(path, "data", positions))]
+    return [found for part in parts for found in part]
+
+
+def _needed(sketches: "Sketches") -> Ints:
+    """The JPEGs that may have the pixels of another image, ascending."""
+    none = np.void(NONE)
+    is_jpeg = sketches.lumas != none
+    size = np.unique(sketches.widths << 32 | sketches.heights, return_inverse=True)[1]
+    luma = np.unique(sketches.lumas, return_inverse=True)[1]
+    _, group, counts = np.unique(np.stack((luma, size)), axis=1, return_inverse=True, return_counts=True)
+    comparable = np.isin(size, size[~is_jpeg & (sketches.digests != none)]) | (counts[group.reshape(-1)] > 1)
+    return np.flatnonzero(is_jpeg & (sketches.digests == none) & comparable)

@@ -1,0 +1,211 @@
+"""What the search keeps of each image: a digest of its pixels, and thumbnails and hashes of its views."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from gendata import engine
+from gendata.dedup import ImageParams
+from gendata.dedup.exact import NearJob, column_values
+from gendata.dedup.image.decode import NONE, Picture, Unfit, decode
+from gendata.dedup.image.pixels import batches, decided, decoding, digest, share
+from gendata.dedup.image.views import (
+    BASE,
+    SIDE,
+    WINDOWS,
+    Floats,
+    Hashes,
+    Pixels,
+    phash,
+    thumbnail,
+    turns,
+    views,
+    window_hashes,
+)
+from gendata.dedup.keep import Ints
+from gendata.dedup.spool import Spool
+
+Digests = npt.NDArray[np.void]
+
+LEFT_OUT = ("image-flat", "image-animated", "image-undecodable", "image-too-large")
+
+_NEARLY = 0.5, 2.0  # bits over the least entropy, times the least contrast, from which a scaled JPEG is surely not flat
+_MAPPED = {"thumbnails": np.uint8, "bases": np.uint8, "windows": np.uint64}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardSketches:
+    """The sketches of some rows of a shard: a function of their bytes and the params.
+
+    Per image that could be decoded: ``taken`` (its place among the rows), ``widths`` and ``heights`` (upright),
+    ``digests`` of its pixels and ``lumas`` (V32, NONE where there is none; see ``decode``). Per view, ordered by
+    image: ``owners`` (the position of the image), ``aspects`` (width / height) and ``hashes`` (views, turns). Images
+    without a view are flat; ``excluded`` counts these and what could not be decoded, in the order of LEFT_OUT.
+    """
+
+    taken: Ints
+    widths: Ints
+    heights: Ints
+    digests: Digests
+    lumas: Digests
+    owners: Ints
+    aspects: Floats
+    hashes: Hashes
+    excluded: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sketches(ShardSketches):
+    """What the search needs: as ShardSketches, of all shards, and the number of the item per image.
+
+    Mapped from disk are ``thumbnails`` (views, SIDE, SIDE) and, where crops are no difference, ``bases``
+    (views, BASE, BASE) and ``windows`` (views, windows).
+    """
+
+    items: Ints
+    thumbnails: Pixels
+    bases: Pixels
+    windows: Hashes
+
+    @property
+    def sizes(self) -> Ints:
+        """Pixels per image."""
+        return self.widths * self.heights
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many images take part in no search for likeness, by reason."""
+        return dict(zip(LEFT_OUT, self.excluded.tolist(), strict=True))
+
+
+def sketch(jobs: Sequence[NearJob], scratch: Path, params: ImageParams, workers: int) -> Sketches:
+    """Sketch the images of all jobs; what is large goes to files in ``scratch``."""
+    processes, threads = share(jobs, workers)
+    calls = [(job.path, job.positions, scratch / f"image-{i}", params, threads) for i, job in enumerate(jobs)]
+    spools = {name: Spool(scratch / name, dtype) for name, dtype in _MAPPED.items()}
+    parts, numbers = [_joined([], params)], [np.empty(0, np.int64)]
+    results = engine.imap_shards(sketch_shard, calls, label="dedup: images", workers=processes)
+    for job, call, part in zip(jobs, calls, results, strict=True):
+        for name, spool in spools.items():
+            spool.append(_part(call[2], name))
+        numbers.append(job.items[part.taken])
+        parts.append(part)
+    whole, windows = _joined(parts, params), len(WINDOWS) if "crop" in params.invariant else 0
+    sketches = Sketches(
+        **{field.name: getattr(whole, field.name) for field in fields(whole)},
+        items=np.concatenate(numbers),
+        thumbnails=cast("Pixels", spools["thumbnails"].mapped()).reshape(-1, SIDE, SIDE),
+        bases=cast("Pixels", spools["bases"].mapped()).reshape(-1, BASE, BASE),
+        windows=cast("Hashes", spools["windows"].mapped()).reshape(len(whole.owners), windows),
+    )
+    return replace(sketches, digests=decided(sketches, jobs, [len(part.taken) for part in parts[1:]], workers))
+
+
+def sketch_shard(path: Path, positions: Ints, part: Path, params: ImageParams, threads: int) -> ShardSketches:
+    """Sketch some rows of one shard; saves thumbnails, bases and windows beside ``part``."""
+    parts, mapped, start = [_joined([], params)], [_large([], np.empty(0, np.uint8), params)], 0
+    with decoding(threads) as pool:
+        for batch in batches(column_values(path, "data", positions)):
+            small, large = _sketch_batch(batch, start, params, pool)
+            parts.append(small)
+            mapped.append(large)
+            start += len(batch)
+    for name in _MAPPED:
+        np.save(_part(part, name), np.concatenate([large[name] for large in mapped]))
+    return _joined(parts, params)
+
+
+def _part(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.name}-{name}.npy")
+
+
+def _sketch_batch(
+    batch: list[bytes], start: int, params: ImageParams, pool: Executor
+) -> tuple[ShardSketches, dict[str, npt.NDArray[np.generic]]]:
+    """The sketches of the images that begin at row ``start``, and what of them goes to disk."""
+    found = list(pool.map(partial(_decode, params=params), batch))
+    places = [i for i, seen in enumerate(found) if isinstance(seen, _Seen)]
+    pictures = [seen for seen in found if isinstance(seen, _Seen)]
+    shown = [(i, view) for i, seen in enumerate(pictures) for view in seen.views]
+    thumbnails = np.array([t for seen in pictures for t in seen.thumbnails], np.uint8).reshape(-1, SIDE, SIDE)
+    hashes, contrasts = phash(thumbnails, turns(params.invariant))
+    entropies = np.array([e for seen in pictures for e in seen.entropies])
+    vivid = (entropies >= params.min_entropy) & (contrasts >= params.min_contrast)
+    surely = (entropies >= params.min_entropy + _NEARLY[0]) & (contrasts >= params.min_contrast * _NEARLY[1])
+    owners = np.array([i for i, _ in shown], np.int64)
+    digests = np.array([seen.picture.digest for seen in pictures], "V32")
+    lumas = np.array([seen.picture.luma for seen in pictures], "V32")
+    unsure = np.setdiff1d(np.flatnonzero(lumas != np.void(NONE)), owners[surely])
+    digests[unsure] = list(pool.map(digest, [batch[places[i]] for i in unsure.tolist()]))
+    flat = len(pictures) - len(np.unique(owners[vivid]))
+    small = ShardSketches(
+        taken=np.array(places, np.int64) + start,
+        widths=np.array([seen.picture.width for seen in pictures], np.int64),
+        heights=np.array([seen.picture.height for seen in pictures], np.int64),
+        digests=digests,
+        lumas=lumas,
+        owners=owners[vivid],
+        aspects=np.array([_aspect(pictures[i].picture, view) for i, view in shown])[vivid],
+        hashes=hashes[vivid],
+        excluded=np.array([flat * (name == "image-flat") + found.count(name) for name in LEFT_OUT]),
+    )
+    kept = [view for (_, view), stays in zip(shown, vivid, strict=True) if stays]
+    return small, _large(kept, thumbnails[vivid], params)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A picture and its views."""
+
+    picture: Picture
+    views: list[Image.Image]
+    thumbnails: list[Pixels]
+    entropies: list[float]
+
+
+def _decode(data: bytes, params: ImageParams) -> _Seen | str:
+    """The picture and its views, or why there is none."""
+    try:
+        picture = decode(data)
+    except Unfit as reason:
+        return str(reason)
+    seen = views(picture.grey, params)
+    return _Seen(picture, seen, [thumbnail(view) for view in seen], [view.entropy() for view in seen])
+
+
+def _aspect(picture: Picture, view: Image.Image) -> float:
+    """Width / height of what a view shows."""
+    across, down = view.width / picture.grey.width, view.height / picture.grey.height
+    return float(picture.width * across / (picture.height * down))
+
+
+def _large(shown: list[Image.Image], thumbnails: Pixels, params: ImageParams) -> dict[str, npt.NDArray[np.generic]]:
+    """What of the views goes to disk, each of one axis."""
+    crops = "crop" in params.invariant
+    bases = np.array([thumbnail(view, BASE) for view in shown if crops], np.uint8).reshape(-1, BASE, BASE)
+    windows = window_hashes(bases)
+    return {"thumbnails": thumbnails.reshape(-1), "bases": bases.reshape(-1), "windows": windows.reshape(-1)}
+
+
+def _joined(parts: Sequence[ShardSketches], params: ImageParams) -> ShardSketches:
+    """One after the other; owners count on."""
+    ints, digests = np.empty(0, np.int64), np.empty(0, "V32")
+    starts = np.cumsum([0, *(len(p.taken) for p in parts)])
+    return ShardSketches(
+        taken=np.concatenate([ints, *(p.taken for p in parts)]),
+        widths=np.concatenate([ints, *(p.widths for p in parts)]),
+        heights=np.concatenate([ints, *(p.heights for p in parts)]),
+        digests=np.concatenate([digests, *(p.digests for p in parts)]),
+        lumas=np.concatenate([digests, *(p.lumas for p in parts)]),
+        owners=np.concatenate([ints, *(p.owners + s for p, s in zip(parts, starts[:-1], strict=True))]),
+        aspects=np.concatenate([np.empty(0), *(p.aspects for p in parts)]),
+        hashes=np.concatenate([np.empty((0, len(turns(params.invariant))), np.uint64), *(p.hashes for p in parts)]),
+        excluded=np.sum([np.zeros(len(LEFT_OUT), np.int64), *(p.excluded for p in parts)], axis=0),
+    )
