@@ -54,7 +54,8 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
         ParamsError: ``prefer`` names a source that is not there.
         StoreError: a shard is missing or unreadable.
     """
-    from gendata.dedup import decisions, exact, image, keep, minhash
+    from gendata import keep
+    from gendata.dedup import decisions, exact, image, minhash
 
     rows = exact.read(ingested, sources, params.prefer)
     verdicts = keep.Verdicts(rows.item_origins())

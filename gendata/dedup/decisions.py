@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from gendata import files, items
 from gendata.dedup.exact import Rows
-from gendata.dedup.keep import NO_MATCH, REASONS, Ints, Verdicts, code
+from gendata.keep import NO_MATCH, REASONS, Ints, Verdicts, code
 
 EXAMPLES = 20
 

@@ -29,8 +29,8 @@ from PIL import Image, ImageOps
 from gendata import engine
 from gendata.dedup import ImageParams
 from gendata.dedup.exact import NearJob, column_values
-from gendata.dedup.keep import NO_MATCH, Ints, Verdicts, code
 from gendata.dedup.spool import Spool
+from gendata.keep import NO_MATCH, Ints, Verdicts, code
 
 Hashes = npt.NDArray[np.uint64]
 Pixels = npt.NDArray[np.uint8]

@@ -27,8 +27,8 @@ import numpy.typing as npt
 from gendata import engine
 from gendata.dedup import TextParams
 from gendata.dedup.exact import NearJob, column_values
-from gendata.dedup.keep import NO_MATCH, Ints, Verdicts, code
 from gendata.dedup.spool import Spool
+from gendata.keep import NO_MATCH, Ints, Verdicts, code
 
 Hashes = npt.NDArray[np.uint64]
 
