@@ -26,9 +26,7 @@ The rules, in the order in which they apply:
 Decisions on kept rows alone drop nothing again: every kept item was compared with what stays.
 """
 
-import contextlib
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +57,7 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
 
     rows = exact.read(ingested, sources, params.prefer)
     verdicts = keep.Verdicts(rows.item_origins())
-    with files.output(out) as work, _scratch(out) as scratch:
+    with files.output(out) as work, files.scratch(out) as scratch:
         texts = minhash.sketch(rows.near_jobs("text"), scratch, params.text, params.workers)
         images = image.sketch(rows.near_jobs("image"), scratch, params.image, params.workers)
         compared = {
@@ -72,15 +70,3 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
         "exact_only": {**texts.left_out, **images.left_out},
         "compared_pairs": compared,
     }
-
-
-@contextlib.contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
-    """A folder for sketches that is gone when the block ends, and emptied first if a kill left it."""
-    folder = files.WORK / "work" / f"{'-'.join(out.parts[-3:]).replace('/', '')}-sketches"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
