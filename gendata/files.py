@@ -192,21 +192,6 @@ def _output(out: Path, work: Path) -> Iterator[Path]:
     fsync(out.parent)
 
 
-@contextlib.contextmanager
-def scratch(out: Path) -> Iterator[Path]:
-    """A folder for what is too large for memory while ``out`` is made.
-
-    It is gone when the block ends, and emptied first if a kill left it.
-    """
-    folder = WORK / "work" / f"{'-'.join(out.parts[-3:]).replace(os.sep, '')}-scratch"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def fsync(path: Path) -> None:
     """Force a file or a folder to disk."""
     fd = os.open(path, os.O_RDONLY)

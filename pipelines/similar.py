@@ -11,7 +11,7 @@ def run(ingested: Path, decisions: Path, tags: Path, vectors: Path, encoders: Pa
     """Compare the kept items of all sources; ``encoders`` are the metrics of stage embed, which name the models."""
     sections = params.read(PARAMS)
     sources = {name: source.get("dedup", True) for name, source in sections["sources"].items()}
-    prefer = tuple((sections["dedup"] or {}).get("prefer") or ())
+    prefer = tuple((sections.get("dedup") or {}).get("prefer") or ())
     used = files.read_json(encoders)
     joint = "text" in used and "image" in used and used["text"]["model"] == used["image"]["model"]
     how = params.load(PARAMS, "similar", SimilarParams)

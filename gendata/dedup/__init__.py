@@ -30,7 +30,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gendata import files
+from gendata import engine, files
 from gendata.dedup.settings import DedupParams, ImageParams, TextParams
 
 __all__ = ["DedupParams", "ImageParams", "TextParams", "dedup"]
@@ -57,7 +57,7 @@ def dedup(ingested: Path, sources: Mapping[str, bool], out: Path, params: DedupP
 
     rows = exact.read(ingested, sources, params.prefer)
     verdicts = keep.Verdicts(rows.item_origins())
-    with files.output(out) as work, files.scratch(out) as scratch:
+    with files.output(out) as work, engine.scratch(out) as scratch:
         texts = minhash.sketch(rows.near_jobs("text"), scratch, params.text, params.workers)
         images = image.sketch(rows.near_jobs("image"), scratch, params.image, params.workers)
         compared = {

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gendata import files
+from gendata import engine, files
 from gendata.similar.settings import SimilarParams
 
 __all__ = ["SimilarParams", "similar"]
@@ -59,7 +59,7 @@ def similar(
     from gendata.similar import decisions
     from gendata.similar.read import read
 
-    with files.output(out) as work, files.scratch(out) as scratch:
+    with files.output(out) as work, engine.scratch(out) as scratch:
         items = read(stages, sources, prefer, scratch)
         outcome = decisions.decide(items, params, joint=joint)
         decisions.write(items, outcome, work)

@@ -73,10 +73,10 @@ class Vectors:
 
 
 class VectorsWriter:
-    """Writes the vectors of items, one item after the other, into a file, which ``vectors`` maps."""
+    """Writes the vectors of items, one item after the other, into a new file, which ``vectors`` maps."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._file = path, path.open("wb")
+        self._path = path
         self._counts = [np.empty(0, np.int64)]
         self._weights = [np.empty(0, np.int64)]
         self.dim = 0
@@ -86,13 +86,13 @@ class VectorsWriter:
         self.dim = vectors.shape[1]
         if counts.max(initial=0) > MOST_PARTS:
             vectors, counts, weights = _fewer(vectors, counts, weights)
-        rounded(vectors).tofile(self._file)
+        with self._path.open("ab") as file:
+            rounded(vectors).tofile(file)
         self._counts.append(counts)
         self._weights.append(weights)
 
     def vectors(self) -> Vectors:
         """All that was added."""
-        self._file.close()
         bounds = np.concatenate(([0], np.cumsum(np.concatenate(self._counts))))
         if not bounds[-1]:  # an empty file cannot be mapped
             return Vectors(np.empty((0, 1), np.int16), bounds, np.empty(0, np.int64))

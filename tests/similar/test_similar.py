@@ -11,7 +11,7 @@ from gendata.similar import SimilarParams
 
 
 def test_what_is_like_one_that_stays_would_go_and_nothing_goes_unasked(box, thing, at):
-    things = [thing("a", at(1), size=30), thing("b", at(0.96), size=20), thing("c", at(0.88), size=10)]
+    things = [thing("a", at(1), size=30), thing("b", at(0.96), size=20), thing("c", at(0.88, axis=2), size=10)]
     found = box({"s": things}, SimilarParams(text_threshold=0.94))
     assert found.pairs() == {"b": "a"}
     assert found.rows["b"]["score"] == pytest.approx(0.96, abs=1e-3)
