@@ -131,7 +131,7 @@ def _by_part(parts: npt.NDArray[np.int32]) -> list[tuple[int, Ints]]:
     flat = parts.ravel()
     by_part = np.argsort(flat, kind="stable")
     some, starts = np.unique(flat[by_part], return_index=True)
-    return list(zip(some.tolist(), np.split(rows[by_part], starts[1:]), strict=True))
+    return list(zip(some.tolist(), np.split(rows[by_part], starts[1:]), strict=True)) if flat.size else []
 
 
 def _among(state: _Judge, here: Ints, scores: Floats) -> None:
