@@ -15,8 +15,9 @@ The rules, those of dedup over what dedup kept (gendata.keep):
 * Across **origins** nothing is dropped: ``conflict_id`` of an item names its best match of a lower origin that stays.
 * Across **modalities**, where one joint model made the vectors of both, ``across_id`` of an image names the text that
   is nearest, by its best passage. That is a finding alone: a picture is no copy of the words that tell of it.
-* Up to ``partition.EXACT`` items of a modality all are compared with all. Of more, each is compared with those in its
-  nearest parts of a partition of the space, and a few pairs are missed (``python -m benchmarks.similar``).
+* Up to ``partition.EXACT`` vectors of a modality all items are compared with all. Of more, each item is compared with
+  those in its nearest parts of a partition of the space, and a few pairs are missed (``python -m
+  benchmarks.similar``).
 
 The same for the same items in whatever order they are read, to the last bit: see ``vectors``.
 """

@@ -16,10 +16,13 @@ from gendata.keep import Ints
 from gendata.similar.vectors import Floats, Vectors, rounded
 
 EXACT = 20_000
-"""Items up to which all are compared with all."""
+"""Vectors up to which all items are compared with all."""
 
 LIST = 800
-"""Items that a part holds on average."""
+"""Vectors that a part holds on average."""
+
+_FEWEST = 8
+"""Items that a part holds on average at least."""
 
 PROBES = 8
 """Parts that an item is compared with."""
@@ -40,10 +43,11 @@ class Partition(NamedTuple):
 
 
 def partition(vectors: Vectors, order: Ints, exact: int = EXACT) -> Partition:
-    """Parts of the items ``order``; one part of up to ``exact`` items."""
-    if len(order) <= exact:
+    """Parts of the items ``order``; one part if they have no more than ``exact`` vectors."""
+    size = vectors.size(order)
+    if size <= exact or len(order) < 2 * _FEWEST:
         return Partition(np.zeros(len(order), np.int32), np.zeros((len(order), 1), np.int32))
-    parts = math.ceil(len(order) / LIST)
+    parts = min(math.ceil(size / LIST), len(order) // _FEWEST)
     centroids = _centroids(vectors, order, parts)
     probes = np.empty((len(order), min(PROBES, parts)), np.int32)
     for start in range(0, len(order), _CHUNK):

@@ -96,6 +96,22 @@ def test_order_and_shards_change_nothing(box_for_examples, thing, degrees, rando
     assert again.summary == first.summary
 
 
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=60), st.integers(0, 99), st.randoms(use_true_random=False))
+def test_every_item_has_one_part_and_is_compared_with_it(tmp_path_factory, counts, exact, random):
+    rng = np.random.default_rng(sum(counts))
+    items = [[(rng.normal(size=4).tolist(), 1) for _ in range(count)] for count in counts]
+    vectors, order = _vectors(tmp_path_factory.getbasetemp() / "parts", items), np.arange(len(items))
+    random.shuffle(order)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partition, "LIST", 16)
+        parts = partition.partition(vectors, order, exact)
+    assert len(parts.home) == len(parts.probes) == len(items)
+    assert np.array_equal(parts.probes[:, 0], parts.home)
+    assert all(len(set(row)) == len(row) for row in parts.probes.tolist())
+    if sum(counts) <= exact:
+        assert parts.parts == 1
+
+
 def test_what_stays_is_not_alike_and_what_goes_is_like_it(box, thing):
     rng = np.random.default_rng(0)
     things = [thing(str(n), rng.normal(size=(rng.integers(1, 4), 4))) for n in range(120)]

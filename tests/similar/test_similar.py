@@ -1,13 +1,15 @@
 """Stage similar: who would stay, across origins, sources, modalities and splits; what is left out."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gendata import params
+from gendata import files, params
 from gendata.errors import ParamsError, StoreError
 from gendata.similar import SimilarParams
+from pipelines import similar as script
 
 
 def test_what_is_like_one_that_stays_would_go_and_nothing_goes_unasked(box, thing, at):
@@ -113,6 +115,24 @@ def test_few_items_and_none(box, thing, at, count):
     assert found.pairs() == {}
     assert box({"s": [thing("a", [])]}).summary["not_compared"]["no_vector"] == 1
     assert box({}).summary["items"] == 0
+
+
+def test_the_script_reads_who_is_preferred_and_which_models_there_were(box, thing, at):
+    picture, words = thing("p", at(1), modality="image"), thing("w", at(0.5))
+    box.write(
+        {"a": [thing("long", at(1), size=50), picture], "b": [thing("short", at(1)), words], "c": [thing("x", at(1))]}
+    )
+    sources = {name: {"kind": "folder", "origin": "real"} for name in "abc"} | {"c": {"dedup": False}}
+    Path("params.yaml").write_text(json.dumps({"sources": sources, "dedup": {"prefer": ["b"]}, "similar": {}}))
+    encoders, found = Path("embed.json"), Path("similar.json")
+    for text, image in (("m", "m"), ("m", "n"), ("m", None)):
+        models = {"text": {"model": text}} | ({"image": {"model": image}} if image else {})
+        files.write_json(encoders, models)
+        script.run(*(Path(n) for n in ("ingest", "dedup", "tag", "embed")), encoders, Path("out"), found)
+        summary = files.read_json(found)
+        assert summary["across_modalities"] == {"joint": text == image, "images": int(text == image)}
+        assert summary["by_sources"] == {"b / a": 1}
+        assert summary["not_compared"]["dedup_off"] == 1
 
 
 @pytest.mark.parametrize("stage", ["tag", "embed"])
