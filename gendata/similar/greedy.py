@@ -64,21 +64,21 @@ class _Judge:
 
     def met(self, items: Ints, others: Ints, scores: Floats) -> None:
         """Items of one origin were compared with ``others``, which are decided: (items, others)."""
-        high = scores.max(axis=1) >= self.levels[0]
-        if not high.any():
-            return
-        items, scores = items[high], scores[high]
+        top = scores.max(axis=1)
         own = self.origins[others] == self.origins[items[0]]
         for level, least in enumerate(self.levels):
-            there = np.flatnonzero(self.stays[level, others] & own)
+            rows = np.flatnonzero((top >= least) & (self.stays[level, items] | (level == self.at)))
+            there = np.flatnonzero(self.stays[level, others] & own) if rows.size else rows
             if there.size:
-                near = scores if there.size == len(others) else scores[:, there]
-                self.stays[level, items] &= near.max(axis=1) < least
+                near = scores[np.ix_(rows, there)]
+                self.stays[level, items[rows]] &= near.max(axis=1) < least
                 if level == self.at:
-                    _better(self.match, self.score, items, others[there], near, least)
-        there = np.flatnonzero(self.stays[self.at, others] & ~own)
+                    _better(self.match, self.score, items[rows], others[there], near, least)
+        rows = np.flatnonzero(top >= self.levels[self.at])
+        there = np.flatnonzero(self.stays[self.at, others] & ~own) if rows.size else rows
         if there.size:
-            _better(self.rival, self.rival_score, items, others[there], scores[:, there], self.levels[self.at])
+            near = scores[np.ix_(rows, there)]
+            _better(self.rival, self.rival_score, items[rows], others[there], near, self.levels[self.at])
 
 
 def _better(match: Ints, score: Floats, items: Ints, others: Ints, near: Floats, least: np.float32) -> None:
