@@ -1,8 +1,9 @@
-"""map_shards: one function over many shards, here on local processes, and progress on stderr."""
+"""map_shards: one function over many shards, here on local processes; progress on stderr; a place for what is large."""
 
 import contextlib
 import multiprocessing
 import os
+import shutil
 import sys
 import time
 from collections import deque
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
+
+from gendata import files
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,6 +22,21 @@ _ESTIMABLE = 0.02
 
 SMALL = 256 << 10
 """Bytes of shards below which processes take longer to start than all the work takes."""
+
+
+@contextlib.contextmanager
+def scratch(out: Path) -> Iterator[Path]:
+    """A folder for what is too large for memory while ``out`` is made.
+
+    It is gone when the block ends, and emptied first if a kill left it.
+    """
+    folder = files.WORK / "work" / f"{'-'.join(out.parts[-3:]).replace(os.sep, '')}-scratch"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Progress:

@@ -121,8 +121,11 @@ def _of_store(folder: Path) -> pa.Table:
 
 
 def _rows(artifacts: Path, sources: tuple[str, ...]) -> pa.Table:
-    ingested, decisions, tags, vectors = (artifacts / stage for stage in ("ingest", "dedup", "tag", "embed"))
-    parts = Artifacts(ingested, decisions, tags, vectors, sources)
+    ingested, decisions, tags, vectors, similar = (
+        artifacts / stage for stage in ("ingest", "dedup", "tag", "embed", "similar")
+    )
+    # a version of before the stage has none
+    parts = Artifacts(ingested, decisions, tags, vectors, sources, similar if similar.is_dir() else None)
     tables = [table.select([*FACTS, *TAGS]) for table in kept_rows(parts, ORIGINS, FACTS)]
     return pa.concat_tables(tables) if tables else _nothing()
 
@@ -145,7 +148,7 @@ def _checked_out(root: Path, revision: str) -> Iterator[tuple[Path, tuple[str, .
         outs = {out["path"]: str(out.get("md5")) for stage in stages.values() for out in stage.get("outs") or ()}
         cache = dvc.cache(root) / "files" / "md5"
         for path, digest in outs.items():
-            if path.split("/")[:2] in [["artifacts", stage] for stage in ("ingest", "dedup", "tag")]:
+            if path.split("/")[:2] in [["artifacts", stage] for stage in ("ingest", "dedup", "tag", "similar")]:
                 _link(cache, digest, folder / path, revision)
         yield folder / "artifacts", tuple(params.read(folder / "params.yaml").get("sources") or {})
 

@@ -112,6 +112,24 @@ VECTOR_SCHEMA = pa.schema(
 (``start`` and ``end`` null), whose caption's passages start at part 1."""
 
 
+SIMILAR_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("kept", pa.bool_(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("kept_id", pa.string(), nullable=False),
+        pa.field("score", pa.float64()),
+        pa.field("conflict_id", pa.string()),
+        pa.field("conflict_score", pa.float64()),
+        pa.field("across_id", pa.string()),
+        pa.field("across_score", pa.float64()),
+    ]
+)
+"""What similar writes: a row per item that dedup kept. ``reason`` is ``similar`` where ``kept_id`` names another item,
+which is like it and stays; ``kept`` is false where it therefore leaves the store. ``conflict_id`` is an item of another
+origin that it is like, ``across_id`` the text that an image is like: findings alone."""
+
+
 def content_id(content: bytes | str) -> str:
     """The id of an item: sha256 hex of its bytes, of the UTF-8 bytes of a text."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()

@@ -231,6 +231,10 @@ class Project:
         """Dropped copies with what they match, of every item or of one."""
         return self.lookup.duplicates(None if key is None else self.lookup.resolve(key))
 
+    def similar(self, key: str | Path | None = None) -> list[dict[str, Any]]:
+        """Pairs of items that are alike by their vectors, of all or of one; see ``gendata.search.lookup``."""
+        return self.lookup.similar(None if key is None else self.lookup.resolve(key))
+
     def check_place(self, path: Path) -> None:
         """Raises QueryError where a file written to ``path`` would be ingested again, or is gendata's own to write."""
         from gendata.export.folder import check_place

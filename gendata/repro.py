@@ -56,6 +56,8 @@ class Summary:
     rejected: dict[str, int]
     dropped: dict[str, int]
     kept: int
+    similar: int
+    """Items that are like one that stays, and stay too: a finding."""
     stores: dict[str, int]
     models: tuple[Model, ...] = ()
     example: str | None = None
@@ -200,7 +202,7 @@ def summary(project: Project) -> Summary:
     metrics = project.artifacts / "metrics"
     try:
         ingested = [files.read_json(metrics / "ingest" / f"{name}.json") for name in project.sources()]
-        dedup, stores = files.read_json(metrics / "dedup.json"), files.read_json(metrics / "store.json")
+        dedup, similar, stores = (files.read_json(metrics / f"{n}.json") for n in ("dedup", "similar", "store"))
     except StoreError as error:
         raise ProjectError(f"the pipeline has not run to its end: {error}") from None
     models = _models(project) if project.has_models() else ()
@@ -214,8 +216,9 @@ def summary(project: Project) -> Summary:
         enumerated=sum(one["enumerated"] for one in ingested),
         read=sum(one["read"] for one in ingested),
         rejected=dict(sorted(rejected.items())),
-        dropped=dedup["dropped_by_reason"],
-        kept=dedup["kept"],
+        dropped={**dedup["dropped_by_reason"], "similar": similar["similar"] if similar["remove"] else 0},
+        kept=similar["kept"],
+        similar=0 if similar["remove"] else similar["similar"],
         stores={name: record["items"] for name, record in stores.items()},
         models=models,
         example=_example(project, models),

@@ -16,6 +16,7 @@ SECTIONS = {
     "dedup": "gendata.dedup:DedupParams",
     "tag": "gendata.tag:TagParams",
     "embed": "gendata.embed:EmbedParams",
+    "similar": "gendata.similar:SimilarParams",
     "store": "gendata.store:StoreParams",
     "search": "gendata.search:SearchParams",
     "evaluate": "gendata.evaluate:EvaluateParams",

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 
 from gendata import files
-from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, REJECT_SCHEMA, TAG_SCHEMA, VECTOR_SCHEMA, Item
+from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, REJECT_SCHEMA, SIMILAR_SCHEMA, TAG_SCHEMA, VECTOR_SCHEMA, Item
 from gendata.store import StoreParams
 from gendata.store.build import build
 from gendata.store.rows import Artifacts
@@ -36,7 +36,7 @@ def write_source(root, name, origin, texts, images=0, label=None, ends=()):
         for i in range(images)
     ]
     rows = [i.row(name, origin, "CC0-1.0") for i in items]
-    for stage in ("ingest", "dedup", "tag", "embed"):
+    for stage in ("ingest", "dedup", "tag", "embed", "similar"):
         shutil.rmtree(root / stage / name, ignore_errors=True)
     reject = {"source": name, "uri": "bad.txt", "stage": "ingest", "reason": "empty", "detail": "0 bytes"}
     files.write_table(root / "ingest" / name / "rejected.parquet", [reject], REJECT_SCHEMA)
@@ -48,7 +48,7 @@ def write_source(root, name, origin, texts, images=0, label=None, ends=()):
 
 def write_shard(root, name, index, rows, span):
     """The shard of every stage with the rows of a source in this span."""
-    decisions, tags, vectors = [], [], []
+    decisions, tags, vectors, likes = [], [], [], []
     for n in span:
         row = rows[n]
         kept = row["modality"] == "image" or n % 2 == 0
@@ -69,6 +69,8 @@ def write_shard(root, name, index, rows, span):
         if not kept:
             continue
         tags.append({f.name: None for f in TAG_SCHEMA} | {"id": row["id"], "split": "train", "lang": "en"})
+        stays = {"kept": True, "kept_id": row["id"]}
+        likes.append({f.name: None for f in SIMILAR_SCHEMA} | {"id": row["id"]} | stays)
         if row["modality"] == "image":
             vectors.append({"id": row["id"], "part": 0, "start": None, "end": None, "vector": unit(n, 4)})
         text = row["text"]
@@ -78,10 +80,12 @@ def write_shard(root, name, index, rows, span):
     files.write_table(root / "dedup" / name / file, decisions, DECISION_SCHEMA)
     files.write_table(root / "tag" / name / file, tags, TAG_SCHEMA)
     files.write_table(root / "embed" / name / file, vectors, VECTOR_SCHEMA)
+    files.write_table(root / "similar" / name / file, likes, SIMILAR_SCHEMA)
 
 
 def artifacts(root, *names):
-    return Artifacts(root / "ingest", root / "dedup", root / "tag", root / "embed", names or ("a", "b"))
+    ingested, decisions, tags, vectors = (root / stage for stage in ("ingest", "dedup", "tag", "embed"))
+    return Artifacts(ingested, decisions, tags, vectors, names or ("a", "b"), root / "similar")
 
 
 def make(root, *names, store="store", **params):

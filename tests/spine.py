@@ -17,7 +17,7 @@ from sandbox import TOPICS
 
 from gendata import files
 from gendata.items import ITEM_SCHEMA, REJECT_SCHEMA, Item
-from pipelines import collect, dedup, embed, generate, select, store, tag, train
+from pipelines import collect, dedup, embed, generate, select, similar, store, tag, train
 
 FAMILIES = (toy_family.NAME, toy_text.NAME)
 
@@ -90,7 +90,9 @@ def stored(root):
         )
         tag.run(at / "ingest", at / "dedup", at / "tag", at / "metrics/tag.json")
         embed.run(at / "ingest", at / "dedup", at / "embed", at / "metrics/embed.json")
-        store.run(*(at / part for part in ("ingest", "dedup", "tag", "embed", "store")), at / "metrics/store.json")
+        before = [at / part for part in ("ingest", "dedup", "tag", "embed")]
+        similar.run(*before, at / "metrics/embed.json", at / "similar", at / "metrics/similar.json")
+        store.run(*before, at / "similar", at / "store", at / "metrics/store.json")
 
 
 def modelled(root, *names):

@@ -13,7 +13,7 @@ import pytest
 
 from gendata.store.head import read_head
 
-STAGES = ("scan", "ingest@corpus", "dedup", "tag", "embed", "store")
+STAGES = ("scan", "ingest@corpus", "dedup", "tag", "embed", "similar", "store")
 
 
 def _reset(project):

@@ -31,6 +31,7 @@ def project(made, tmp_path):
     root = shutil.copytree(made, tmp_path / "p")
     write(root, "ingest/a", COUNTS)
     write(root, "dedup", {"dropped_by_reason": {"exact": 1}, "kept": 2})
+    write(root, "similar", {"remove": False, "similar": 0, "kept": 2})
     write(root, "store", {"real": {"items": 2}, "other": {"items": 0}})
     return Project(root)
 
@@ -59,6 +60,7 @@ def test_a_project_of_data_stages_says_nothing_of_models(project):
     write(project.root, "ingest/pydocs", COUNTS)
     write(project.root, "ingest/mnist5k", COUNTS)
     write(project.root, "dedup", {"dropped_by_reason": {}, "kept": 2})
+    write(project.root, "similar", {"remove": False, "similar": 0, "kept": 2})
     write(project.root, "store", {"real": {"items": 2}})
     told = report(repro.summary(project))
     assert "models" not in told

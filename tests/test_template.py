@@ -16,7 +16,7 @@ from gendata.models import MODELS
 from gendata.project import Project
 from gendata.sections import FAMILIES, MODEL_STAGES, SECTIONS
 
-DATA_STAGES = {"scan", "ingest", "dedup", "tag", "embed", "store"}
+DATA_STAGES = {"scan", "ingest", "dedup", "tag", "embed", "similar", "store"}
 MODEL_SECTIONS = {*FAMILIES, "evaluate", "tracking"}
 
 

@@ -10,8 +10,10 @@ import click
 from gendata.cli._shared import emit, expected_errors, format_option, note, project, short
 
 if TYPE_CHECKING:
+    from gendata.project import Project
     from gendata.search.lookup import Lookup
 
+SIMILAR_COLUMNS = ("score", "verdict", "kept_text", "text", "kept", "kept_source", "kept_uri", "source", "uri")
 COLUMNS = ("copies", "reason", "score", "kept", "kept_source", "kept_uri", "source", "uri")
 CONFLICT_COLUMNS = ("conflict", "kept_value", "value", "reason", "kept", "kept_source", "kept_uri", "source", "uri")
 LIMIT = 1000
@@ -30,23 +32,37 @@ PAIRS = 10
 @click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page: texts compared, thumbnails."
 )
+@click.option("--similar", is_flag=True, help="Pairs that are alike by their vectors, removed or not.")
 @format_option
 @expected_errors
 def duplicates(
-    key: str | None, conflicts: bool, reason: str | None, source: str | None, html: Path | None, format_: str | None
+    *,
+    key: str | None,
+    conflicts: bool,
+    similar: bool,
+    reason: str | None,
+    source: str | None,
+    html: Path | None,
+    format_: str | None,
 ) -> None:
     """Show which copies were dropped and what they match, the largest clusters first.
 
-    Of one item also the other items of its group that were kept.
+    Of one item also the other items of its group that were kept. --similar shows what stage similar found instead: the
+    most alike first, and which of each two would go, or went (similar.remove).
 
     \b
     gendata duplicates
     gendata duplicates 3f2a9c
     gendata duplicates --conflicts               copies with different labels, licenses or origins
     gendata duplicates --reason near-text --html duplicates.html
+    gendata duplicates --similar
     """
     _check(key, conflicts, reason, source, html)
-    lookup = project().lookup
+    here = project()
+    if similar:
+        _similar(key, html, format_, here)
+        return
+    lookup = here.lookup
     if conflicts:
         contrary = _first(lookup.contradictions(LIMIT + 1), "copies that contradict")
         emit([{**r, "kept": short(r["kept_id"])} for r in contrary], format_, CONFLICT_COLUMNS)
@@ -70,7 +86,7 @@ NOTHING = "no duplicates were dropped"
 
 def _check(key: str | None, conflicts: bool, reason: str | None, source: str | None, html: Path | None) -> None:
     """Raises click's UsageError where options exclude each other, or a reason is none."""
-    from gendata.dedup.keep import REASONS
+    from gendata.keep import REASONS
 
     if conflicts and (key or reason or source or html):
         raise click.UsageError("--conflicts goes with no other option but --format")
@@ -98,9 +114,32 @@ def _summary(lookup: "Lookup") -> Iterator[str]:
         yield f"  {source}: {n:,} ({shares[source, kept_in]:.2%} of it) for a copy in {kept_in}"
     if len(pairs) > PAIRS:
         yield f"  and {len(pairs) - PAIRS} more pairs of sources: artifacts/reports/dedup.html"
+    if referenced := lookup.referenced():
+        yield f"{referenced:,} match a reference (dedup.against): artifacts/metrics/dedup.json has the counts by file"
     if counts := lookup.contradicted():
         told = ", ".join(f"{n:,} by {name}" for name, n in counts.items())
         yield f"items with copies that contradict: {told}; list them with `gendata duplicates --conflicts`"
+
+
+def _similar(key: str | None, html: Path | None, format_: str | None, here: "Project") -> None:
+    from gendata import files
+
+    rows = here.lookup.similar(here.lookup.resolve(key) if key is not None else None, LIMIT + 1)
+    if len(rows) > LIMIT:
+        rows = rows[:LIMIT]
+        note(f"the first {LIMIT} of more pairs; all: artifacts/similar")
+    if html is not None:
+        _page(html, rows, here.lookup)
+    found = files.read_json(here.artifacts / "metrics" / "similar.json")
+    for modality, counts in found["would_go"].items() if key is None else ():
+        if any(counts.values()):
+            listed = ", ".join(f"{count} at {threshold}" for threshold, count in counts.items())
+            note(f"{modality}: of {found['compared'][modality]['items']} would go {listed}")
+    for splits, count in found["across_splits"].items() if key is None else ():
+        note(f"{count} pairs lie across splits: {splits}")
+    if not rows:
+        note("nothing is similar" if key is None else "nothing is similar to this item")
+    emit([{**row, "kept": short(row["kept_id"])} for row in rows], format_, SIMILAR_COLUMNS)
 
 
 def _conflict(row: Mapping[str, Any]) -> str:

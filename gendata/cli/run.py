@@ -64,13 +64,18 @@ units      {summary.enumerated}
   rejected {rejected}{_reasons(summary.rejected)}
 items
   dropped  {dropped}{_reasons(summary.dropped)}
-  kept     {summary.kept}
+  kept     {summary.kept}{_alike(summary)}
 where      {stores or "no items kept"}; Parquet of every stage in artifacts/
 {_models(summary)}
 try next
   gendata search "open a file for reading"
   gendata sql "SELECT source, split, count(*) FROM items GROUP BY ALL"
   gendata duplicates{_next(summary)}"""
+
+
+def _alike(summary: "Summary") -> str:
+    """How many of what was kept is similar."""
+    return f" ({summary.similar} like another: gendata duplicates --similar)" if summary.similar else ""
 
 
 def _models(summary: "Summary") -> str:

@@ -35,13 +35,11 @@ The rules, in the order in which they apply:
 Decisions on kept rows alone drop nothing again: every kept item was compared with what stays.
 """
 
-import contextlib
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gendata import files
+from gendata import engine, files
 from gendata.dedup.settings import DedupParams, ImageParams, ReferenceParams, TextParams
 
 if TYPE_CHECKING:
@@ -73,11 +71,12 @@ def dedup(
         ParamsError: ``prefer`` names a source that is not there.
         StoreError: a shard is missing or unreadable.
     """
-    from gendata.dedup import against, containment, decisions, exact, image, keep, merge, texts
+    from gendata import keep
+    from gendata.dedup import against, containment, decisions, exact, image, merge, texts
 
     rows = exact.read(ingested, sources, params.prefer, params.keep)
     verdicts = keep.Verdicts(rows.item_origins())
-    with files.output(out) as work, _scratch(out) as scratch:
+    with files.output(out) as work, engine.scratch(out) as scratch:
         fixed = {name: read_into(scratch / f"of-{name}") for name, read_into in (references or {}).items()}
         barred = against.search(rows, fixed, scratch, params)
         verdicts.reason[barred.items] = keep.code("reference")
@@ -97,15 +96,3 @@ def dedup(
         "contained": within,
         "against": barred.counts([*fixed]),
     }
-
-
-@contextlib.contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
-    """A folder for sketches that is gone when the block ends, and emptied first if a kill left it."""
-    folder = files.WORK / "work" / f"{'-'.join(out.parts[-3:]).replace('/', '')}-sketches"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 from gendata import engine, files
 from gendata.dedup import image, texts
 from gendata.dedup.exact import NearJob, Rows
-from gendata.dedup.keep import NO_MATCH, PROBE, REASONS, REFERENCE, Ints, Verdicts
 from gendata.dedup.minhash import Sieve, shingle_sets
 from gendata.dedup.settings import DedupParams
 from gendata.dedup.words import Hashes
 from gendata.items import canonical_json
+from gendata.keep import NO_MATCH, PROBE, REASONS, REFERENCE, Ints, Verdicts
 
 NGRAM = "ngram"
 """How an item matches that shares words; other matches are named as in REASONS."""

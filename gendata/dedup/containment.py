@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gendata import engine
-from gendata.dedup.keep import NO_MATCH, Ints, Verdicts, code
 from gendata.dedup.minhash import NONE, Keys, Sieve
 from gendata.dedup.settings import TextParams
 from gendata.dedup.texts import Sketches, sets_of
+from gendata.keep import NO_MATCH, Ints, Verdicts, code
 
 COMMON = 200
 """Texts that share a hash, from which it is not looked up."""

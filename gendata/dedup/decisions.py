@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from gendata import files, items
 from gendata.dedup.against import Barred
 from gendata.dedup.exact import Rows
-from gendata.dedup.keep import NO_MATCH, REASONS, Ints, Verdicts, code
 from gendata.dedup.merge import EXAMPLES, FIELDS, Merged
+from gendata.keep import NO_MATCH, REASONS, Ints, Verdicts, code
 
 
 def reasons(rows: Rows, verdicts: Verdicts) -> npt.NDArray[np.int8]:

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata import files, items
-from gendata.dedup.keep import Ints, visiting_order
-from gendata.errors import ParamsError, StoreError
+from gendata import files
+from gendata.errors import ParamsError
+from gendata.keep import Ints, policy_ranks, visiting_order
 
 _COLUMNS = ("id", "modality", "origin", "uri", "label", "license")
 _SCHEMA = pa.schema(
@@ -104,7 +104,7 @@ def read(ingested: Path, sources: Mapping[str, bool], prefer: tuple[str, ...], k
             raise ParamsError(f"dedup.prefer: unknown source {name!r}; there is {', '.join(sources) or 'none'}")
     shards: list[Shard] = []
     table = pa.Table.from_batches(_batches(ingested, sources, shards), _SCHEMA).combine_chunks()
-    ranks = _ranks(table, prefer, known)
+    ranks = policy_ranks(table, prefer, known)
     keys = {f"rank{i}": pa.array(rank) for i, rank in enumerate(ranks)}
     keyed = pa.table({"id": table["id"], **keys, "source": table["source"], "uri": table["uri"]})
     by_id = pc.sort_indices(keyed, sort_keys=[(name, "ascending") for name in keyed.column_names])
@@ -133,19 +133,6 @@ def _batches(ingested: Path, sources: Mapping[str, bool], shards: list[Shard]) -
                 columns.append(pc.is_null(batch["text"]))
                 yield pa.record_batch(columns, _SCHEMA)
             shards.append(Shard(source, path, start, count))
-
-
-def _ranks(table: pa.Table, prefer: tuple[str, ...], known: tuple[str, ...]) -> tuple[npt.NDArray[np.int8] | Ints, ...]:
-    """Origin, source priority, then what is unknown (label, text, license): per row, lower goes first."""
-    priority = pc.fill_null(pc.index_in(table["source"], pa.array(prefer, pa.large_string())), len(prefer))
-    origin = pc.index_in(table["origin"], pa.array(items.ORIGINS, pa.large_string()))
-    if origin.null_count:
-        raise StoreError(f"artifacts: an origin is none of {', '.join(items.ORIGINS)}; run `gendata run ingest` again")
-    return (
-        origin.to_numpy().astype(np.int8),
-        priority.to_numpy().astype(np.int64),
-        *((table["wordless"] if n == "text" else pc.is_null(table[n])).to_numpy().astype(np.int8) for n in known),
-    )
 
 
 def column_arrays(path: Path, column: str, positions: Ints) -> Iterator[pa.Array]:

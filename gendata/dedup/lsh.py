@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gendata.dedup.keep import PROBE, REFERENCE, Ints, Verdicts, code
 from gendata.dedup.kernels import jit
 from gendata.dedup.minhash import Keys
 from gendata.dedup.words import Hashes
+from gendata.keep import PROBE, REFERENCE, Ints, Verdicts, code
 
 Codes = npt.NDArray[np.int32]
 

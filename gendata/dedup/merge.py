@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gendata.dedup.exact import Rows, column_values
-from gendata.dedup.keep import NO_MATCH, REASONS, Ints, Verdicts, code
 from gendata.items import canonical_json
+from gendata.keep import NO_MATCH, REASONS, Ints, Verdicts, code
 
 FIELDS = ("label", "license", "meta")
 EXAMPLES = 20

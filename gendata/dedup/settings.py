@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
+from gendata.keep import KNOWN
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 INVARIANT = ("flip", "rotation", "crop", "border")
 """Transforms that images may be found through at the user's choice."""
@@ -115,7 +117,7 @@ class DedupParams:
     image: ImageParams = field(default_factory=ImageParams)
     prefer: tuple[str, ...] = ()
     """Sources whose rows stay before those of others, the first before the second; the rest are equal."""
-    keep: tuple[str, ...] = ("label", "text", "license")
+    keep: tuple[str, ...] = KNOWN
     """What is known of the copy that stays: after ``prefer``, before its size, the first before the second."""
     merge: tuple[str, ...] = ("label", "license", "meta")
     """What a row that stays takes from its copies where it has none; see ``gendata.dedup.merge``."""

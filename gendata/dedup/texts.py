@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 from gendata import engine
 from gendata.dedup import lsh
 from gendata.dedup.exact import NearJob, column_arrays
-from gendata.dedup.keep import Ints, Verdicts
 from gendata.dedup.minhash import Keys, banding, shingle_sets
 from gendata.dedup.minhash import sketch as sketch_array
 from gendata.dedup.settings import TextParams
 from gendata.dedup.spool import Spool
 from gendata.dedup.words import Hashes
+from gendata.keep import Ints, Verdicts
 
 BATCH = 4096
 """Texts that a thread takes at once."""

@@ -31,6 +31,9 @@ def check_shards(parts: Artifacts, root: Path) -> Iterator[Finding]:
                 kept.update(ids)
                 if _ids(parts.tags / source, index).to_pylist() != ids:
                     yield Finding(f"{tags}/{source} shard {index}", "rows differ from the kept items", _FORCE)
+                if parts.similar is not None and _ids(parts.similar / source, index).to_pylist() != ids:
+                    similar = parts.similar.relative_to(root).as_posix()
+                    yield Finding(f"{similar}/{source} shard {index}", "rows differ from the kept items", _FORCE)
                 if not set(_ids(parts.vectors / source, index).to_pylist()) <= set(ids):
                     yield Finding(f"{vectors}/{source} shard {index}", "vectors of items not kept", _FORCE)
         except StoreError as error:

@@ -35,8 +35,11 @@ Sources = Mapping[str, Mapping[str, Any]]
 
 def shards_of(root: Path) -> Artifacts:
     """The folders of a project's data stages, as dvc.yaml lays them out."""
-    ingested, decisions, tags, vectors = (root / "artifacts" / stage for stage in ("ingest", "dedup", "tag", "embed"))
-    return Artifacts(ingested, decisions, tags, vectors, tuple(params.read(root / "params.yaml")["sources"]))
+    ingested, decisions, tags, vectors, similar = (
+        root / "artifacts" / stage for stage in ("ingest", "dedup", "tag", "embed", "similar")
+    )
+    sources = tuple(params.read(root / "params.yaml")["sources"])
+    return Artifacts(ingested, decisions, tags, vectors, sources, similar)
 
 
 def outputs_of(root: Path) -> tuple[Artifacts, Sources]:

@@ -6,13 +6,13 @@ SAME_SIDE = f"(i.store = '{OUTPUTS}') = (r.store = '{OUTPUTS}')"
 """Outputs are deduplicated among themselves; what was ingested, across its stores."""
 
 _COPIES = f"""
-    FROM rejected r JOIN items i ON i.id = r.kept_id AND {SAME_SIDE} WHERE r.stage = 'dedup'"""
+    FROM copies r JOIN items i ON i.id = r.kept_id AND {SAME_SIDE} WHERE r.stage = 'dedup'"""
 
 SOURCE_PAIRS = f"""
 WITH read AS (
     SELECT source, output, count(*) AS rows FROM (
         SELECT source, store = '{OUTPUTS}' AS output FROM items
-        UNION ALL SELECT source, store = '{OUTPUTS}' FROM rejected WHERE stage = 'dedup'
+        UNION ALL SELECT source, store = '{OUTPUTS}' FROM rejected WHERE stage IN ('dedup', 'similar')
     ) GROUP BY ALL
 ), dropped AS (
     SELECT r.source, i.source AS kept_in, r.reason, r.store = '{OUTPUTS}' AS output, count(*) AS dropped {_COPIES}
@@ -22,6 +22,15 @@ SELECT source, kept_in, reason, dropped, dropped / read.rows AS share FROM dropp
 ORDER BY dropped DESC, source, kept_in, reason
 """
 """Rows of source, kept_in (the source of the copy that stays), reason, dropped, and their share of the source."""
+
+
+REFERENCES = """
+SELECT r.id AS "group", 0 AS copies, r.reason, r.detail, r.score, r.kept_id, 'reference' AS kept_source,
+    r.detail AS kept_uri, r.id, r.source, r.uri, NULL AS modality, NULL AS text
+FROM rejected r WHERE r.stage = 'dedup' AND r.reason = 'reference'
+    AND r.reason = coalesce($reason, r.reason) AND r.source = coalesce($source, r.source)
+"""
+"""Rows that match a fixed reference, which is in no store, as rows of ``Lookup.duplicates``."""
 
 
 def _stated(name: str, among: str) -> str:

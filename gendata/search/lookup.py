@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 from gendata import files
 from gendata.errors import QueryError, StoreError
-from gendata.search.copies import CONFLICTS, SAME_SIDE, SOURCE_PAIRS
+from gendata.search import alike
+from gendata.search.copies import CONFLICTS, REFERENCES, SAME_SIDE, SOURCE_PAIRS
 from gendata.store import OUTPUTS
 from gendata.store.head import Store
 
@@ -23,6 +24,8 @@ KEPT = "kept, same group"
 
 _PREFIX = 4
 _SOURCES = "SELECT DISTINCT source FROM sources ORDER BY 1"
+
+_INGESTED = f"r.store <> '{OUTPUTS}'"
 
 
 class UnknownItemError(QueryError):
@@ -57,6 +60,11 @@ class Lookup:
                 connection.execute(f"CREATE VIEW {table} AS {' UNION ALL BY NAME '.join(parts)}")
             except duckdb.Error as error:
                 raise _broken(f"table {table} of the catalogs", error) from error
+        # a copy of an item that similar removed later is one of what stays for that
+        connection.execute(
+            "CREATE VIEW copies AS SELECT r.* REPLACE (coalesce(s.kept_id, r.kept_id) AS kept_id) FROM rejected r "
+            f"LEFT JOIN rejected s ON s.id = r.kept_id AND s.stage = 'similar' AND r.stage = 'dedup' AND {_INGESTED}"
+        )
         return connection
 
     def _rows(self, sql: str, values: list[Any] | dict[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -124,7 +132,7 @@ class Lookup:
     def _copies(self, condition: str, value: str) -> list[dict[str, Any]]:
         """One dropped copy of each id and kept id for which the condition on the value holds, three at most."""
         return self._rows(
-            f"SELECT * FROM rejected WHERE kept_id IS NOT NULL AND {condition} "
+            f"SELECT * FROM copies WHERE kept_id IS NOT NULL AND {condition} "
             "QUALIFY row_number() OVER (PARTITION BY id, kept_id ORDER BY source, uri) = 1 "
             "ORDER BY id, kept_id LIMIT 3",
             [value],
@@ -141,7 +149,7 @@ class Lookup:
     def places(self, item_id: str) -> list[dict[str, Any]]:
         """The item as each store has it, ingested before output, with the copies that were dropped there."""
         dropped = (
-            "SELECT source, uri, reason, id, detail FROM rejected WHERE kept_id = ? AND store = ? "
+            "SELECT source, uri, reason, id, detail FROM copies WHERE kept_id = ? AND store = ? "
             "ORDER BY source, uri LIMIT 100"
         )
         rows = self._rows("SELECT * FROM items WHERE id = ? ORDER BY store = ?, store", [item_id, OUTPUTS])
@@ -193,10 +201,12 @@ class Lookup:
         if source is not None and source not in (known := [row["source"] for row in self._rows(_SOURCES)]):
             raise QueryError(f"no source {source!r}; there are {', '.join(known)}")
         parts = [
-            f"SELECT {columns.format('r.reason, r.detail, r.score')} FROM rejected r "
+            f"SELECT {columns.format('r.reason, r.detail, r.score')} FROM copies r "
             f"JOIN items i ON i.id = r.kept_id AND {SAME_SIDE} WHERE r.stage = 'dedup' "
             "AND r.reason = coalesce($reason, r.reason) AND r.source = coalesce($source, r.source)"
         ]
+        if not item_id:
+            parts.append(REFERENCES)
         if item_id:
             parts[0] += ' AND i."group" IN (SELECT "group" FROM items WHERE id = $id)'
             kept = f"'{KEPT}' AS reason, 'not merged' AS detail, NULL::DOUBLE AS score"
@@ -208,6 +218,11 @@ class Lookup:
             f'{" UNION ALL BY NAME ".join(parts)} ORDER BY copies DESC, "group", kept_id, source, uri, id LIMIT $limit',
             {"limit": limit, "reason": reason, "source": source} | ({"id": item_id} if item_id else {}),
         )
+
+    def referenced(self) -> int:
+        """How many rows were dropped since they match a fixed reference."""
+        counted = self._rows("SELECT count(*) AS n FROM rejected WHERE stage = 'dedup' AND reason = 'reference'")
+        return int(counted[0]["n"])
 
     def source_pairs(self) -> list[dict[str, Any]]:
         """How many rows of a source were dropped for a copy in which source, why, and their share of the source."""
@@ -222,6 +237,17 @@ class Lookup:
         counted = f"SELECT conflict, count(DISTINCT kept_id) AS n FROM ({CONFLICTS}) GROUP BY 1 ORDER BY 1"
         return {row["conflict"]: row["n"] for row in self._rows(counted)}
 
+    def similar(self, item_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """At most ``limit`` pairs of items that are alike by their vectors; see ``gendata.search.alike``."""
+        shards = alike.shards(self._artifacts / "similar")
+        rows = self._rows(alike.PAIRS, {"shards": shards, "limit": limit, "id": item_id}) if shards else []
+        gone = [row for row in rows if row["verdict"] == alike.REMOVED and row["modality"] != "image"]
+        return alike.with_texts(rows, self.dropped_contents(gone))
+
+    @property
+    def _artifacts(self) -> Path:
+        return next(iter(self._stores.values())).path.parent.parent
+
     def dropped_contents(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[CopyKey, bytes, str]]:
         """Key, content (as ``content`` gives it) and media type of dropped copies, rows of ``duplicates``.
 
@@ -231,7 +257,7 @@ class Lookup:
         wanted: dict[str, set[CopyKey]] = {}
         for row in rows:
             wanted.setdefault(row["source"], set()).add((row["source"], row["uri"], row["id"]))
-        folder = next(iter(self._stores.values())).path.parent.parent / "ingest"
+        folder = self._artifacts / "ingest"
         for source, keys in sorted(wanted.items()):
             for path in files.shards(folder / source / "items"):
                 yield from _contents(path, keys)

@@ -1,6 +1,7 @@
 """The DuckDB side of a store: the metadata of every item, reject and source, in one read-only file."""
 
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -100,21 +101,26 @@ def unread_batches(artifacts: Artifacts, source: str) -> Iterator[pa.Table]:
 
 
 def dropped_batches(artifacts: Artifacts, store: str) -> Iterator[pa.Table]:
-    """Rows of the table ``rejected`` of duplicates that were dropped."""
+    """Rows of the table ``rejected`` of duplicates that were dropped, by dedup or by similar."""
     for source, index, path in artifacts.shards():
         decided = files.shard_path(artifacts.decisions / source, index)
+        gone = artifacts.gone(source, index)
         for batch, part in files.aligned_batches(path, decided, _STATED):
             rows = [
-                _dropped(row, item)
+                _dropped(row, gone.get(row["id"]) if row["kept"] else None, item)
                 for row, item in zip(part.to_pylist(), batch.to_pylist(), strict=True)
-                if not row["kept"] and item["origin"] in STORES[store]
+                if (not row["kept"] or row["id"] in gone) and item["origin"] in STORES[store]
             ]
             if rows:
                 yield to_table(rows, REJECTED)
 
 
-def _dropped(row: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
-    same = row["kept_id"] == row["id"]
-    detail = "the same content" if same else f"like {row['kept_id']}, score {row['score']:.3f}"
-    own = {n: row[n] for n in ("source", "uri", "reason", "id", "kept_id", "score")}
-    return {**own, "stage": "dedup", "detail": detail} | {n: item[n] for n in _STATED}
+def _dropped(row: Mapping[str, Any], like: Mapping[str, Any] | None, item: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a copy: its decision, and what similar says of it if it went there."""
+    why = like or row
+    detail = "the same content" if why["kept_id"] == row["id"] else f"like {why['kept_id']}, score {why['score']:.3f}"
+    if row["reference"] is not None:
+        told = json.loads(row["reference"])
+        detail = f"{told['match']} of reference {told['name']}: {told['uri']}, score {why['score']:.3f}"
+    own = {n: row[n] for n in ("source", "uri", "id")} | {n: why[n] for n in ("reason", "kept_id", "score")}
+    return {**own, "stage": "similar" if like else "dedup", "detail": detail} | {n: item[n] for n in _STATED}

@@ -58,7 +58,8 @@ def parts_of(artifacts: Artifacts) -> list[Part]:
         others = (folder / source for folder in (artifacts.decisions, artifacts.tags, artifacts.vectors))
         # an id says what the blob is, and most bytes are blobs
         digests = [parquet.digest(path, but="data"), *(parquet.digest(files.shard_path(f, index)) for f in others)]
-        key = _key(code, source, *digests)
+        # of similar what went alone: one new item may change what many are like, and no row of a store
+        key = _key(code, source, *digests, *map(canonical_json, artifacts.gone(source, index).values()))
         seen[key] += 1
         parts.append(Part(source, (shard,), _key(key, str(seen[key]))))
     return parts

@@ -39,6 +39,8 @@ class Artifacts:
     tags: Path
     vectors: Path
     sources: tuple[str, ...]
+    similar: Path | None = None
+    """Of stage similar; None for outputs, among which it does not look."""
     chosen: tuple[Shard, ...] | None = None
     """The shards that count; None for all of the sources."""
 
@@ -55,6 +57,15 @@ class Artifacts:
         """These shards alone."""
         return replace(self, chosen=tuple(shards))
 
+    def likes(self, source: str, index: int) -> pa.Table | None:
+        """What similar says of the items of a shard that dedup kept, a row for each; None without that stage."""
+        return None if self.similar is None else files.read_table(files.shard_path(self.similar / source, index))
+
+    def gone(self, source: str, index: int) -> dict[str, dict[str, Any]]:
+        """The rows of similar about the items of a shard that it removed, by id."""
+        likes = self.likes(source, index)
+        return {} if likes is None else {row["id"]: row for row in likes.filter(pc.invert(likes["kept"])).to_pylist()}
+
     def that_may_hold(self, origins: tuple[str, ...]) -> "Artifacts":
         """The shards alone that may hold items of these origins, as their footers say."""
         return self.of(shard for shard in self.shards() if _may_hold(shard[2], origins))
@@ -68,7 +79,7 @@ def _may_hold(path: Path, origins: tuple[str, ...]) -> bool:
 def kept_rows(
     artifacts: Artifacts, origins: tuple[str, ...], columns: tuple[str, ...], only: pa.Array | None = None
 ) -> Iterator[pa.Table]:
-    """Kept items of these origins with their decision and tags, a row group at a time.
+    """Items of these origins that dedup and similar kept, with their decision and tags, a row group at a time.
 
     ``columns`` of ITEM_SCHEMA come first, with what was merged from copies filled in, then group, copies, conflict_id,
     merged and the tags. With ``only``, the items of
@@ -76,6 +87,7 @@ def kept_rows(
     """
     for source, index, path in artifacts.shards():
         tags = files.read_table(files.shard_path(artifacts.tags / source, index))
+        likes = artifacts.likes(source, index)
         if only is not None and not pc.any(pc.is_in(tags["id"], value_set=only)).as_py():
             continue
         at = 0
@@ -92,12 +104,23 @@ def kept_rows(
             for name in _TAGGED:
                 table = table.append_column(TAG_SCHEMA.field(name), tagged[name])
             mask = pc.is_in(kept["origin"], value_set=pa.array(origins))
+            mask = pc.and_(mask, _stay(likes, at - len(tagged), kept["id"], f"{source} shard {index}"))
             if only is not None:
                 mask = pc.and_(mask, pc.is_in(kept["id"], value_set=only))
             if (table := table.filter(mask)).num_rows:
                 yield table.combine_chunks()
         if at != tags.num_rows:
             raise StoreError(f"tags of {source} shard {index} are from another run; run `gendata run` again")
+
+
+def _stay(likes: pa.Table | None, start: int, ids: pa.Array, name: str) -> pa.Array:
+    """Which of the items with these ids similar kept, whose first is row ``start`` of ``likes``. Raises StoreError."""
+    if likes is None:
+        return pa.scalar(True)
+    part = likes.slice(start, len(ids))
+    if not part["id"].combine_chunks().equals(ids):
+        raise StoreError(f"similar of {name} is from another run; run `gendata run` again")
+    return part["kept"].combine_chunks()
 
 
 _PASSAGE_COLUMNS = ("id", "modality", "origin", "source", "text")
@@ -152,7 +175,8 @@ def _with_vectors(
         kept = {row["id"]: row for b in files.kept_batches(path, decided, columns) for row in b.to_pylist()}
         if unknown := set(pc.unique(vectors["id"]).to_pylist()) - kept.keys():
             raise StoreError(f"vectors of {source} shard {index} name {min(unknown)}, which is not kept there")
-        ids = pa.array([i for i, row in kept.items() if row["origin"] in origins], pa.string())
+        gone = artifacts.gone(source, index)
+        ids = pa.array([i for i, row in kept.items() if row["origin"] in origins and i not in gone], pa.string())
         yield kept, vectors.filter(pc.is_in(vectors["id"], value_set=ids))
 
 

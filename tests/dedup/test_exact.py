@@ -3,9 +3,9 @@
 import pytest
 
 from gendata.dedup import DedupParams
-from gendata.dedup.keep import REASONS
 from gendata.errors import ParamsError, StoreError
 from gendata.items import Item, content_id
+from gendata.keep import REASONS
 
 
 def record(uri, text, **known):

@@ -7,7 +7,7 @@ import numpy as np
 from gendata.dedup.hamming import HammingIndex
 from gendata.dedup.image.sketches import Sketches
 from gendata.dedup.image.views import Hashes
-from gendata.dedup.keep import Ints
+from gendata.keep import Ints
 
 WHOLE, PART, WITHIN = 0, 1, 2
 """How two views meet: one is like a turn of the other; like a turn of the other is a window of one; or the reverse."""

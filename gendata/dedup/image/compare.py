@@ -8,7 +8,7 @@ from gendata.dedup.image.candidates import PART, WHOLE, Hits
 from gendata.dedup.image.sketches import Sketches
 from gendata.dedup.image.verify import aligned, correlations
 from gendata.dedup.image.views import WINDOWS, Floats, turned
-from gendata.dedup.keep import Ints
+from gendata.keep import Ints
 
 _PROPORTIONS = 1.06  # how far the aspect ratios of copies may differ: rounding of sides when scaled
 _AT_ONCE = 4096  # pairs of thumbnails in memory

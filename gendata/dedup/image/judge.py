@@ -10,7 +10,7 @@ from gendata.dedup.image.compare import similarities
 from gendata.dedup.image.decode import NONE
 from gendata.dedup.image.sketches import Digests, Sketches
 from gendata.dedup.image.views import turns
-from gendata.dedup.keep import NO_MATCH, Ints, Verdicts, code
+from gendata.keep import NO_MATCH, PROBE, Ints, Verdicts, code
 
 _BLOCK, _BLOCK_OF_CROPS = 256, 32  # images asked about at once
 _BELOW_ONE = np.nextafter(1.0, 0.0)  # a score of 1.0 says that the pixels are equal
@@ -35,7 +35,7 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: ImagePar
         hits = candidates.hits(block)
         bounds = np.searchsorted(hits.row, np.arange(len(block) + 1))
         alone = (np.diff(bounds) == 0) & (number[block] < 0)
-        stays[block[alone]] = True
+        stays[block[alone]] = verdicts.role[sketches.items[block[alone]]] != PROBE
         for row in np.flatnonzero(~alone).tolist():
             at = int(block[row])
             mine = np.arange(bounds[row], bounds[row + 1])

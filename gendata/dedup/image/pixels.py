@@ -22,7 +22,7 @@ import numpy.typing as npt
 from gendata import engine
 from gendata.dedup.exact import NearJob, column_values
 from gendata.dedup.image.decode import NONE, Unfit, pixel_digest
-from gendata.dedup.keep import Ints
+from gendata.keep import Ints
 
 if TYPE_CHECKING:
     from gendata.dedup.image.sketches import Sketches

@@ -29,8 +29,8 @@ from gendata.dedup.image.views import (
     views,
     window_hashes,
 )
-from gendata.dedup.keep import Ints
 from gendata.dedup.spool import Spool
+from gendata.keep import Ints
 
 Digests = npt.NDArray[np.void]
 

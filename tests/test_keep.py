@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gendata.dedup.keep import NO_MATCH, Verdicts, code, visiting_order
+from gendata.keep import NO_MATCH, Verdicts, code, visiting_order
 
 
 def judge(verdicts, item, others, scores, threshold=0.8):

@@ -2,6 +2,11 @@
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gendata.errors import StoreError
+from gendata.items import ORIGINS
 
 Ints = npt.NDArray[np.int64]
 
@@ -10,6 +15,9 @@ REASONS = ("exact", "origin-conflict", "normalised", "near-text", "contained", "
 
 NO_MATCH = -1
 
+KNOWN = ("label", "text", "license")
+"""What should be known of the copy that stays, the first before the second."""
+
 REFERENCE, PROBE = 1, 2
 """Roles of items: one that stays whatever it is like; one that others are not compared with. 0 is all others'."""
 
@@ -17,6 +25,32 @@ REFERENCE, PROBE = 1, 2
 def code(reason: str) -> int:
     """The place of a reason in REASONS."""
     return REASONS.index(reason)
+
+
+def policy_ranks(
+    table: pa.Table, prefer: tuple[str, ...], known: tuple[str, ...]
+) -> tuple[npt.NDArray[np.int8] | Ints, ...]:
+    """What the keep policy asks of each row before its size: the lower goes first, the first rank counts most.
+
+    Origin, source priority, then what is unknown of ``known`` (label, text, license; the first counts most).
+
+    Args:
+        table: columns origin, source, label, license (large strings) and wordless (bool: has neither text nor caption).
+        prefer: sources that go before the others, the first first.
+        known: what of label, text and license should be known.
+
+    Raises:
+        StoreError: an origin is none of items.ORIGINS.
+    """
+    priority = pc.fill_null(pc.index_in(table["source"], pa.array(prefer, pa.large_string())), len(prefer))
+    origin = pc.index_in(table["origin"], pa.array(ORIGINS, pa.large_string()))
+    if origin.null_count:
+        raise StoreError(f"artifacts: an origin is none of {', '.join(ORIGINS)}; run `gendata run ingest` again")
+    return (
+        origin.to_numpy().astype(np.int8),
+        priority.to_numpy().astype(np.int64),
+        *((table["wordless"] if n == "text" else pc.is_null(table[n])).to_numpy().astype(np.int8) for n in known),
+    )
 
 
 def visiting_order(items: Ints, sizes: Ints, *ranks: npt.NDArray[np.signedinteger]) -> Ints:
