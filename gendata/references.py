@@ -1,12 +1,17 @@
 """Fixed references of dedup (``dedup.against``): read as sources are, or taken from another project."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gendata import params
-from gendata.dedup import ReferenceParams
+from gendata import files, params
+from gendata.dedup import DedupParams, ReferenceParams
 from gendata.errors import GendataError, ParamsError
 from gendata.ingest import IngestParams, SourceParams, infer_source, ingest, scan
 
@@ -31,6 +36,81 @@ def readers(
         name: partial(_read, name, _stated(value), root, listings / f"{name}.parquet", limits)
         for name, value in against.items()
     }
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found: rows that match, how many there were, and how many of the files read were rejected."""
+
+    rows: list[dict[str, Any]]
+    items: int
+    rejected: int
+
+
+def check(root: Path, path: Path | None, against: Path | None, ngram: int | None = None) -> Checked:
+    """Compare files with a project, a project with files, or files with files; nothing of either is changed.
+
+    Args:
+        root: of the project, whose params hold.
+        path: a file or folder of items to look for, absolute; None takes the items of the project.
+        against: a file, folder or project in which to look for them, absolute; None takes the project.
+        ngram: compare by sequences of this many words.
+
+    Returns:
+        Rows of match, score, reference (its name), kept_id and kept_uri (what it matches there), id, source and uri.
+        Of files also those that are copies among themselves, with the reason as match and the file as reference.
+    """
+    from gendata.dedup import dedup
+
+    limits = params.load(root / "params.yaml", "ingest", IngestParams)
+    chosen = replace(params.load(root / "params.yaml", "dedup", DedupParams), against={})
+    sections = params.read(root / "params.yaml")["sources"]
+    sources = {name: section.get("dedup", True) for name, section in sections.items()}
+    ingested, rejected = root / "artifacts" / "ingest", 0
+    references: dict[str, Callable[[Path], Reference]]
+    with tempfile.TemporaryDirectory(prefix="gendata-") as work, contextlib.chdir(work):
+        if against is None:
+            folders = {name: ingested / name / "items" for name in sections}
+            references = {name: partial(_there, folder, ngram) for name, folder in folders.items() if folder.is_dir()}
+        else:
+            fixed = {_name(against): ReferenceParams(path=str(against), ngram=ngram)}
+            scan_references(fixed, root, Path("against"), limits)
+            references = readers(fixed, root, Path("against"), limits)
+        if path is not None:
+            ingested, sources = Path("in"), {_name(path): True}
+            rejected = _ingest(_name(path), ReferenceParams(path=str(path)), root, limits)
+        summary = dedup(ingested, sources, Path("out"), chosen, references)
+        rows = [row for name in sources for row in _matches(Path("out", name), alone=path is None)]
+    return Checked(rows, summary["read"], rejected)
+
+
+def _there(folder: Path, ngram: int | None, _: Path) -> "Reference":
+    from gendata.dedup.against import Reference
+
+    return Reference((folder,), ngram)
+
+
+def _ingest(name: str, value: ReferenceParams, root: Path, limits: IngestParams) -> int:
+    """Read files into the folder ``in``; how many units were rejected."""
+    scan_references({name: value}, root, Path("listing"), limits)
+    listing = Path("listing", f"{name}.parquet")
+    rejected: int = ingest(name, _source(name, value, root), root, listing, Path("in", name), limits)["rejected"]
+    return rejected
+
+
+def _name(path: Path) -> str:
+    return re.sub(r"[^a-z0-9_-]+", "-", path.resolve().stem.lower()).strip("-_") or "files"
+
+
+def _matches(decided: Path, *, alone: bool) -> Iterator[dict[str, Any]]:
+    """The rows that match a reference; and unless these ``alone``, those that match another row."""
+    for row in (row for shard in files.shards(decided) for row in files.read_table(shard).to_pylist()):
+        own = {name: row[name] for name in ("score", "kept_id", "id", "source", "uri")}
+        if row["reference"] is not None:
+            told = json.loads(row["reference"])
+            yield {"match": told["match"], "reference": told["name"], "kept_uri": told["uri"]} | own
+        elif not row["kept"] and not alone:
+            yield {"match": row["reason"], "reference": row["source"], "kept_uri": None} | own
 
 
 def _stated(value: str | ReferenceParams) -> ReferenceParams:

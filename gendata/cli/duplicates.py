@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SIMILAR_COLUMNS = ("score", "verdict", "kept_text", "text", "kept", "kept_source", "kept_uri", "source", "uri")
 COLUMNS = ("copies", "reason", "score", "kept", "kept_source", "kept_uri", "source", "uri")
 CONFLICT_COLUMNS = ("conflict", "kept_value", "value", "reason", "kept", "kept_source", "kept_uri", "source", "uri")
+CHECK_COLUMNS = ("match", "score", "reference", "kept_uri", "kept", "source", "uri")
 LIMIT = 1000
 """Rows listed at most."""
 PAGE_LIMIT = 200
@@ -33,11 +34,19 @@ PAIRS = 10
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page: texts compared, thumbnails."
 )
 @click.option("--similar", is_flag=True, help="Pairs that are alike by their vectors, removed or not.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, exists=True),
+    help="Look for the items, or those of FILE, in a file, a folder or another project; nothing is changed.",
+)
+@click.option("--ngram", type=click.IntRange(1, 100), help="With --against or a new FILE: this many words in sequence.")
 @format_option
 @expected_errors
 def duplicates(
     *,
     key: str | None,
+    against: Path | None,
+    ngram: int | None,
     conflicts: bool,
     similar: bool,
     reason: str | None,
@@ -56,9 +65,16 @@ def duplicates(
     gendata duplicates --conflicts               copies with different labels, licenses or origins
     gendata duplicates --reason near-text --html duplicates.html
     gendata duplicates --similar
+    gendata duplicates new.jsonl                 are these in the project? nothing is added
+    gendata duplicates --against test.jsonl --ngram 13
     """
     _check(key, conflicts, reason, source, html)
     here = project()
+    if against or ngram or (key is not None and _is_new(key, here)):
+        if conflicts or similar or reason or source or html:
+            raise click.UsageError("a check of files goes with --against, --ngram and --format alone")
+        _report(key, against, ngram, format_, here)
+        return
     if similar:
         _similar(key, html, format_, here)
         return
@@ -82,6 +98,37 @@ def duplicates(
 
 
 NOTHING = "no duplicates were dropped"
+
+
+def _is_new(key: str, here: "Project") -> bool:
+    """Whether this is a folder, or a file whose content is no item."""
+    from gendata.search.lookup import UnknownItemError
+
+    if Path(key).is_file():
+        try:
+            here.lookup.resolve(key)
+        except UnknownItemError:
+            return True
+    return Path(key).is_dir()
+
+
+def _report(key: str | None, against: Path | None, ngram: int | None, format_: str | None, here: "Project") -> None:
+    """Check files that are not in the project, or the project against files."""
+    from gendata.references import check
+
+    if key is not None and not Path(key).exists():
+        raise click.UsageError(f"{key}: no such file; an id goes without --against and --ngram")
+    found = check(
+        here.root.resolve(), None if key is None else Path(key).resolve(), against and against.resolve(), ngram
+    )
+    what = f"of {found.items:,} items of {key or 'the project'}"
+    note(f"{len(found.rows):,} {what} match; nothing was changed")
+    if found.rejected:
+        note(f"{found.rejected:,} units of {key} could not be read")
+    places = Counter((row["reference"], (row["kept_uri"] or "").split("#", 1)[0]) for row in found.rows)
+    for (name, file), n in places.most_common(PAIRS):
+        note(f"  {n:,} in {name}{': ' + file if file else ' itself'}")
+    emit([{**row, "kept": short(row["kept_id"])} for row in found.rows], format_, CHECK_COLUMNS)
 
 
 def _check(key: str | None, conflicts: bool, reason: str | None, source: str | None, html: Path | None) -> None:

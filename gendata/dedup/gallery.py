@@ -87,6 +87,14 @@ def _tables(report: Mapping[str, Any]) -> Iterator[str]:
         for p in report["source_pairs"]
     ]
     yield _table("Who repeats whom", ("source", "kept copy in", "dropped", "share of the source", ""), pairs)
+    matched = [
+        (name, found["items"], file, n)
+        for name, found in report["against"].items()
+        for file, n in found["by_file"].items() or [("no match", 0)]
+    ]
+    yield _table("Matches of references", ("reference", "items of it", "file", "rows that match"), matched)
+    if found := report["contained"]["found"]:
+        yield f"<p>Texts that are contained in another one, and stay or went: {found:,}.</p>"
     alone = [(name, n) for name, n in sorted(report["exact_only"].items()) if n]
     yield _table("Took part in exact deduplication alone", ("why", "items"), alone)
 

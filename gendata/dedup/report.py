@@ -80,7 +80,8 @@ class _Rows:
         table = pa.concat_tables([schema.empty_table(), *parts]).combine_chunks()
         self._table, kept = table, table.filter(table["kept"])
         self._kept = kept
-        dropped = table.filter(pc.invert(table["kept"]))
+        copy = pc.and_(pc.invert(table["kept"]), pc.fill_null(pc.not_equal(table["reason"], "reference"), True))
+        dropped = table.filter(copy)  # what matches a reference is a copy of no row
         at = pc.index_in(dropped["kept_id"], kept["id"])
         self._dropped = dropped.append_column("kept_in", kept["source"].take(at))
 

@@ -124,7 +124,7 @@ class Lookup:
         copies = self._copies("? IN (id, file_sha256)", digest) if not rows else []
         ids |= {str(row["kept_id"]) for row in copies}
         if not ids:
-            raise QueryError(f"{path}: no item with this content (sha256 {digest[:16]}...)")
+            raise UnknownItemError(f"{path}: no item with this content (sha256 {digest[:16]}...)")
         if len(ids) > 1:
             raise QueryError(f"{path}: holds several items; name one by id (`gendata sql` finds them by file_sha256)")
         return ids.pop(), copies[0] if copies else None
