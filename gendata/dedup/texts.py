@@ -4,6 +4,7 @@ Texts are read twice: all of them for their band keys, 4 bytes a band, and those
 their shingle sets. Both lie in files beside; memory holds some numbers per text.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -187,3 +188,16 @@ def sets_of(sketches: Sketches, places: Ints, params: TextParams, workers: int) 
     bounds = np.concatenate(([0], np.cumsum(np.concatenate(lengths))))
     stored = np.argsort(np.argsort(places, kind="stable"), kind="stable")  # sets lie in the order read
     return lsh.Located(np.asarray(flat), bounds[:-1][stored], bounds[1:][stored])
+
+
+def compare(one: pa.Array, other: pa.Array, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Similarities of texts pair by pair (pairs,): Jaccard of their shingles of ``n`` words, and containment.
+
+    The containment is the share of the shingles of the smaller set that the other has; 0.0 where a text has no words.
+    """
+    a, b = shingle_sets(one, n), shingle_sets(other, n)
+    sizes = np.stack((np.diff(a.bounds), np.diff(b.bounds)))
+    spans = zip(itertools.pairwise(a.bounds), itertools.pairwise(b.bounds), strict=True)
+    parts = ((a.shingles[i:j], b.shingles[k:m]) for (i, j), (k, m) in spans)
+    common = np.array([len(np.intersect1d(x, y, assume_unique=True)) for x, y in parts], np.float64)
+    return common / np.maximum(sizes.sum(axis=0) - common, 1), common / np.maximum(sizes.min(axis=0), 1)

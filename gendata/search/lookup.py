@@ -85,7 +85,9 @@ class Lookup:
         A copy that was dropped stands for the item that was kept instead; ``dropped`` tells.
         Raises QueryError if there is no such item, or more than one.
         """
-        item_id, _ = self._find(key)
+        item_id, copy = self._find(key)
+        if copy is not None and copy["reason"] == "reference":
+            raise QueryError(f"{key} was dropped: {copy['detail']}")
         return item_id
 
     def dropped(self, key: str | Path) -> dict[str, Any] | None:
