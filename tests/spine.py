@@ -85,9 +85,8 @@ def stored(root):
     """From items to the stores of what was ingested."""
     at = Path("artifacts")
     with contextlib.chdir(root):
-        dedup.run(
-            at / "ingest", at / "dedup", at / "reports/dedup.json", at / "reports/dedup.html", at / "metrics/dedup.json"
-        )
+        reports = [at / "reports" / f"dedup.{kind}" for kind in ("json", "html")]
+        dedup.run(at / "ingest", at / "scan" / "against", at / "dedup", *reports, at / "metrics/dedup.json")
         tag.run(at / "ingest", at / "dedup", at / "tag", at / "metrics/tag.json")
         embed.run(at / "ingest", at / "dedup", at / "embed", at / "metrics/embed.json")
         before = [at / part for part in ("ingest", "dedup", "tag", "embed")]

@@ -41,7 +41,7 @@ class Thing:
         item = nothing | own | {"modality": self.modality, "origin": self.origin}
         yield item | {"label": self.label, "license": self.license, "text": self.name}
         stays = {"kept": self.kept, "reason": None if self.kept else "exact", "score": None}
-        yield own | stays | {"kept_id": self.id, "group": self.id, "copies": 1, "conflict_id": None}
+        yield dict.fromkeys(DECISION_SCHEMA.names) | own | stays | {"kept_id": self.id, "group": self.id, "copies": 1}
         tags = {f.name: None for f in TAG_SCHEMA} | {"id": self.id, "split": self.split}
         yield tags | {"width": self.size, "height": 1}
         image = self.modality == "image"
