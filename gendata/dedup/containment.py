@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gendata import engine
+from gendata.dedup.kernels import jit
 from gendata.dedup.minhash import NONE, Keys, Sieve
 from gendata.dedup.settings import TextParams
 from gendata.dedup.texts import Sketches, sets_of
@@ -104,8 +105,9 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextPara
     pairs = pairs[np.lexsort((rank[pairs[:, 1]], rank[pairs[:, 0]]))]
     places, flat = np.unique(pairs, return_inverse=True)
     sets = sets_of(sketches, places, params, workers)
-    shares = np.array([_share(sets, a, b) for a, b in flat.reshape(-1, 2).tolist()])
-    _judge(sketches, pairs, shares, rank, verdicts, params)
+    shares = _shares(flat.reshape(-1, 2), *sets)
+    enough = shares >= params.contained
+    _judge(sketches, pairs[enough], shares[enough], rank, verdicts, params)
     verdicts.stays_as = verdicts.stays_as[verdicts.stays_as]
     return {"found": int((verdicts.inside >= 0).sum()), "left_out": left_out}
 
@@ -134,9 +136,20 @@ def _probe(texts: pa.Array, n: int, index: Index) -> tuple[npt.NDArray[np.int64]
     return index.owned(hashes, np.repeat(np.arange(len(texts)), np.diff(bounds))), len(texts)
 
 
-def _share(sets: Any, a: int, b: int) -> float:
-    one, other = (sets.shingles[sets.firsts[i] : sets.lasts[i]] for i in (a, b))
-    return float(np.isin(one, other, assume_unique=True).mean())
+@jit
+def _shares(pairs: Any, shingles: Any, firsts: Any, lasts: Any) -> Any:
+    """Of each pair of sets, the share of the first that the second has, too."""
+    shares = np.empty(len(pairs))
+    for pair in range(len(pairs)):
+        a, b = pairs[pair]
+        i, j, common = firsts[a], firsts[b], 0
+        while i < lasts[a] and j < lasts[b]:
+            x, y = shingles[i], shingles[j]
+            common += x == y
+            i += x <= y
+            j += y <= x
+        shares[pair] = common / (lasts[a] - firsts[a])
+    return shares
 
 
 def _judge(
@@ -151,8 +164,6 @@ def _judge(
     best = np.zeros(len(verdicts.inside))
     dropped = code("contained")
     for (a, b), share in zip(pairs.tolist(), shares.tolist(), strict=True):
-        if share < params.contained:
-            continue
         part, whole = int(sketches.items[a]), int(sketches.items[b])
         verdicts.join(part, whole)
         if share > best[part]:

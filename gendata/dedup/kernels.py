@@ -142,14 +142,14 @@ def _hash_words(  # noqa: C901  a call per letter would cost more than the lette
 
 
 @jit
-def shingle_hashes(words: Any, count: int, n: int, shingles: Any) -> int:
-    """The shingles of words, in order and with repeats, in ``shingles`` (as long as words); how many."""
+def shingle_hashes(words: Any, count: int, n: int) -> int:
+    """The shingles of words, in order and with repeats, in the place of the words; how many."""
     n = min(n, count)
     for at in range(count - n + 1):
         value = words[at]
         for i in range(1, n):
             value = value * _MULTIPLIER + words[at + i]
-        shingles[at] = mix(value)
+        words[at] = mix(value)
     return count - n + 1 if count else 0
 
 
@@ -187,22 +187,20 @@ def sketch(texts: Any, normal: bool, tables: Any, n: int, functions: Any, made: 
     data, offsets = texts
     keys, forms, counts, least_shingles = made
     rows = functions.shape[1] // len(keys)
-    words, shingles = np.empty(256, np.uint64), np.empty(256, np.uint64)
+    words = np.empty(256, np.uint64)
     least = np.empty(functions.shape[1], np.uint32)
     for text in range(len(forms)):
         words, count = word_hashes(data, offsets[text], offsets[text + 1], normal, tables, words)
         counts[text] = count
         if count <= 0:
             continue
-        if len(shingles) < count:
-            shingles = np.empty(2 * count, np.uint64)
         form = np.uint64(count)
         for at in range(count):
             form = mix(form * _MULTIPLIER + words[at])
         forms[text] = form
-        count = shingle_hashes(words, count, n, shingles)
-        _least_shingles(shingles, count, least_shingles[text])
-        signature(shingles, count, functions, least)
+        count = shingle_hashes(words, count, n)
+        _least_shingles(words, count, least_shingles[text])
+        signature(words, count, functions, least)
         for band in range(len(keys)):
             key = np.uint64(band)
             for row in range(band * rows, (band + 1) * rows):
@@ -231,33 +229,46 @@ def _least_shingles(shingles: Any, count: int, least: Any) -> None:
 
 @jit
 def passing(texts: Any, normal: bool, tables: Any, n: int, sieve: Any, bounds: Any, counts: Any) -> Any:
-    """The texts' shingles whose bit is set, with repeats, one text after the other. And whether all is well: see sets.
+    """The texts' shingles whose bit is set, distinct, one text after the other. And whether all is well: see ``sets``.
 
     ``sieve``: a bit for all hashes that are equal once shifted, and how far to shift. Fills ``bounds``, and
     ``counts`` of all shingles.
     """
     data, offsets = texts
     bits, shift = sieve
-    words, shingles, found, end = np.empty(256, np.uint64), np.empty(256, np.uint64), np.empty(256, np.uint64), 0
+    words, found, end = np.empty(256, np.uint64), np.empty(256, np.uint64), 0
     for text in range(len(offsets) - 1):
         words, count = word_hashes(data, offsets[text], offsets[text + 1], normal, tables, words)
         if count < 0:
             return found[:0], False
-        if len(shingles) < count:
-            shingles = np.empty(2 * count, np.uint64)
-        count = shingle_hashes(words, count, n, shingles)
+        count = shingle_hashes(words, count, n)
         counts[text] = count
-        if end + count > len(found):
-            grown = np.empty(2 * (end + count), np.uint64)
-            grown[:end] = found[:end]
-            found = grown
         for at in range(count):
-            bit = shingles[at] >> np.uint64(shift)
+            bit = words[at] >> np.uint64(shift)
             if bits[bit >> np.uint64(3)] >> (bit & np.uint64(7)) & np.uint64(1):
-                found[end] = shingles[at]
+                if end == len(found):
+                    end = _distinct(found, bounds[text], end)
+                if 2 * end > len(found):
+                    grown = np.empty(4 * end, np.uint64)
+                    grown[:end] = found[:end]
+                    found = grown
+                found[end] = words[at]
                 end += 1
+        end = _distinct(found, bounds[text], end)
         bounds[text + 1] = end
     return found[:end], True
+
+
+@jit
+def _distinct(values: Any, start: int, end: int) -> int:
+    """Sort values from ``start`` to ``end`` and drop repeats; where they end then."""
+    some, kept = values[start:end], start
+    some.sort()
+    for at in range(len(some)):
+        if at == 0 or some[at] != values[kept - 1]:
+            values[kept] = some[at]
+            kept += 1
+    return kept
 
 
 @jit
@@ -267,23 +278,17 @@ def sets(texts: Any, normal: bool, tables: Any, n: int, bounds: Any) -> Any:
     It is not if a text must be normalised first.
     """
     data, offsets = texts
-    words, shingles, found, end = np.empty(256, np.uint64), np.empty(256, np.uint64), np.empty(256, np.uint64), 0
+    words, found, end = np.empty(256, np.uint64), np.empty(256, np.uint64), 0
     for text in range(len(offsets) - 1):
         words, count = word_hashes(data, offsets[text], offsets[text + 1], normal, tables, words)
         if count < 0:
             return found[:0], False
-        if len(shingles) < count:
-            shingles = np.empty(2 * count, np.uint64)
-        count = shingle_hashes(words, count, n, shingles)
+        count = shingle_hashes(words, count, n)
         if end + count > len(found):
             grown = np.empty(2 * (end + count), np.uint64)
             grown[:end] = found[:end]
             found = grown
-        own = shingles[:count]
-        own.sort()
-        for at in range(count):
-            if at == 0 or own[at] != own[at - 1]:
-                found[end] = own[at]
-                end += 1
+        found[end : end + count] = words[:count]
+        end = _distinct(found, end, end + count)
         bounds[text + 1] = end
     return found[:end], True

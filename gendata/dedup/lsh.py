@@ -143,7 +143,10 @@ def _jaccard(a: Any, b: Any, least: float) -> float:
     total, i, j, common = len(a) + len(b), 0, 0, 0
     if min(len(a), len(b)) < least * max(len(a), len(b)):
         return 0.0  # |A and B| <= min and |A or B| >= max, so that sizes alone rule pairs out, without loss
+    apart = int((1 - least) / (1 + least) * total) + 1  # elements that may be in one set alone, rounded up
     while i < len(a) and j < len(b):
+        if i + j - 2 * common > apart:
+            return 0.0
         x, y = a[i], b[j]
         common += x == y
         i += x <= y
