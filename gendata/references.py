@@ -74,7 +74,8 @@ def check(root: Path, path: Path | None, against: Path | None, ngram: int | None
             references = {name: partial(_there, folder, ngram) for name, folder in folders.items() if folder.is_dir()}
         else:
             fixed = {_name(against): ReferenceParams(path=str(against), ngram=ngram)}
-            scan_references(fixed, root, Path("against"), limits)
+            if not _is_project(against):  # whose shards are read as they are
+                scan_references(fixed, root, Path("against"), limits)
             references = readers(fixed, root, Path("against"), limits)
         if path is not None:
             ingested, sources = Path("in"), {_name(path): True}

@@ -93,6 +93,7 @@ def dedup(
         **decisions.summary(rows, verdicts, merged),
         "exact_only": {**prose.left_out, **images.left_out},
         "compared_pairs": compared,
+        "chance_of_comparison": texts.chances(params.text),
         "contained": within,
         "against": barred.counts([*fixed]),
     }

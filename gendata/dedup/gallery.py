@@ -95,6 +95,8 @@ def _tables(report: Mapping[str, Any]) -> Iterator[str]:
     yield _table("Matches of references", ("reference", "items of it", "file", "rows that match"), matched)
     if found := report["contained"]["found"]:
         yield f"<p>Texts that are contained in another one, and stay or went: {found:,}.</p>"
+    chances = [(similarity, f"{chance:.2%}") for similarity, chance in report["chance_of_comparison"].items()]
+    yield _table("How surely two texts are compared", ("similarity", "chance"), chances)
     alone = [(name, n) for name, n in sorted(report["exact_only"].items()) if n]
     yield _table("Took part in exact deduplication alone", ("why", "items"), alone)
 

@@ -111,7 +111,7 @@ class Sieve(NamedTuple):
         return cls(np.packbits(filled, bitorder="little"), 64 - width)
 
     def passing(self, texts: pa.Array, n: int) -> tuple[Sets, Ints]:
-        """The shingles of texts that pass, ascending and distinct; and how many, with repeats, each text has (texts,)."""
+        """The shingles that pass, ascending and distinct; and how many each text has, with repeats (texts,)."""
         bounds, counts = np.zeros(len(texts) + 1, np.int64), np.zeros(len(texts), np.int64)
         asked = tuple(tables()), n, tuple(self), bounds, counts
         found, done = kernels.passing(tuple(Buffers.of(texts)), False, *asked)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from gendata import engine
 from gendata.dedup import lsh
 from gendata.dedup.exact import NearJob, column_arrays
-from gendata.dedup.minhash import Keys, banding, shingle_sets
+from gendata.dedup.minhash import Keys, banding, curve, shingle_sets
 from gendata.dedup.minhash import sketch as sketch_array
 from gendata.dedup.settings import TextParams
 from gendata.dedup.spool import Spool
@@ -154,6 +154,11 @@ def sketch_texts(texts: Texts, items: Ints, scratch: Path, params: TextParams, w
 def _sketched(texts: pa.Array, n: int, bands: int, rows: int) -> tuple[Any, Ints]:
     lengths = pc.fill_null(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     return sketch_array(texts, n, bands, rows), lengths
+
+
+def chances(params: TextParams) -> dict[str, float]:
+    """The chance that two texts are compared, by their similarity."""
+    return curve(*banding(params.threshold, params.permutations, params.recall))
 
 
 def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextParams, workers: int) -> int:

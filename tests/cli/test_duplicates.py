@@ -133,3 +133,49 @@ def test_the_page_marks_what_differs(project, tmp_path):
     page = (tmp_path / "page.html").read_text()
     assert "<del> &lt;b&gt;today</del>" in page
     assert page.count("equal text") == 2  # once for each of two pairs
+
+
+def trees(root):
+    """All files of a project but its caches."""
+    paths = (path for path in sorted(root.rglob("*")) if path.is_file() and ".gendata" not in path.parts)
+    return {path: path.read_bytes() for path in paths}
+
+
+def test_new_files_are_looked_for_in_the_project(project, tmp_path):
+    before, new = trees(project), tmp_path / "new"
+    new.mkdir()
+    (new / "shout.txt").write_text(LINE.upper())
+    (new / "twice.txt").write_text("something that the project has no word of, twice")
+    (new / "again.txt").write_text("Something that the project has no word of: twice!")
+    (new / "odd.txt").write_bytes(b"\xff\xfe\x00")
+    result = run(project, "duplicates", new)
+    found = {row["uri"]: row for row in listed(result)}
+    assert (found["shout.txt"]["match"], found["shout.txt"]["score"]) == ("normalised", 1.0)
+    assert (found["shout.txt"]["reference"], found["shout.txt"]["kept_uri"]) == ("web", "part")
+    assert len(found) == 2
+    assert (found.keys() - {"shout.txt"}) <= {"twice.txt", "again.txt"}
+    assert "could not be read" in result.stderr
+    assert listed(run(project, "duplicates", new / "twice.txt")) == []
+    assert trees(project) == before
+
+
+def test_the_project_is_looked_for_in_files(project, tmp_path, monkeypatch):
+    before, tests = trees(project), tmp_path / "tests.jsonl"
+    monkeypatch.chdir(tmp_path)
+    tests.write_text(json.dumps({"text": "who jumps? jumps over the lazy dog and runs away from the"}) + "\n")
+    result = run(project, "duplicates", "--against", "tests.jsonl", "--ngram", "8")
+    assert {row["uri"] for row in listed(result)} == {"whole", "part"}
+    assert {(row["match"], row["kept_uri"]) for row in listed(result)} == {("ngram", "tests.jsonl#1")}
+    assert result.stderr.splitlines()[-1] == "  2 in tests: tests.jsonl"
+    assert listed(run(project, "duplicates", "--against", "tests.jsonl", "--ngram", "13")) == []
+    assert listed(run(project, "duplicates", "--against", "tests.jsonl")) == []
+    assert {row["uri"] for row in listed(run(project, "duplicates", "--against", project))} >= {"whole", "twin"}
+    assert (trees(project), sorted(tmp_path.iterdir())) == (before, [tests])
+
+
+def test_a_check_names_what_is_wrong(project, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "does not exist" in run(project, "duplicates", "--against", tmp_path / "gone", code=2).stderr
+    assert "nothing in" in run(project, "duplicates", "--against", tmp_path / "empty", code=1).stderr
+    assert "goes with" in run(project, "duplicates", "--against", tmp_path, "--conflicts", code=2).stderr
+    assert "no such file" in run(project, "duplicates", "3f2a9c12", "--ngram", "13", code=2).stderr

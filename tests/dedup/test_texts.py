@@ -2,10 +2,13 @@
 
 import random
 
+import numpy as np
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gendata.dedup import DedupParams, TextParams
+from gendata.dedup import DedupParams, TextParams, texts
+from gendata.keep import NO_MATCH, Verdicts, visiting_order
 
 SURE = DedupParams(workers=1, text=TextParams(shingle=2, threshold=0.6, group_threshold=0.3, recall=0.9999))
 
@@ -117,3 +120,41 @@ def test_planted_articles(box, text, eval_data):
     out = box({"a": [text(*line.split(" ", 1)) for line in lines]}, shard_rows=300)
     by_id = {row["id"]: row["uri"] for row in out.rows}
     assert {frozenset((row["uri"], by_id[row["kept_id"]])) for row in out.rows if not row["kept"]} == planted
+
+
+def shuffled(seed):
+    """200 pages, two in three near-copies or the same words in other form."""
+    rng = random.Random(1)
+    pages = [" ".join(rng.choices([f"w{i}" for i in range(500)], k=80)) for _ in range(60)]
+    for _ in range(140):
+        words = rng.choice(pages[:60]).split()
+        for at in rng.sample(range(80), rng.randrange(4)):
+            words[at] = f"x{rng.randrange(99)}"
+        pages.append(" ".join(words) if rng.random() < 0.7 else " ".join(words).upper() + "!")
+    return random.Random(seed).sample([*enumerate(pages)], len(pages))
+
+
+def decided(pages, workers, folder):
+    """The kept ids and all verdicts, by id, with texts as Arrow has them."""
+    numbers, words = zip(*pages, strict=True)
+    folder.mkdir()
+    params = TextParams()
+    found = texts.sketch_texts(texts.ArrowTexts(pa.chunked_array([words])), np.array(numbers), folder, params, workers)
+    verdicts = Verdicts(np.zeros(len(pages), np.int8))
+    texts.search(found, visiting_order(found.items, found.sizes), verdicts, params, workers)
+    return verdicts.stays_as.tolist(), verdicts.reason.tolist(), verdicts.groups().tolist()
+
+
+def test_twenty_orders_and_any_number_of_threads_decide_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(texts, "BATCH", 16)
+    expected = decided(shuffled(0), 1, tmp_path / "first")
+    assert 0 < sum(reason != NO_MATCH for reason in expected[1]) < 200
+    for seed in range(20):
+        assert decided(shuffled(seed), (1, 2, 4)[seed % 3], tmp_path / str(seed)) == expected
+
+
+def test_similarities_of_pairs():
+    one, other = pa.array(["a b c d", "a b", "", "x"]), pa.array(["a b c", "a b c d", "a", "X!"])
+    jaccard, contained = texts.compare(one, other, 2)
+    assert jaccard.tolist() == [2 / 3, 1 / 3, 0, 1]
+    assert contained.tolist() == [1, 1, 0, 1]
