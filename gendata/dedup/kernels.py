@@ -1,7 +1,6 @@
-"""The compiled loops over texts (numba): words, shingles, signatures, sets.
+"""The compiled loops over texts (numba): words, shingles, signatures, sets; whole numbers alone.
 
-They stand in one file, since numba keeps what it compiled until that function's own file changes, whatever becomes of
-the functions that it calls. All are deterministic: whole numbers, and one division per score.
+In one file: numba keeps what it compiled until that function's own file changes, whatever it calls.
 """
 
 from collections.abc import Callable
@@ -13,18 +12,16 @@ import numpy as np
 F = TypeVar("F", bound=Callable[..., Any])
 
 LONGEST_WORD, ASCII, TABLED = 40, 0x80, 0x30000
-WORD, ALONE, PUNCTUATION, SPACE = range(4)
-"""Kinds of characters: part of a word, a word of its own, and what separates words."""
+WORD, ALONE, PUNCTUATION, SPACE = range(4)  # kinds of characters: part of a word, a word of its own, separators
 
 
-_SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a's, over code points
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_SEED, _TURN = np.uint64(0xCBF29CE484222325), 5
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 def jit(function: F) -> F:
     """Compiled at its first call and kept beside the code; threads run it side by side."""
-    compiled: Any = numba.njit(nogil=True, cache=True)(function)
-    return cast("F", compiled)
+    return cast("F", numba.njit(nogil=True, cache=True)(function))
 
 
 @jit
@@ -33,6 +30,18 @@ def mix(value: Any) -> Any:
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
+
+
+@jit
+def noise(char: Any) -> Any:
+    """A random number for a character, the same everywhere."""
+    return mix((np.uint64(char) + np.uint64(1)) * MULTIPLIER)
+
+
+@jit
+def _longer(value: Any, noise: Any) -> Any:
+    """The hash of a word that is longer by a character (a cyclic polynomial, Cohen 1997): two short steps a letter."""
+    return (value << np.uint64(_TURN) | value >> np.uint64(64 - _TURN)) ^ noise
 
 
 @jit
@@ -53,9 +62,17 @@ def _character(data: Any, at: int) -> Any:
 
 
 @jit
+def _is_ascii(data: Any, start: int, stop: int) -> Any:
+    every = np.uint8(0)
+    for at in range(start, stop):
+        every |= data[at]
+    return every < ASCII
+
+
+@jit
 def _most_words(data: Any, start: int, stop: int, tables: Any) -> int:
     """How many words a text has at most: as many as characters, once folded."""
-    starts, at, count = tables[4], start, 0
+    starts, at, count = tables[5], start, 0
     while at < stop:
         char, size = _character(data, at)
         at += size
@@ -67,11 +84,9 @@ def _most_words(data: Any, start: int, stop: int, tables: Any) -> int:
 def word_hashes(data: Any, start: int, stop: int, normal: bool, tables: Any, words: Any) -> Any:
     """The words of the text ``data[start:stop]`` as hashes: an array that holds them, and how many they are.
 
-    -1 stands for a text to be normalised first, unless it is ``normal``. ``words`` is used where it suffices.
+    -1: it must be normalised first, unless it is ``normal``. ``words`` is used where it suffices.
     """
-    if start == stop:
-        return words, 0
-    if len(words) < stop - start or data[start:stop].max() >= ASCII:
+    if len(words) < stop - start or not _is_ascii(data, start, stop):
         room = _most_words(data, start, stop, tables)
         if len(words) < room:
             words = np.empty(room, np.uint64)
@@ -86,7 +101,7 @@ def _hash_words(  # noqa: C901  a call per letter would cost more than the lette
     data: Any, start: int, stop: int, normal: bool, characters: bool, tables: Any, words: Any
 ) -> int:
     """Fill ``words``; with ``characters`` each character that is not white space is a word."""
-    letters, kinds, composes, classes, starts, folded = tables
+    letters, noises, kinds, composes, classes, starts, folded = tables
     recent = np.empty(LONGEST_WORD, np.uint32)
     count, length, value, at, before = 0, 0, _SEED, start, np.uint8(0)
     while at < stop:
@@ -94,7 +109,7 @@ def _hash_words(  # noqa: C901  a call per letter would cost more than the lette
             letter = letters[data[at]]
             if letter and length < LONGEST_WORD:
                 recent[length] = letter
-                value = (value ^ np.uint64(letter)) * _PRIME
+                value = _longer(value, noises[data[at]])
                 length, at, before = length + 1, at + 1, np.uint8(0)
                 continue
             if not letter:
@@ -118,13 +133,13 @@ def _hash_words(  # noqa: C901  a call per letter would cost more than the lette
                 kind = ALONE
             if kind == WORD and length < LONGEST_WORD:
                 recent[length] = one
-                value = (value ^ np.uint64(one)) * _PRIME
+                value = _longer(value, noise(one))
                 length += 1
                 continue
             if kind == WORD:  # a longer run: each character is a word
                 if length == LONGEST_WORD:
                     for i in range(LONGEST_WORD):
-                        words[count] = mix((_SEED ^ np.uint64(recent[i])) * _PRIME)
+                        words[count] = mix(_longer(_SEED, noise(recent[i])))
                         count += 1
                     length += 1
             else:
@@ -133,7 +148,7 @@ def _hash_words(  # noqa: C901  a call per letter would cost more than the lette
                     count += 1
                 length, value = 0, _SEED
             if kind <= ALONE:
-                words[count] = mix((_SEED ^ np.uint64(one)) * _PRIME)
+                words[count] = mix(_longer(_SEED, noise(one)))
                 count += 1
     if 0 < length <= LONGEST_WORD:
         words[count] = mix(value)
@@ -148,33 +163,23 @@ def shingle_hashes(words: Any, count: int, n: int) -> int:
     for at in range(count - n + 1):
         value = words[at]
         for i in range(1, n):
-            value = value * _MULTIPLIER + words[at + i]
+            value = value * MULTIPLIER + words[at + i]
         words[at] = mix(value)
     return count - n + 1 if count else 0
 
 
 @jit
-def functions(count: int) -> Any:
-    """Hash functions: odd factors and summands, shape (2, count)."""
-    numbers = np.empty((2, count), np.uint32)
-    for at in range(count):
-        numbers[0, at] = mix(np.uint64(at + 1) * _MULTIPLIER) >> np.uint64(32) | np.uint64(1)
-        numbers[1, at] = mix(np.uint64(count + at + 1) * _MULTIPLIER) >> np.uint64(32)
-    return numbers
-
-
-@jit
 def signature(shingles: Any, count: int, functions: Any, least: Any) -> None:
     """The least hash of ``count`` shingles under each function, in ``least``."""
-    factors, summands, half = functions[0], functions[1], np.uint64(32)
+    half = np.uint64(32)
     least[:] = np.uint32(0xFFFFFFFF)
     for at in range(0, count, 4):  # four at a time, the last perhaps twice: one load of a function serves them all
         a, b = np.uint32(shingles[at] >> half), np.uint32(shingles[min(at + 1, count - 1)] >> half)
         c, d = np.uint32(shingles[min(at + 2, count - 1)] >> half), np.uint32(shingles[min(at + 3, count - 1)] >> half)
         for function in range(len(least)):
-            factor, summand = factors[function], summands[function]
-            one, two = np.uint32(a * factor + summand), np.uint32(b * factor + summand)
-            three, four = np.uint32(c * factor + summand), np.uint32(d * factor + summand)
+            factor = functions[function]
+            one, two = np.uint32(a * factor), np.uint32(b * factor)
+            three, four = np.uint32(c * factor), np.uint32(d * factor)
             one = one if one < two else two
             three = three if three < four else four
             one = one if one < three else three
@@ -186,9 +191,9 @@ def sketch(texts: Any, normal: bool, tables: Any, n: int, functions: Any, made: 
     """Fill ``made``: keys (bands, texts), forms and counts of words (texts,), least (texts, some)."""
     data, offsets = texts
     keys, forms, counts, least_shingles = made
-    rows = functions.shape[1] // len(keys)
+    rows = len(functions) // len(keys)
     words = np.empty(256, np.uint64)
-    least = np.empty(functions.shape[1], np.uint32)
+    least = np.empty(len(functions), np.uint32)
     for text in range(len(forms)):
         words, count = word_hashes(data, offsets[text], offsets[text + 1], normal, tables, words)
         counts[text] = count
@@ -196,15 +201,15 @@ def sketch(texts: Any, normal: bool, tables: Any, n: int, functions: Any, made: 
             continue
         form = np.uint64(count)
         for at in range(count):
-            form = mix(form * _MULTIPLIER + words[at])
-        forms[text] = form
+            form = form * MULTIPLIER + words[at]
+        forms[text] = mix(form)
         count = shingle_hashes(words, count, n)
         _least_shingles(words, count, least_shingles[text])
         signature(words, count, functions, least)
         for band in range(len(keys)):
             key = np.uint64(band)
             for row in range(band * rows, (band + 1) * rows):
-                key = mix(key * _MULTIPLIER + np.uint64(least[row]))
+                key = mix(key * MULTIPLIER + np.uint64(least[row]))
             keys[band, text] = np.uint32(key >> np.uint64(32))
 
 

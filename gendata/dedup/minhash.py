@@ -2,7 +2,7 @@
 
 MinHash: Broder, "On the resemblance and containment of documents", 1997. Banding: Leskovec, Rajaraman,
 Ullman, "Mining of Massive Datasets", 3.4. Hash functions: Dietzfelbinger et al., "A reliable randomized
-algorithm for the closest-pair problem", 1997 (multiply and add, modulo 2^32), over already mixed hashes.
+algorithm for the closest-pair problem", 1997 (multiply, modulo 2^32), over already mixed hashes.
 """
 
 from typing import NamedTuple
@@ -75,9 +75,14 @@ def _sketch(texts: pa.Array, n: int, bands: int, rows: int, normal: bool) -> Ske
         words=np.empty(count, np.int32),
         least=np.full((count, LEAST), NONE, np.uint32),
     )
-    functions = kernels.functions(bands * rows)
-    kernels.sketch(tuple(Buffers.of(texts)), normal, tuple(tables()), n, functions, tuple(made))
+    kernels.sketch(tuple(Buffers.of(texts)), normal, tuple(tables()), n, _functions(bands * rows), tuple(made))
     return made
+
+
+def _functions(count: int) -> Keys:
+    """Hash functions: odd factors, shape (count,)."""
+    numbers = np.arange(1, count + 1, dtype=np.uint64) * kernels.MULTIPLIER
+    return np.array([kernels.mix(number) >> np.uint64(32) for number in numbers], np.uint32) | np.uint32(1)
 
 
 class Sets(NamedTuple):

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata.dedup.kernels import ALONE, ASCII, PUNCTUATION, SPACE, TABLED, WORD
+from gendata.dedup.kernels import ALONE, ASCII, PUNCTUATION, SPACE, TABLED, WORD, noise
 
 Hashes = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -37,12 +37,13 @@ _PUNCTUATION = (
 class Tables(NamedTuple):
     """What becomes of each character below 0x30000.
 
-    ``letters``: of ASCII, what a letter or digit is folded to, 0 for what is no part of a word; ``kinds`` (of a folded
-    character); ``composes``: whether it may with the one before; ``classes``: canonical combining; and what it is
-    folded to, ``folded[starts[c]:starts[c + 1]]``.
+    ``letters``: of ASCII, what a letter or digit is folded to, 0 for what is no part of a word; ``noises``: what
+    ``kernels`` hashes by, or 0; ``kinds`` (of a folded character); ``composes``: whether it may with the one before;
+    ``classes``: canonical combining; and what it is folded to, ``folded[starts[c]:starts[c + 1]]``.
     """
 
     letters: npt.NDArray[np.uint8]
+    noises: Hashes
     kinds: npt.NDArray[np.uint8]
     composes: npt.NDArray[np.bool_]
     classes: npt.NDArray[np.uint8]
@@ -69,9 +70,10 @@ def tables() -> Tables:
     classes = np.fromiter(map(unicodedata.combining, characters), np.uint8, TABLED)
     folded = [text.casefold() for text in normal]
     letters = np.array([ord(folded[c]) if kinds[c] == WORD else 0 for c in range(ASCII)], np.uint8)
+    noises = np.array([noise(letter) for letter in letters], np.uint64)
     starts = np.concatenate(([0], np.cumsum([len(text) for text in folded]))).astype(np.int32)
     every = np.array([ord(c) for text in folded for c in text], np.uint32)
-    return Tables(letters, kinds, composes, classes, starts, every)
+    return Tables(letters, noises, kinds, composes, classes, starts, every)
 
 
 class Buffers(NamedTuple):

@@ -32,7 +32,11 @@ def plain_words(text):
 def plain_hash(word):
     value = 0xCBF29CE484222325
     for letter in word:
-        value = (value ^ ord(letter)) * 0x100000001B3 & MASK
+        value = (value << 5 & MASK | value >> 59) ^ mixed((ord(letter) + 1) * 0x9E3779B97F4A7C15 & MASK)
+    return mixed(value)
+
+
+def mixed(value):
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 & MASK
     value = (value ^ (value >> 27)) * 0x94D049BB133111EB & MASK
     return value ^ (value >> 31)
