@@ -46,15 +46,7 @@ def _write(artifacts, name, origin, rows):
     files.write_table(artifacts / "ingest" / name / "items" / "00000.parquet", items, ITEM_SCHEMA)
     for stage in ("ingest", "embed"):
         files.write_table(artifacts / stage / name / "rejected.parquet", [], REJECT_SCHEMA)
-    stays = {
-        "kept": True,
-        "reason": None,
-        "score": None,
-        "copies": 1,
-        "conflict_id": None,
-        "contained_in": None,
-        "merged": None,
-    }
+    stays = dict.fromkeys(DECISION_SCHEMA.names) | {"kept": True, "copies": 1}
     decided = [
         {**stays, **{n: r[n] for n in ("id", "source", "uri")}, "kept_id": r["id"], "group": r["id"]} for r in items
     ]
