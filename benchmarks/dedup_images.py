@@ -14,7 +14,6 @@ imagededup imports torchvision for its neural networks, which are not measured: 
 
 import argparse
 import gzip
-import io
 import itertools
 import logging
 import os
@@ -24,7 +23,7 @@ import tempfile
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -35,8 +34,9 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
 
+from benchmarks.transforms import TRANSFORMS, copies, photo, png
 from gendata import files
 from gendata.dedup import DedupParams, ImageParams, dedup
 from gendata.items import ITEM_SCHEMA, Item
@@ -45,63 +45,6 @@ RADIUS = 10
 ALL = DedupParams(image=ImageParams(invariant=("flip", "rotation", "crop", "border")))
 System = Callable[[Path], dict[str, str]]
 """A folder to what each file that goes is a copy of."""
-
-
-def jpeg(picture: Image.Image, quality: int = 95) -> bytes:
-    """The picture as a JPEG."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
-
-
-def png(picture: Image.Image) -> bytes:
-    """The picture as a PNG: the same pixels."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def _resized(factor: float, picture: Image.Image) -> bytes:
-    size = (round(picture.width * factor), round(picture.height * factor))
-    return jpeg(picture.resize(size, Image.Resampling.LANCZOS))
-
-
-def _bright(factor: float, picture: Image.Image) -> bytes:
-    return jpeg(ImageEnhance.Brightness(picture).enhance(factor))
-
-
-def _cropped(share: float, left: float, top: float, picture: Image.Image) -> bytes:
-    """Without ``share`` of both sides, of which ``left`` and ``top`` go at the left and the top."""
-    width, height = round(picture.width * (1 - share)), round(picture.height * (1 - share))
-    x, y = round((picture.width - width) * left), round((picture.height - height) * top)
-    return jpeg(picture.crop((x, y, x + width, y + height)))
-
-
-def _framed(share: float, colour: str, picture: Image.Image) -> bytes:
-    return jpeg(ImageOps.expand(picture, round(share * min(picture.size)), colour))
-
-
-def _turned(how: Image.Transpose, picture: Image.Image) -> bytes:
-    return jpeg(picture.transpose(how))
-
-
-TRANSFORMS: Mapping[str, Callable[[Image.Image], bytes]] = {
-    "png": png,
-    **{f"resize {f}": partial(_resized, f) for f in (0.25, 0.5, 0.75, 2.0)},
-    **{f"jpeg q{q}": partial(jpeg, quality=q) for q in range(10, 100, 10)},
-    "grey": lambda picture: jpeg(picture.convert("L")),
-    **{f"brightness {f}": partial(_bright, f) for f in (0.5, 0.7, 1.3, 1.6)},
-    **{f"crop {s:.0%} centre": partial(_cropped, s, 0.5, 0.5) for s in (0.05, 0.1, 0.15, 0.2)},
-    **{f"crop {s:.0%} aside": partial(_cropped, s, 0.2, 0.9) for s in (0.05, 0.1, 0.15, 0.2)},
-    "border 5% black": partial(_framed, 0.05, "black"),
-    "border 10% white": partial(_framed, 0.1, "white"),
-    "flip left-right": partial(_turned, Image.Transpose.FLIP_LEFT_RIGHT),
-    "flip top-bottom": partial(_turned, Image.Transpose.FLIP_TOP_BOTTOM),
-    "rotation 90": partial(_turned, Image.Transpose.ROTATE_90),
-    "rotation 180": partial(_turned, Image.Transpose.ROTATE_180),
-    "rotation 270": partial(_turned, Image.Transpose.ROTATE_270),
-}
-"""What the photos are multiplied by."""
 
 
 def ours(folder: Path, params: DedupParams | None = None) -> dict[str, str]:
@@ -226,30 +169,6 @@ def _peak() -> Iterator[list[float]]:
     finally:
         done.set()
         watcher.join()
-
-
-def photo(name: str) -> str:
-    """The photo that a file shows."""
-    return name.partition("~")[0]
-
-
-def copies(photos: Sequence[Path], folder: Path) -> list[str]:
-    """Write the photos and all their transforms to ``folder/all``, pairs to ``folder/<transform>``; their names."""
-    (folder / "all").mkdir()
-    for name, transform in TRANSFORMS.items():
-        (folder / name).mkdir()
-        for path in photos:
-            with Image.open(path) as picture:
-                picture.load()
-                data = transform(picture)
-            copy = f"{path.stem}~{name}{'.png' if name == 'png' else '.jpg'}"
-            original = f"{path.stem}~.jpg"
-            (folder / "all" / copy).write_bytes(data)
-            os.link(folder / "all" / copy, folder / name / copy)
-            if not (folder / "all" / original).exists():
-                (folder / "all" / original).write_bytes(path.read_bytes())
-            os.link(folder / "all" / original, folder / name / original)
-    return list(TRANSFORMS)
 
 
 def recall(folder: Path) -> dict[str, dict[str, float]]:

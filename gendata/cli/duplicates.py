@@ -171,10 +171,8 @@ def _summary(lookup: "Lookup") -> Iterator[str]:
 def _similar(key: str | None, html: Path | None, format_: str | None, here: "Project") -> None:
     from gendata import files
 
-    rows = here.lookup.similar(here.lookup.resolve(key) if key is not None else None, LIMIT + 1)
-    if len(rows) > LIMIT:
-        rows = rows[:LIMIT]
-        note(f"the first {LIMIT} of more pairs; all: artifacts/similar")
+    found_pairs = here.lookup.similar(here.lookup.resolve(key) if key is not None else None, LIMIT + 1)
+    rows = _first(found_pairs, "pairs; all: artifacts/similar")
     if html is not None:
         _page(html, rows, here.lookup)
     found = files.read_json(here.artifacts / "metrics" / "similar.json")

@@ -53,9 +53,8 @@ class Barred:
     known: pa.Table
 
     @classmethod
-    def none(cls, count: int) -> "Barred":
-        """Nothing is."""
-        known = pa.table({n: pa.array([], pa.string()) for n in ("id", "modality", "uri", "name")})
+    def none(cls, count: int, known: pa.Table) -> "Barred":
+        """None of ``count`` items matches."""
         return cls(np.full(count, -1), np.zeros(count), np.full(count, None, object), known)
 
     @property
@@ -88,30 +87,28 @@ class Barred:
         }
 
 
+_KNOWN = pa.schema([(name, pa.string()) for name in ("id", "modality", "uri", "name")])
+
+
 class _Shard(NamedTuple):
     name: str
     path: Path
     start: int
-    modalities: pa.ChunkedArray
+    rows: pa.Table
 
 
 def search(rows: Rows, references: Mapping[str, Reference], scratch: Path, params: DedupParams) -> Barred:
     """Compare all items with the references. Raises StoreError if a shard is unreadable."""
     shards = list(_shards(references))
-    columns = [files.read_table(s.path, ["id", "modality", "uri"]) for s in shards]
-    if not columns:
-        return Barred.none(len(rows.stays))
-    names = pa.chunked_array([pa.repeat(s.name, len(c)) for s, c in zip(shards, columns, strict=True)])
-    barred = Barred.none(len(rows.stays))
-    barred = Barred(barred.by, barred.score, barred.match, pa.concat_tables(columns).append_column("name", names))
+    barred = Barred.none(len(rows.stays), pa.concat_tables([_KNOWN.empty_table(), *(s.rows for s in shards)]))
     alike = [s for s in shards if references[s.name].ngram is None]
     if alike:
         _equal(rows, barred, alike)
-        for modality, search_near in (("text", _near_texts), ("image", _near_images)):
+        for modality in ("text", "image"):
             old = _jobs(alike, modality, len(rows.stays))
             new = rows.near_jobs(modality, ~barred.items, every=True)
             if old and new:
-                search_near(old, new, barred, scratch, params)
+                _near(modality, [*old, *new], barred, scratch / f"against-{modality}", params)
     for n in sorted({r.ngram for r in references.values() if r.ngram is not None}):
         _shared_words(rows, barred, [s for s in shards if references[s.name].ngram == n], n, params.workers)
     return barred
@@ -121,20 +118,20 @@ def _shards(references: Mapping[str, Reference]) -> Iterator[_Shard]:
     start = 0
     for name, reference in sorted(references.items()):
         for path in (path for folder in reference.folders for path in files.shards(folder)):
-            modalities = files.read_table(path, ["modality"])["modality"]
-            yield _Shard(name, path, start, modalities)
-            start += len(modalities)
+            rows = files.read_table(path, ["id", "modality", "uri"])
+            yield _Shard(name, path, start, rows.append_column("name", pa.repeat(name, len(rows))).cast(_KNOWN))
+            start += len(rows)
 
 
 def _jobs(shards: Sequence[_Shard], modality: str, first: int) -> list[NearJob]:
     """What to sketch of references, whose items are numbered from ``first``."""
-    places = ((s, np.flatnonzero(pc.equal(s.modalities, modality).to_numpy())) for s in shards)
+    places = ((s, np.flatnonzero(pc.equal(s.rows["modality"], modality).to_numpy())) for s in shards)
     return [NearJob(s.path, at, at + s.start + first) for s, at in places if len(at)]
 
 
 def _equal(rows: Rows, barred: Barred, shards: Sequence[_Shard]) -> None:
     ids = rows.table["id"].take(pa.array(rows.stays)).cast(pa.string())
-    chosen = np.concatenate([np.arange(s.start, s.start + len(s.modalities)) for s in shards])
+    chosen = np.concatenate([np.arange(s.start, s.start + len(s.rows)) for s in shards])
     found = pc.index_in(ids, barred.known["id"].take(pa.array(chosen)).combine_chunks())
     items = np.flatnonzero(pc.is_valid(found).to_numpy())
     by = chosen[found.drop_null().to_numpy()]
@@ -149,23 +146,16 @@ def _roles(barred: Barred) -> Verdicts:
     return verdicts
 
 
-def _near_texts(
-    old: Sequence[NearJob], new: Sequence[NearJob], barred: Barred, scratch: Path, params: DedupParams
-) -> None:
-    verdicts, folder = _roles(barred), scratch / "against-texts"
+def _near(modality: str, jobs: Sequence[NearJob], barred: Barred, folder: Path, params: DedupParams) -> None:
+    """Bar what is a near-duplicate of a reference; ``jobs`` are of both."""
     folder.mkdir()
-    found = texts.sketch([*old, *new], folder, params.text, params.workers)
-    texts.search(found, _references_first(found.items, barred), verdicts, params.text, params.workers)
-    _take(verdicts, barred)
-
-
-def _near_images(
-    old: Sequence[NearJob], new: Sequence[NearJob], barred: Barred, scratch: Path, params: DedupParams
-) -> None:
-    verdicts, folder = _roles(barred), scratch / "against-images"
-    folder.mkdir()
-    found = image.sketch([*old, *new], folder, params.image, params.workers)
-    image.search(found, _references_first(found.items, barred), verdicts, params.image)
+    verdicts = _roles(barred)
+    if modality == "text":
+        prose = texts.sketch(jobs, folder, params.text, params.workers)
+        texts.search(prose, _references_first(prose.items, barred), verdicts, params.text, params.workers)
+    else:
+        images = image.sketch(jobs, folder, params.image, params.workers)
+        image.search(images, _references_first(images.items, barred), verdicts, params.image)
     _take(verdicts, barred)
 
 
@@ -195,8 +185,9 @@ def _shared_words(rows: Rows, barred: Barred, shards: Sequence[_Shard], n: int, 
             owners = np.repeat(job.items[start : start + len(array)], np.diff(found.bounds))
             sets.append(np.stack((found.shingles, owners.astype(np.uint64))))
             start += len(array)
-    hashes, first = np.unique(np.concatenate(sets, axis=1)[0], return_index=True)
-    owners = np.concatenate(sets, axis=1)[1][first].astype(np.int64)
+    both = np.concatenate(sets, axis=1)
+    hashes, first = np.unique(both[0], return_index=True)
+    owners = both[1][first].astype(np.int64)
     if not len(hashes):
         return
     new = [job for modality in ("text", "record") for job in rows.near_jobs(modality, ~barred.items, every=True)]
@@ -204,7 +195,8 @@ def _shared_words(rows: Rows, barred: Barred, shards: Sequence[_Shard], n: int, 
     probe = partial(_probe, n=n, sieve=Sieve.of(hashes), hashes=hashes)
     for text, place, share in engine.imap_threads(probe, texts.ShardTexts(new).arrays(), workers):
         matched = np.flatnonzero(share)
-        most = [_most(owners[place[text == one]]) for one in matched.tolist()]
+        of_each = np.split(owners[place], np.searchsorted(text, matched[1:]))
+        most = [_most(some) for some in of_each[: len(matched)]]
         barred.bar(items[at + matched], np.array(most, np.int64), share[matched], [NGRAM] * len(matched))
         at += len(share)
 

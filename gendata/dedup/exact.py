@@ -146,10 +146,6 @@ def column_arrays(path: Path, column: str, positions: Ints) -> Iterator[pa.Array
 
 
 def column_values(path: Path, column: str, positions: Ints) -> Iterator[Any]:
-    """The values of one column of a shard at ascending positions, a row group in memory at a time."""
-    start = 0
-    for batch in files.iter_batches(path, [column]):
-        low, high = np.searchsorted(positions, (start, start + batch.num_rows))
-        for position in positions[low:high].tolist():
-            yield batch[column][position - start].as_py()
-        start += batch.num_rows
+    """The same as Python objects, one after the other."""
+    for array in column_arrays(path, column, positions):
+        yield from (value.as_py() for value in array)

@@ -14,7 +14,8 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from gendata.dedup.kernels import jit
 
 Hashes = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -104,7 +105,7 @@ Cut = tuple[Hashes, Hashes, Ints]
 Slots = tuple[Hashes, npt.NDArray[np.uint32]]
 
 
-@njit(nogil=True, cache=True, inline="always")
+@jit
 def popcount(x: np.uint64) -> np.uint64:
     """The number of bits that are set (LLVM makes one instruction of it)."""
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -113,13 +114,13 @@ def popcount(x: np.uint64) -> np.uint64:
     return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _bucket(value: np.uint64, k: int, cut: Cut, tables: Ints) -> int:
     """The bucket of a hash in the table of chunk k."""
     return int(tables[k] + np.int64((value >> cut[0][k]) & cut[1][k]))
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _count(hashes: Hashes, cut: Cut, tables: Ints, room: Ints) -> None:
     """How many hashes each bucket may get, one place to the right."""
     for k in range(len(cut[0])):
@@ -127,7 +128,7 @@ def _count(hashes: Hashes, cut: Cut, tables: Ints, room: Ints) -> None:
             room[_bucket(value, k, cut, tables) + 1] += 1
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _add(places: Ints, hashes: Hashes, cut: Cut, tables: Ints, buckets: Ints, slots: Slots) -> None:
     for place in places:
         for k in range(len(cut[0])):
@@ -137,7 +138,7 @@ def _add(places: Ints, hashes: Hashes, cut: Cut, tables: Ints, buckets: Ints, sl
             buckets[bucket, 1] += 1
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _find(
     queries: Hashes,
     radius: int,
@@ -170,7 +171,7 @@ def _find(
     return count
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _first_met(differing: np.uint64, k: int, cut: Cut) -> bool:
     """Whether a pair is met in chunk k for the first time, so that it counts once."""
     met_before = False

@@ -254,14 +254,17 @@ def passing(texts: Any, normal: bool, tables: Any, n: int, sieve: Any, bounds: A
                 if end == len(found):
                     end = _distinct(found, bounds[text], end)
                 if 2 * end > len(found):
-                    grown = np.empty(4 * end, np.uint64)
-                    grown[:end] = found[:end]
-                    found = grown
+                    found = _grown(found, end, 4 * end)
                 found[end] = words[at]
                 end += 1
         end = _distinct(found, bounds[text], end)
         bounds[text + 1] = end
     return found[:end], True
+
+
+@jit
+def _grown(values: Any, end: int, room: int) -> Any:
+    return np.concatenate((values[:end], np.empty(room - end, np.uint64)))
 
 
 @jit
@@ -290,9 +293,7 @@ def sets(texts: Any, normal: bool, tables: Any, n: int, bounds: Any) -> Any:
             return found[:0], False
         count = shingle_hashes(words, count, n)
         if end + count > len(found):
-            grown = np.empty(2 * (end + count), np.uint64)
-            grown[:end] = found[:end]
-            found = grown
+            found = _grown(found, end, 2 * (end + count))
         found[end : end + count] = words[:count]
         end = _distinct(found, end, end + count)
         bounds[text + 1] = end

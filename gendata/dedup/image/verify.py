@@ -5,11 +5,13 @@ improved, step by step, while the correlation grows (hill climbing). Sums of par
 image (Crow, "Summed-Area Tables for Texture Mapping", 1984).
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from gendata.dedup.image.views import BASE, SIDE, Pixels
+from gendata.dedup.kernels import jit
 
 Floats = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]
@@ -21,7 +23,7 @@ _HOPELESS = 0.5  # a window that correlates less at first is not improved
 _STEPS = (0.0125, 0.005)
 
 
-@njit(nogil=True, cache=True)
+@jit
 def correlations(ones: Pixels, others: Pixels) -> Floats:
     """Pearson correlations of pictures (n, rows, columns) with others, one by one; 0 where one is even.
 
@@ -55,8 +57,8 @@ def aligned(base: Pixels, window: Box, thumbnail: Pixels) -> tuple[float, float]
     return score, (right - left) / (bottom - top)
 
 
-@njit(nogil=True, cache=True)
-def _climb(base, window, thumbnail):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+@jit
+def _climb(base: Any, window: Any, thumbnail: Any) -> Any:
     sums = np.zeros((BASE + 1, BASE + 1))
     for i in range(BASE):
         along = 0.0
@@ -66,7 +68,7 @@ def _climb(base, window, thumbnail):  # type: ignore[no-untyped-def] # noqa: ANN
     cells = np.empty((SIDE, SIDE))
     wanted = (thumbnail - thumbnail.mean()) / max(thumbnail.std(), 1e-9)
     x, y, w, h = window[0], window[1], window[2] - window[0], window[3] - window[1]
-    best = _score(sums, x, y, w, h, wanted, cells)
+    best = _score(sums, (x, y, w, h), wanted, cells)
     for step in _STEPS:
         improved = best >= _HOPELESS
         while improved:
@@ -79,15 +81,16 @@ def _climb(base, window, thumbnail):  # type: ignore[no-untyped-def] # noqa: ANN
                 nx, ny, nw, nh = x + dx - dw / 2, y + dy - dh / 2, w + dw, h + dh
                 if min(nx, ny) < 0 or max(nx + nw, ny + nh) > 1 or min(nw, nh) < SMALLEST:
                     continue
-                score = _score(sums, nx, ny, nw, nh, wanted, cells)
+                score = _score(sums, (nx, ny, nw, nh), wanted, cells)
                 if score > best:
                     best, x, y, w, h, improved = score, nx, ny, nw, nh, True
     return best, x, y, x + w, y + h
 
 
-@njit(nogil=True, cache=True)
-def _score(sums, x, y, w, h, wanted, cells):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+@jit
+def _score(sums: Any, window: Any, wanted: Any, cells: Any) -> float:
     """Correlation of a window with a thumbnail of mean 0 and deviation 1; ``cells`` is room to work in."""
+    x, y, w, h = window
     above = np.empty(SIDE + 1)
     total = squares = product = 0.0
     for i in range(SIDE + 1):
