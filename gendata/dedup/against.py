@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from gendata import engine, files
 from gendata.dedup import image, texts
 from gendata.dedup.exact import NearJob, Rows
-from gendata.dedup.minhash import Sieve, shingle_sets
+from gendata.dedup.minhash import Sieve, shingle_sets, shingles
 from gendata.dedup.settings import DedupParams
 from gendata.dedup.words import Hashes
 from gendata.items import canonical_json
@@ -183,7 +183,7 @@ def _shared_words(rows: Rows, barred: Barred, shards: Sequence[_Shard], n: int, 
         for array in texts.ShardTexts([job]).arrays():
             found = shingle_sets(array, n)
             owners = np.repeat(job.items[start : start + len(array)], np.diff(found.bounds))
-            sets.append(np.stack((found.shingles, owners.astype(np.uint64))))
+            sets.append(np.stack((found.hashes, owners.astype(np.uint64))))
             start += len(array)
     both = np.concatenate(sets, axis=1)
     hashes, first = np.unique(both[0], return_index=True)
@@ -209,9 +209,10 @@ def _most(owners: Ints) -> int:
 
 def _probe(array: pa.Array, n: int, sieve: Sieve, hashes: Hashes) -> tuple[Ints, Ints, npt.NDArray[np.float64]]:
     """Matches as the number of a text and a place in ``hashes``; and of each text the share that matches."""
-    (found, bounds), counts = sieve.passing(array, n)
+    some = shingles(array, n)
+    found, bounds = sieve.passing(some)
     of_text = np.repeat(np.arange(len(array)), np.diff(bounds))
     place = np.minimum(np.searchsorted(hashes, found), len(hashes) - 1)
     met = hashes[place] == found
-    share = np.bincount(of_text[met], minlength=len(array)) / np.maximum(counts, 1)
+    share = np.bincount(of_text[met], minlength=len(array)) / np.maximum(np.diff(some.bounds), 1)
     return of_text[met], place[met], share

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gendata.dedup.kernels import jit
+from gendata import engine
+from gendata.dedup.compiled import jit
 from gendata.dedup.minhash import Keys
 from gendata.dedup.words import Hashes
 from gendata.keep import PROBE, REFERENCE, Ints, Verdicts, code
@@ -30,11 +31,11 @@ class Buckets(NamedTuple):
     room: Ints
 
 
-def buckets(band: Callable[[int], Keys], bands: int, count: int) -> Buckets:
+def buckets(band: Callable[[int], Keys], bands: int, count: int, workers: int) -> Buckets:
     """Buckets of ``count`` texts; ``band`` gives their keys (texts,) in one of the bands."""
     texts, numbers, sizes, offset = [np.empty(0, np.int32)], [np.empty(0, np.int32)], [np.zeros(1, np.int64)], 0
-    for one in range(bands):
-        of_text, filled = _shared(band(one), 1 << max(4, (2 * count).bit_length()))
+    room = 1 << max(4, (2 * count).bit_length())
+    for of_text, filled in engine.imap_threads(lambda one: _shared(band(one), room), range(bands), workers):
         inside = np.flatnonzero(of_text >= 0).astype(np.int32)
         texts.append(inside)
         numbers.append(of_text[inside] + np.int32(offset))

@@ -167,7 +167,7 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextPara
     Texts that share no band key with any other are not looked at again.
     """
     bands, _ = banding(params.threshold, params.permutations, params.recall)
-    found = lsh.buckets(lambda one: sketches.keys.band(one)[order], bands, len(order))
+    found = lsh.buckets(lambda one: sketches.keys.band(one)[order], bands, len(order), workers)
     places = order[found.texts]
     sets = sets_of(sketches, places, params, workers)
     items = sketches.items[places]
@@ -187,7 +187,7 @@ def sets_of(sketches: Sketches, places: Ints, params: TextParams, workers: int) 
     with Spool(sketches.scratch / "shingles", np.uint64) as spool:
         make = partial(shingle_sets, n=params.shingle)
         for some in engine.imap_threads(make, sketches.texts.arrays(chosen), workers):
-            spool.add(some.shingles)
+            spool.add(some.hashes)
             lengths.append(np.diff(some.bounds))
         flat = spool.mapped()
     bounds = np.concatenate(([0], np.cumsum(np.concatenate(lengths))))
@@ -203,6 +203,6 @@ def compare(one: pa.Array, other: pa.Array, n: int) -> tuple[npt.NDArray[np.floa
     a, b = shingle_sets(one, n), shingle_sets(other, n)
     sizes = np.stack((np.diff(a.bounds), np.diff(b.bounds)))
     spans = zip(itertools.pairwise(a.bounds), itertools.pairwise(b.bounds), strict=True)
-    parts = ((a.shingles[i:j], b.shingles[k:m]) for (i, j), (k, m) in spans)
+    parts = ((a.hashes[i:j], b.hashes[k:m]) for (i, j), (k, m) in spans)
     common = np.array([len(np.intersect1d(x, y, assume_unique=True)) for x, y in parts], np.float64)
     return common / np.maximum(sizes.sum(axis=0) - common, 1), common / np.maximum(sizes.min(axis=0), 1)

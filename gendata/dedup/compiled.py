@@ -1,0 +1,28 @@
+"""What all compiled loops share (numba)."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+
+def jit(function: F) -> F:
+    """Compiled at its first call and kept beside the code; threads run it side by side.
+
+    numba keeps what it compiled until that function's own file changes, whatever it calls: loops that call each other
+    stand in one file, and ``mix`` stays as it is.
+    """
+    return cast("F", numba.njit(nogil=True, cache=True)(function))
+
+
+@jit
+def mix(value: Any) -> Any:
+    """The finaliser of SplitMix64 (Steele et al. 2014): every input bit reaches every output bit."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
