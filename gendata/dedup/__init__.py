@@ -44,6 +44,7 @@ from gendata.dedup.settings import DedupParams, ImageParams, ReferenceParams, Te
 
 if TYPE_CHECKING:
     from gendata.dedup.against import Reference
+    from gendata.dedup.cache import SketchCache
 
 __all__ = ["DedupParams", "ImageParams", "ReferenceParams", "TextParams", "dedup"]
 
@@ -54,6 +55,7 @@ def dedup(
     out: Path,
     params: DedupParams,
     references: Mapping[str, Callable[[Path], "Reference"]] | None = None,
+    cache: "SketchCache | None" = None,
 ) -> dict[str, Any]:
     """Decide for every ingested row of ``sources`` whether it stays; see the module for the rules.
 
@@ -63,6 +65,7 @@ def dedup(
         out: gets ``<source>/00000.parquet`` and on (DECISION_SCHEMA), a row per ingested row, in order.
         params: thresholds and limits.
         references: what the rows must not repeat, by name: what reads it into a folder.
+        cache: of sketches; decisions do not depend on it.
 
     Returns:
         Counts and examples (``decisions.summary``); the same for the same rows in any order.
@@ -73,15 +76,17 @@ def dedup(
     """
     from gendata import keep
     from gendata.dedup import against, containment, decisions, exact, image, merge, texts
+    from gendata.dedup.cache import SketchCache
 
     rows = exact.read(ingested, sources, params.prefer, params.keep)
     verdicts = keep.Verdicts(rows.item_origins())
     with files.output(out) as work, engine.scratch(out) as scratch:
         fixed = {name: read_into(scratch / f"of-{name}") for name, read_into in (references or {}).items()}
-        barred = against.search(rows, fixed, scratch, params)
+        known = cache or SketchCache(scratch / "sketches")
+        barred = against.search(rows, fixed, scratch, params, known)
         verdicts.reason[barred.items] = keep.code("reference")
-        prose = texts.sketch(rows.near_jobs("text", ~barred.items), scratch, params.text, params.workers)
-        images = image.sketch(rows.near_jobs("image", ~barred.items), scratch, params.image, params.workers)
+        prose = texts.sketch(rows.near_jobs("text", ~barred.items), scratch, params.text, params.workers, known)
+        images = image.sketch(rows.near_jobs("image", ~barred.items), scratch, params.image, params.workers, known)
         compared = {
             "text": texts.search(prose, rows.visits(prose.items, prose.sizes), verdicts, params.text, params.workers),
             "image": image.search(images, rows.visits(images.items, images.sizes), verdicts, params.image),

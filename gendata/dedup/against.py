@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from gendata import engine, files
 from gendata.dedup import image, texts
+from gendata.dedup.cache import SketchCache
 from gendata.dedup.exact import NearJob, Rows
 from gendata.dedup.minhash import Sieve, shingle_sets, shingles
 from gendata.dedup.settings import DedupParams
@@ -97,7 +98,9 @@ class _Shard(NamedTuple):
     rows: pa.Table
 
 
-def search(rows: Rows, references: Mapping[str, Reference], scratch: Path, params: DedupParams) -> Barred:
+def search(
+    rows: Rows, references: Mapping[str, Reference], scratch: Path, params: DedupParams, cache: SketchCache
+) -> Barred:
     """Compare all items with the references. Raises StoreError if a shard is unreadable."""
     shards = list(_shards(references))
     barred = Barred.none(len(rows.stays), pa.concat_tables([_KNOWN.empty_table(), *(s.rows for s in shards)]))
@@ -108,7 +111,7 @@ def search(rows: Rows, references: Mapping[str, Reference], scratch: Path, param
             old = _jobs(alike, modality, len(rows.stays))
             new = rows.near_jobs(modality, ~barred.items, every=True)
             if old and new:
-                _near(modality, [*old, *new], barred, scratch / f"against-{modality}", params)
+                _near(modality, [*old, *new], barred, scratch / f"against-{modality}", params, cache)
     for n in sorted({r.ngram for r in references.values() if r.ngram is not None}):
         _shared_words(rows, barred, [s for s in shards if references[s.name].ngram == n], n, params.workers)
     return barred
@@ -124,9 +127,19 @@ def _shards(references: Mapping[str, Reference]) -> Iterator[_Shard]:
 
 
 def _jobs(shards: Sequence[_Shard], modality: str, first: int) -> list[NearJob]:
-    """What to sketch of references, whose items are numbered from ``first``."""
-    places = ((s, np.flatnonzero(pc.equal(s.rows["modality"], modality).to_numpy())) for s in shards)
-    return [NearJob(s.path, at, at + s.start + first) for s, at in places if len(at)]
+    """What to sketch of references, whose items are numbered from ``first``; of equal ones the first alone."""
+    every = pa.concat_tables(s.rows for s in shards).combine_chunks()
+    wanted = np.zeros(len(every), bool)
+    wanted[np.unique(every["id"].chunk(0).dictionary_encode().indices, return_index=True)[1]] = True
+    wanted &= pc.equal(every["modality"], modality).to_numpy()
+    jobs, end = [], 0
+    for shard in shards:
+        start, end = end, end + len(shard.rows)
+        at = np.flatnonzero(wanted[start:end])
+        if len(at):
+            ids = every["id"].chunk(0).take(pa.array(at + start))
+            jobs.append(NearJob(shard.path, at, at + shard.start + first, ids))
+    return jobs
 
 
 def _equal(rows: Rows, barred: Barred, shards: Sequence[_Shard]) -> None:
@@ -146,15 +159,17 @@ def _roles(barred: Barred) -> Verdicts:
     return verdicts
 
 
-def _near(modality: str, jobs: Sequence[NearJob], barred: Barred, folder: Path, params: DedupParams) -> None:
+def _near(
+    modality: str, jobs: Sequence[NearJob], barred: Barred, folder: Path, params: DedupParams, cache: SketchCache
+) -> None:
     """Bar what is a near-duplicate of a reference; ``jobs`` are of both."""
     folder.mkdir()
     verdicts = _roles(barred)
     if modality == "text":
-        prose = texts.sketch(jobs, folder, params.text, params.workers)
+        prose = texts.sketch(jobs, folder, params.text, params.workers, cache)
         texts.search(prose, _references_first(prose.items, barred), verdicts, params.text, params.workers)
     else:
-        images = image.sketch(jobs, folder, params.image, params.workers)
+        images = image.sketch(jobs, folder, params.image, params.workers, cache)
         image.search(images, _references_first(images.items, barred), verdicts, params.image)
     _take(verdicts, barred)
 

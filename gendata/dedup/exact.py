@@ -1,5 +1,6 @@
 """Exact deduplication: rows of equal id are one item. Works on metadata columns alone, without content."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +31,17 @@ class Shard(NamedTuple):
 
 
 class NearJob(NamedTuple):
-    """What a worker sketches: positions of rows in one shard, ascending, and their items."""
+    """What a worker sketches: positions of rows in one shard, ascending, their items, and their ids."""
 
     path: Path
     positions: Ints
     items: Ints
+    ids: pa.Array
+
+    @property
+    def digest(self) -> str:
+        """Of the ids, and so of all contents."""
+        return hashlib.sha256("".join(self.ids.to_pylist()).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +91,9 @@ class Rows:
             if every or self.sources[shard.source]:
                 positions = np.flatnonzero(chosen[shard.start : shard.stop])
                 if positions.size:
-                    jobs.append(NearJob(shard.path, positions, self.item[positions + shard.start]))
+                    rows = positions + shard.start
+                    ids = self.table["id"].take(pa.array(rows)).combine_chunks()
+                    jobs.append(NearJob(shard.path, positions, self.item[rows], ids))
         return jobs
 
     def visits(self, numbers: Ints, sizes: Ints) -> Ints:

@@ -5,11 +5,13 @@ their shingle sets. Both lie in files beside; memory holds some numbers per text
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
+from unicodedata import unidata_version
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gendata import engine
-from gendata.dedup import lsh
+from gendata.dedup import compiled, kernels, lsh, minhash, tokens, words
+from gendata.dedup.cache import SketchCache, is_whole, key_of, load, save
 from gendata.dedup.exact import NearJob, column_arrays
 from gendata.dedup.minhash import Keys, banding, curve, shingle_sets
 from gendata.dedup.minhash import sketch as sketch_array
@@ -60,7 +63,7 @@ class ShardTexts:
     def arrays(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[pa.Array]:
         """See Texts."""
         end = 0
-        for path, positions, _ in self.jobs:
+        for path, positions, *_ in self.jobs:
             start, end = end, end + len(positions)
             taken = positions if chosen is None else positions[chosen[start:end]]
             if len(taken):
@@ -114,33 +117,59 @@ class BandFile:
         return keys
 
 
-def sketch(jobs: Sequence[NearJob], scratch: Path, params: TextParams, workers: int) -> Sketches:
+def sketch(jobs: Sequence[NearJob], scratch: Path, params: TextParams, workers: int, cache: SketchCache) -> Sketches:
     """Sketch the texts of all jobs; what is large goes to files in ``scratch``."""
+    bands, rows = banding(params.threshold, params.permutations, params.recall)
+    facts = [params.shingle, bands, rows, unidata_version, *map(version, ("numba", "numpy"))]
+    code = [Path(module.__file__) for module in (compiled, tokens, kernels, words, minhash) if module.__file__]
+    places = cache.places("text", key_of(facts, code), jobs)
+    make = partial(_sketch_job, params=params)
+    new = [(job, place) for job, place in zip(jobs, places, strict=True) if not is_whole(place)]
+    with engine.Progress("dedup: texts", sum(len(job.items) for job, _ in new), "items") as progress:
+        for count in engine.imap_threads(make, new, workers):
+            progress.add(count)
     items = np.concatenate([np.empty(0, np.int64), *(job.items for job in jobs)])
-    return sketch_texts(ShardTexts(jobs), items, scratch, params, workers)
+    return _gathered(ShardTexts(jobs), items, (_Part(**load(place)) for place in places), scratch, params)
+
+
+def _sketch_job(at: tuple[NearJob, Path], params: TextParams) -> int:
+    """Sketch the texts of a job into its file; how many they are."""
+    job, place = at
+    parts = [_sketched(array, params) for array in ShardTexts([job]).arrays()]
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts], axis=-1 if name == "keys" else 0)
+        for name in _Part._fields
+    }
+    save(place, arrays)
+    return len(job.items)
 
 
 def sketch_texts(texts: Texts, items: Ints, scratch: Path, params: TextParams, workers: int) -> Sketches:
     """Sketch texts, whose items are numbered ``items``, in threads; their band keys go to a file in ``scratch``."""
-    bands, rows = banding(params.threshold, params.permutations, params.recall)
-    file = BandFile(scratch / "bands", bands)
-    none = sketch_array(pa.array([], pa.large_string()), params.shingle, bands, rows)
-    found, sizes, worded = [none], [np.empty(0, np.int64)], [np.empty(0, bool)]
-    make = partial(_sketched, n=params.shingle, bands=bands, rows=rows)
-    with engine.Progress("dedup: texts", len(items), "items") as progress:
-        for some, lengths in engine.imap_threads(make, texts.arrays(), workers):
-            has_words = some.words > 0
-            file.append(some.keys[:, has_words])
-            found.append(none._replace(**{n: getattr(some, n)[has_words] for n in ("forms", "words", "least")}))
-            sizes.append(lengths[has_words])
-            worded.append(has_words)
-            progress.add(len(lengths))
+    parts = engine.imap_threads(partial(_sketched, params=params), texts.arrays(), workers)
+    return _gathered(texts, items, parts, scratch, params)
+
+
+def _gathered(texts: Texts, items: Ints, parts: Iterable["_Part"], scratch: Path, params: TextParams) -> Sketches:
+    """All parts, one after the other, without the texts that have no words."""
+    bands, _ = banding(params.threshold, params.permutations, params.recall)
+    file, found, worded = (
+        BandFile(scratch / "bands", bands),
+        [_sketched(pa.array([], pa.large_string()), params)],
+        [np.empty(0, bool)],
+    )
+    for part in parts:
+        has_words = part.words > 0
+        file.append(part.keys[:, has_words])
+        rest = {name: getattr(part, name)[has_words] for name in ("forms", "words", "least", "sizes")}
+        found.append(part._replace(keys=part.keys[:, :0], **rest))
+        worded.append(has_words)
     among = np.flatnonzero(np.concatenate(worded))
     return Sketches(
         texts=texts,
         count=len(items),
         items=items[among],
-        sizes=np.concatenate(sizes),
+        sizes=np.concatenate([one.sizes for one in found]),
         forms=np.concatenate([one.forms for one in found]),
         words=np.concatenate([one.words for one in found]),
         least=np.concatenate([one.least for one in found]),
@@ -151,9 +180,20 @@ def sketch_texts(texts: Texts, items: Ints, scratch: Path, params: TextParams, w
     )
 
 
-def _sketched(texts: pa.Array, n: int, bands: int, rows: int) -> tuple[Any, Ints]:
+class _Part(NamedTuple):
+    """Of some texts their sketch, see there, and ``sizes`` in code points (texts,)."""
+
+    keys: Keys
+    forms: Hashes
+    words: npt.NDArray[np.int32]
+    least: Keys
+    sizes: Ints
+
+
+def _sketched(texts: pa.Array, params: TextParams) -> _Part:
     lengths = pc.fill_null(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    return sketch_array(texts, n, bands, rows), lengths
+    bands, rows = banding(params.threshold, params.permutations, params.recall)
+    return _Part(*sketch_array(texts, params.shingle, bands, rows), lengths)
 
 
 def chances(params: TextParams) -> dict[str, float]:
