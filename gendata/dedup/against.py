@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata import engine, files
+from gendata import files
 from gendata.dedup import image, texts
 from gendata.dedup.cache import SketchCache
 from gendata.dedup.exact import NearJob, Rows
@@ -195,11 +195,11 @@ def _shared_words(rows: Rows, barred: Barred, shards: Sequence[_Shard], n: int, 
     sets = [np.empty((2, 0), np.uint64)]
     for job in old:
         start = 0
-        for array in texts.ShardTexts([job]).arrays():
-            found = shingle_sets(array, n)
-            owners = np.repeat(job.items[start : start + len(array)], np.diff(found.bounds))
+        for found in texts.in_threads(partial(shingle_sets, n=n), texts.ShardTexts([job]), workers):
+            sizes = np.diff(found.bounds)
+            owners = np.repeat(job.items[start : start + len(sizes)], sizes)
             sets.append(np.stack((found.hashes, owners.astype(np.uint64))))
-            start += len(array)
+            start += len(sizes)
     both = np.concatenate(sets, axis=1)
     hashes, first = np.unique(both[0], return_index=True)
     owners = both[1][first].astype(np.int64)
@@ -208,7 +208,7 @@ def _shared_words(rows: Rows, barred: Barred, shards: Sequence[_Shard], n: int, 
     new = [job for modality in ("text", "record") for job in rows.near_jobs(modality, ~barred.items, every=True)]
     items, at = np.concatenate([np.empty(0, np.int64), *(job.items for job in new)]), 0
     probe = partial(_probe, n=n, sieve=Sieve.of(hashes), hashes=hashes)
-    for text, place, share in engine.imap_threads(probe, texts.ShardTexts(new).arrays(), workers):
+    for text, place, share in texts.in_threads(probe, texts.ShardTexts(new), workers):
         matched = np.flatnonzero(share)
         of_each = np.split(owners[place], np.searchsorted(text, matched[1:]))
         most = [_most(some) for some in of_each[: len(matched)]]

@@ -20,7 +20,7 @@ from gendata import engine
 from gendata.dedup.compiled import jit
 from gendata.dedup.minhash import NONE, Keys, Sieve, shingles
 from gendata.dedup.settings import TextParams
-from gendata.dedup.texts import Sketches, sets_of
+from gendata.dedup.texts import Sketches, in_threads, sets_of
 from gendata.keep import NO_MATCH, Ints, Verdicts, code
 
 COMMON = 200
@@ -121,7 +121,7 @@ def _candidates(
     places, start = np.flatnonzero(stays), 0
     probe = partial(_probe, n=params.shingle, index=index)
     with engine.Progress("dedup: contained texts", len(places), "items") as progress:
-        for pairs, count in engine.imap_threads(probe, sketches.texts.arrays(chosen), workers):
+        for pairs, count in in_threads(probe, sketches.texts, workers, chosen):
             numbers = places[start : start + count]
             start += count
             pairs[:, 1] = numbers[pairs[:, 1]]

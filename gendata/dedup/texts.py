@@ -5,12 +5,12 @@ their shingle sets. Both lie in files beside; memory holds some numbers per text
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 from unicodedata import unidata_version
 
 import numpy as np
@@ -21,13 +21,15 @@ import pyarrow.compute as pc
 from gendata import engine
 from gendata.dedup import compiled, kernels, lsh, minhash, tokens, words
 from gendata.dedup.cache import SketchCache, is_whole, key_of, load, save
-from gendata.dedup.exact import NearJob, column_arrays
+from gendata.dedup.exact import NearJob, column_readers
 from gendata.dedup.minhash import Keys, banding, curve, shingle_sets
 from gendata.dedup.minhash import sketch as sketch_array
 from gendata.dedup.settings import TextParams
 from gendata.dedup.spool import Spool
 from gendata.dedup.words import Hashes
 from gendata.keep import Ints, Verdicts
+
+T = TypeVar("T")
 
 BATCH = 4096
 """Texts that a thread takes at once."""
@@ -36,8 +38,8 @@ BATCH = 4096
 class Texts(Protocol):
     """Texts that can be read more than once."""
 
-    def arrays(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[pa.Array]:
-        """All texts in order (string or large_string), many at a time; or those chosen."""
+    def readers(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[Callable[[], pa.Array]]:
+        """What reads all texts in order (string or large_string), many at a call; or those chosen."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,16 @@ class ArrowTexts:
 
     column: pa.ChunkedArray
 
-    def arrays(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[pa.Array]:
+    def readers(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[Callable[[], pa.Array]]:
         """See Texts."""
         for start in range(0, len(self.column), BATCH):
             part = self.column.slice(start, BATCH)
             part = part if chosen is None else part.filter(pa.array(chosen[start : start + BATCH]))
-            yield part.combine_chunks() if part.num_chunks != 1 else part.chunk(0)
+            yield partial(_whole, part)
+
+
+def _whole(part: pa.ChunkedArray) -> pa.Array:
+    return part.combine_chunks() if part.num_chunks != 1 else part.chunk(0)
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,21 @@ class ShardTexts:
 
     jobs: Sequence[NearJob]
 
-    def arrays(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[pa.Array]:
+    def readers(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[Callable[[], pa.Array]]:
         """See Texts."""
         end = 0
         for path, positions, *_ in self.jobs:
             start, end = end, end + len(positions)
             taken = positions if chosen is None else positions[chosen[start:end]]
             if len(taken):
-                yield from column_arrays(path, "text", taken)
+                yield from column_readers(path, "text", taken)
+
+
+def in_threads(
+    fn: Callable[[pa.Array], T], texts: Texts, workers: int, chosen: npt.NDArray[np.bool_] | None = None
+) -> Iterator[T]:
+    """``fn`` of all texts, many at a time, in order; or of those chosen. Threads read them, too."""
+    return engine.imap_threads(lambda read: fn(read()), texts.readers(chosen), workers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +148,7 @@ def sketch(jobs: Sequence[NearJob], scratch: Path, params: TextParams, workers: 
 def _sketch_job(at: tuple[NearJob, Path], params: TextParams) -> int:
     """Sketch the texts of a job into its file; how many they are."""
     job, place = at
-    parts = [_sketched(array, params) for array in ShardTexts([job]).arrays()]
+    parts = [_sketched(read(), params) for read in ShardTexts([job]).readers()]
     arrays = {
         name: np.concatenate([getattr(part, name) for part in parts], axis=-1 if name == "keys" else 0)
         for name in _Part._fields
@@ -146,7 +159,7 @@ def _sketch_job(at: tuple[NearJob, Path], params: TextParams) -> int:
 
 def sketch_texts(texts: Texts, items: Ints, scratch: Path, params: TextParams, workers: int) -> Sketches:
     """Sketch texts, whose items are numbered ``items``, in threads; their band keys go to a file in ``scratch``."""
-    parts = engine.imap_threads(partial(_sketched, params=params), texts.arrays(), workers)
+    parts = in_threads(partial(_sketched, params=params), texts, workers)
     return _gathered(texts, items, parts, scratch, params)
 
 
@@ -226,7 +239,7 @@ def sets_of(sketches: Sketches, places: Ints, params: TextParams, workers: int) 
     lengths = [np.empty(0, np.int64)]
     with Spool(sketches.scratch / "shingles", np.uint64) as spool:
         make = partial(shingle_sets, n=params.shingle)
-        for some in engine.imap_threads(make, sketches.texts.arrays(chosen), workers):
+        for some in in_threads(make, sketches.texts, workers, chosen):
             spool.add(some.hashes)
             lengths.append(np.diff(some.bounds))
         flat = spool.mapped()
