@@ -20,9 +20,9 @@ Turn = tuple[str, str]
 """A role, and what was said."""
 
 _HEAD = rf"({'|'.join(ROLES)}|@[^\n]{{1,{MAX_ROLE_CHARS}}}?): "
-_TURN = re.compile(rf"(?:\A|\n\n){_HEAD}")
-_LIKE_A_TURN = re.compile(rf"(?<=\n\n)(?=\\*{_HEAD})")
-_ESCAPED = re.compile(rf"(?<=\n\n)\\(?=\\*{_HEAD})")
+_TURN = re.compile(rf"\n\n{_HEAD}")
+_LIKE_A_TURN = re.compile(rf"\n\n(?=\\*{_HEAD})")
+_ESCAPED = re.compile(rf"\n\n\\(?=\\*{_HEAD})")
 
 
 def is_role(role: str) -> bool:
@@ -32,19 +32,24 @@ def is_role(role: str) -> bool:
 
 def render(turns: Iterable[Turn]) -> str:
     """The text of a chat whose roles are all ``is_role``."""
-    return "\n\n".join(
-        f"{'' if role in ROLES else '@'}{role}: {_LIKE_A_TURN.sub(lambda _: chr(92), said)}" for role, said in turns
-    )
+    return "\n\n".join(_paragraph(role, said) for role, said in turns)
+
+
+def _paragraph(role: str, said: str) -> str:
+    marked = role if role in ROLES else f"@{role}"
+    words = _LIKE_A_TURN.sub("\n\n\\\\", said)
+    return f"{marked}: {words}"
 
 
 def turns(text: str) -> list[Turn]:
     """The turns that ``render`` was given; none if it never gives this text."""
+    text = f"\n\n{text}"  # then all turns begin alike, and a literal prefix is what a pattern is found fast by
     heads = list(_TURN.finditer(text))
-    if not heads or heads[0].start(1):  # what comes before the first role is of no turn
+    if not heads or heads[0].start():
         return []
     ends = [*(head.start() for head in heads[1:]), len(text)]
     return [
-        (head[1].removeprefix("@"), _ESCAPED.sub("", text[head.end() : end]))
+        (head[1].removeprefix("@"), _ESCAPED.sub("\n\n", text[head.end() : end]))
         for head, end in zip(heads, ends, strict=True)
     ]
 
