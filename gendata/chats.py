@@ -42,7 +42,7 @@ def _paragraph(role: str, said: str) -> str:
 
 
 def turns(text: str) -> list[Turn]:
-    """The turns that ``render`` was given; none if it never gives this text."""
+    """The turns that ``render`` was given; none if the text does not begin with one."""
     text = f"\n\n{text}"  # then all turns begin alike, and a literal prefix is what a pattern is found fast by
     heads = list(_TURN.finditer(text))
     if not heads or heads[0].start():
