@@ -107,7 +107,7 @@ def search(
     alike = [s for s in shards if references[s.name].ngram is None]
     if alike:
         _equal(rows, barred, alike)
-        for modality in ("text", "image"):
+        for modality in ("text", "record", "image"):
             old = _jobs(alike, modality, len(rows.stays))
             new = rows.near_jobs(modality, ~barred.items, every=True)
             if old and new:
@@ -165,8 +165,8 @@ def _near(
     """Bar what is a near-duplicate of a reference; ``jobs`` are of both."""
     folder.mkdir()
     verdicts = _roles(barred)
-    if modality == "text":
-        prose = texts.sketch(jobs, folder, params.text, params.workers, cache)
+    if modality != "image":
+        prose = texts.sketch(jobs, folder, params.text, params.workers, cache, paired=modality == "record")
         texts.search(prose, _references_first(prose.items, barred), verdicts, params.text, params.workers)
     else:
         images = image.sketch(jobs, folder, params.image, params.workers, cache)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from gendata.dedup import kernels
 from gendata.dedup.compiled import MULTIPLIER, mix
+from gendata.dedup.pairs import paired_forms, paired_shingles, paired_words
 from gendata.dedup.words import Flat, Hashes, words
 
 Keys = npt.NDArray[np.uint32]
@@ -61,24 +62,31 @@ class Sketch(NamedTuple):
     least: Keys
 
 
-def shingles(texts: pa.Array, n: int) -> Flat:
-    """The shingles of ``n`` words of texts (string or large_string), in order and with repeats."""
-    found, bounds = words(texts)
-    return Flat(kernels.shingles(found, bounds, n), bounds)
+def shingles(texts: pa.Array, n: int, *, paired: bool = False) -> Flat:
+    """The shingles of ``n`` words of texts (string or large_string), in order and with repeats.
+
+    With ``paired`` the texts are records of prompt and reply; see ``pairs``.
+    """
+    found, bounds = paired_words(texts) if paired else words(texts)
+    flat = Flat(kernels.shingles(found, bounds, n), bounds)
+    return paired_shingles(flat) if paired else flat
 
 
-def sketch(texts: pa.Array, n: int, bands: int, rows: int) -> Sketch:
-    """Sketch texts (string or large_string) by shingles of ``n`` words."""
+def sketch(texts: pa.Array, n: int, bands: int, rows: int, *, paired: bool = False) -> Sketch:
+    """Sketch texts (string or large_string), or records, by shingles of ``n`` words."""
     count = len(texts)
     keys, least = np.zeros((count, bands), np.uint32), np.full((count, LEAST), NONE, np.uint32)
     made = Sketch(keys.T, np.zeros(count, np.uint64), np.zeros(count, np.int32), least)
     for start in range(0, count, SLICE):
         some = slice(start, start + SLICE)
-        found, bounds = words(texts[some])
-        made.words[some], made.forms[some] = np.diff(bounds), kernels.forms(found, bounds)
-        found = kernels.shingles(found, bounds, n)
-        kernels.signatures(found, bounds, _functions(bands * rows), keys[some])
-        kernels.least(found, bounds, least[some])
+        found, bounds = paired_words(texts[some]) if paired else words(texts[some])
+        forms, counts = kernels.forms(found, bounds), np.diff(bounds)
+        made.forms[some] = paired_forms(forms) if paired else forms
+        made.words[some] = counts[::2] + counts[1::2] if paired else counts
+        flat = Flat(kernels.shingles(found, bounds, n), bounds)
+        flat = paired_shingles(flat) if paired else flat
+        kernels.signatures(*flat, _functions(bands * rows), keys[some])
+        kernels.least(*flat, least[some])
     return made
 
 
@@ -89,9 +97,9 @@ def _functions(count: int) -> Keys:
     return np.array([mix(number) >> np.uint64(32) for number in numbers], np.uint32) | np.uint32(1)
 
 
-def shingle_sets(texts: pa.Array, n: int) -> Flat:
-    """The sets of shingles of texts: ascending and distinct."""
-    found = shingles(texts, n)
+def shingle_sets(texts: pa.Array, n: int, *, paired: bool = False) -> Flat:
+    """The sets of shingles of texts, or of records: ascending and distinct."""
+    found = shingles(texts, n, paired=paired)
     return Flat(kernels.distinct(*found), found.bounds)
 
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata import engine
-from gendata.dedup import compiled, kernels, lsh, minhash, tokens, words
+from gendata import chats, engine
+from gendata.dedup import compiled, kernels, lsh, minhash, pairs, tokens, words
 from gendata.dedup.cache import SketchCache, is_whole, key_of, load, save
 from gendata.dedup.exact import NearJob, column_readers
 from gendata.dedup.minhash import Keys, banding, curve, shingle_sets
@@ -30,6 +30,8 @@ from gendata.dedup.words import Hashes
 from gendata.keep import Ints, Verdicts
 
 T = TypeVar("T")
+
+_CODE = (chats, compiled, kernels, minhash, pairs, tokens, words)  # what sketches depend on
 
 BATCH = 4096
 """Texts that a thread takes at once."""
@@ -85,7 +87,7 @@ def in_threads(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sketches:
-    """What the search needs of each text that has words; ``left_out`` counts those without.
+    """What the search needs of each text that has words (or of each pair); ``left_out`` counts those without.
 
     ``items``, ``forms``, ``words`` and ``sizes`` (code points) have shape (texts,), ``least`` (texts, LEAST);
     ``among`` are their places among all ``count`` texts.
@@ -101,6 +103,7 @@ class Sketches:
     among: Ints
     keys: "BandFile"
     scratch: Path
+    paired: bool
     left_out: dict[str, int]
 
 
@@ -130,25 +133,33 @@ class BandFile:
         return keys
 
 
-def sketch(jobs: Sequence[NearJob], scratch: Path, params: TextParams, workers: int, cache: SketchCache) -> Sketches:
-    """Sketch the texts of all jobs; what is large goes to files in ``scratch``."""
+def sketch(
+    jobs: Sequence[NearJob],
+    scratch: Path,
+    params: TextParams,
+    workers: int,
+    cache: SketchCache,
+    *,
+    paired: bool = False,
+) -> Sketches:
+    """Sketch the texts of all jobs, or, ``paired``, records; what is large goes to files in ``scratch``."""
     bands, rows = banding(params.threshold, params.permutations, params.recall)
     facts = [params.shingle, bands, rows, unidata_version, *map(version, ("numba", "numpy"))]
-    code = [Path(module.__file__) for module in (compiled, tokens, kernels, words, minhash) if module.__file__]
-    places = cache.places("text", key_of(facts, code), jobs)
-    make = partial(_sketch_job, params=params)
+    code = [Path(module.__file__) for module in _CODE if module.__file__]
+    places = cache.places("record" if paired else "text", key_of(facts, code), jobs)
+    make = partial(_sketch_job, params=params, paired=paired)
     new = [(job, place) for job, place in zip(jobs, places, strict=True) if not is_whole(place)]
     with engine.Progress("dedup: texts", sum(len(job.items) for job, _ in new), "items") as progress:
         for count in engine.imap_threads(make, new, workers):
             progress.add(count)
     items = np.concatenate([np.empty(0, np.int64), *(job.items for job in jobs)])
-    return _gathered(ShardTexts(jobs), items, (_Part(**load(place)) for place in places), scratch, params)
+    return _gathered(ShardTexts(jobs), items, (_Part(**load(place)) for place in places), scratch, params, paired)
 
 
-def _sketch_job(at: tuple[NearJob, Path], params: TextParams) -> int:
+def _sketch_job(at: tuple[NearJob, Path], params: TextParams, paired: bool) -> int:
     """Sketch the texts of a job into its file; how many they are."""
     job, place = at
-    parts = [_sketched(read(), params) for read in ShardTexts([job]).readers()]
+    parts = [_sketched(read(), params, paired) for read in ShardTexts([job]).readers()]
     arrays = {
         name: np.concatenate([getattr(part, name) for part in parts], axis=-1 if name == "keys" else 0)
         for name in _Part._fields
@@ -159,18 +170,17 @@ def _sketch_job(at: tuple[NearJob, Path], params: TextParams) -> int:
 
 def sketch_texts(texts: Texts, items: Ints, scratch: Path, params: TextParams, workers: int) -> Sketches:
     """Sketch texts, whose items are numbered ``items``, in threads; their band keys go to a file in ``scratch``."""
-    parts = in_threads(partial(_sketched, params=params), texts, workers)
-    return _gathered(texts, items, parts, scratch, params)
+    parts = in_threads(partial(_sketched, params=params, paired=False), texts, workers)
+    return _gathered(texts, items, parts, scratch, params, paired=False)
 
 
-def _gathered(texts: Texts, items: Ints, parts: Iterable["_Part"], scratch: Path, params: TextParams) -> Sketches:
+def _gathered(
+    texts: Texts, items: Ints, parts: Iterable["_Part"], scratch: Path, params: TextParams, paired: bool
+) -> Sketches:
     """All parts, one after the other, without the texts that have no words."""
     bands, _ = banding(params.threshold, params.permutations, params.recall)
-    file, found, worded = (
-        BandFile(scratch / "bands", bands),
-        [_sketched(pa.array([], pa.large_string()), params)],
-        [np.empty(0, bool)],
-    )
+    file = BandFile(scratch / "bands", bands)
+    found, worded = [_sketched(pa.array([], pa.large_string()), params, False)], [np.empty(0, bool)]
     for part in parts:
         has_words = part.words > 0
         file.append(part.keys[:, has_words])
@@ -189,7 +199,8 @@ def _gathered(texts: Texts, items: Ints, parts: Iterable["_Part"], scratch: Path
         among=among,
         keys=file,
         scratch=scratch,
-        left_out={"text-empty": len(items) - len(among)},
+        paired=paired,
+        left_out={"record-unpaired" if paired else "text-empty": len(items) - len(among)},
     )
 
 
@@ -203,10 +214,10 @@ class _Part(NamedTuple):
     sizes: Ints
 
 
-def _sketched(texts: pa.Array, params: TextParams) -> _Part:
+def _sketched(texts: pa.Array, params: TextParams, paired: bool) -> _Part:
     lengths = pc.fill_null(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     bands, rows = banding(params.threshold, params.permutations, params.recall)
-    return _Part(*sketch_array(texts, params.shingle, bands, rows), lengths)
+    return _Part(*sketch_array(texts, params.shingle, bands, rows, paired=paired), lengths)
 
 
 def chances(params: TextParams) -> dict[str, float]:
@@ -224,10 +235,8 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextPara
     places = order[found.texts]
     sets = sets_of(sketches, places, params, workers)
     items = sketches.items[places]
-    thresholds = params.group_threshold, params.threshold
-    outcome = lsh.visit(
-        found, sets, sketches.forms[places], (verdicts.origins[items], verdicts.role[items]), thresholds
-    )
+    ranks, thresholds = (verdicts.origins[items], verdicts.role[items]), (params.group_threshold, params.threshold)
+    outcome = lsh.visit(found, sets, sketches.forms[places], ranks, thresholds, paired=sketches.paired)
     outcome.tell(verdicts, items)
     return int(outcome.compared[0])
 
@@ -238,7 +247,7 @@ def sets_of(sketches: Sketches, places: Ints, params: TextParams, workers: int) 
     chosen[sketches.among[places]] = True
     lengths = [np.empty(0, np.int64)]
     with Spool(sketches.scratch / "shingles", np.uint64) as spool:
-        make = partial(shingle_sets, n=params.shingle)
+        make = partial(shingle_sets, n=params.shingle, paired=sketches.paired)
         for some in in_threads(make, sketches.texts, workers, chosen):
             spool.add(some.hashes)
             lengths.append(np.diff(some.bounds))
