@@ -10,9 +10,10 @@ LONGEST_WORD, ASCII, TABLED = 40, 0x80, 0x30000
 WORD, ALONE, PUNCTUATION, SPACE = range(4)  # kinds of characters: part of a word, a word of its own, separators
 
 _SEED, _TURN, _BACK = np.uint64(0xCBF29CE484222325), np.uint64(5), np.uint64(64 - 5)
-_ROOM = 64  # over a word for each byte that is to come: more than any character is folded to
-_UNFIT, _LONG = -1, -2
-_NO, _YES, _MOST = np.uint64(0), np.uint64(1), np.uint64(LONGEST_WORD)
+_ROOM = 128  # words beside one for each byte
+_MOST = 18  # characters that one is folded to
+_UNFIT, _SHORT = -1, -2
+_NO, _YES, _LONGEST = np.uint64(0), np.uint64(1), np.uint64(LONGEST_WORD)
 
 
 @jit
@@ -32,11 +33,11 @@ def cut(texts: Any, normal: bool, tables: Any, bounds: Any, unfit: Any) -> Any:
     words, end = np.empty(offsets[-1] - offsets[0] + _ROOM, np.uint64), 0
     for text in range(len(offsets) - 1):
         bytes_ = data[offsets[text] : offsets[text + 1]]
-        words, found = _words(bytes_, normal, tables, words, end)
-        if found == _LONG:
-            words, found = _words_with_runs(bytes_, normal, False, tables, words, end)
-        elif found == end:
-            words, found = _words_with_runs(bytes_, normal, True, tables, words, end)
+        words = _with_room(words, end, len(bytes_))
+        found = _words(bytes_, normal, tables, words, end)
+        if found == _SHORT:
+            words = _with_room(words, end, _MOST * len(bytes_))
+            found = _words(bytes_, normal, tables, words, end)
         unfit[text] = found == _UNFIT
         end = max(end, found)
         bounds[text + 1] = end
@@ -44,60 +45,67 @@ def cut(texts: Any, normal: bool, tables: Any, bounds: Any, unfit: Any) -> Any:
 
 
 @jit
-def _words(text: Any, normal: bool, tables: Any, words: Any, end: int) -> Any:
-    """Add the words of a text behind ``end``; the array, and where they end.
+def _with_room(words: Any, end: int, more: int) -> Any:
+    """The words, with room for some more."""
+    if end + more + _ROOM <= len(words):
+        return words
+    return np.concatenate((words[:end], np.empty(end + 2 * more + _ROOM, np.uint64)))
 
-    Or _UNFIT, or _LONG if it has a run of over LONGEST_WORD characters.
-    """
-    words = _with_room(words, end, len(text))
+
+@jit
+def _words(text: Any, normal: bool, tables: Any, words: Any, end: int) -> int:
+    """Add the words of a text behind ``end``; where they end then. Or _UNFIT, or _SHORT if they have no room."""
     start = end
     at, end, value, length, longest = _ascii(text, 0, tables[0], words, end, (_SEED, _NO, _NO))
     if at < len(text):
-        words, end, value, length, longest = _mixed(text, at, normal, tables, words, end, (value, length, longest))
-        if end == _UNFIT:
-            return words, _UNFIT
-    if longest > _MOST:
-        return words, _LONG
+        end, value, length, longest = _mixed(text, at, normal, tables, words, end, (value, length, longest))
+    if longest > _LONGEST:
+        return _words_with_runs(text, normal, False, tables, words, start)
+    if end < 0:
+        return end
     if length:
         words[end] = value
         end += 1
+    if end == start:
+        return _words_with_runs(text, normal, True, tables, words, start)
     for word in range(start, end):
         words[word] = mix(words[word])
-    return words, end
+    return end
 
 
 @jit
 def _mixed(text: Any, at: int, normal: bool, tables: Any, words: Any, end: int, state: Any) -> Any:
-    """Go on with a text where it is not ASCII; what comes of it, and of the word at hand."""
+    """Go on with a text where it is not ASCII; where its words end, and ``state``."""
     noises, kinds, composes, classes, starts, folded = tables
     value, length, longest = state
-    mark, before = np.uint8(0), at
     while at < len(text):
-        mark = mark if at == before else np.uint8(0)
-        char, size = _character(text, at)
-        at += size
-        if not normal and char < TABLED and (composes[char] or 0 < classes[char] < mark):
-            return words, _UNFIT, value, length, longest
-        mark = classes[char] if char < TABLED else np.uint8(0)
-        first, last = (starts[char], starts[char + 1]) if char < TABLED else (0, 1)
-        words = _with_room(words, end, len(text) - at)
-        for place in range(first, last):
-            one = folded[place] if char < TABLED else char
-            kind = _kind(one, kinds)
-            if kind == WORD:
-                value, length = _longer(value, noise(one)), length + _YES
-                longest = max(longest, length)
-                continue
-            if length:
-                words[end] = value
-                end += 1
-            if kind == ALONE:
-                words[end] = _longer(_SEED, noise(one))
-                end += 1
-            value, length = _SEED, _NO
-        before = at
+        mark = np.uint8(0)
+        while at < len(text) and text[at] >= ASCII:
+            char, size = _character(text, at)
+            at += size
+            first, last = 0, 1
+            if char < TABLED:
+                if not normal and (composes[char] or 0 < classes[char] < mark):
+                    return _UNFIT, value, length, longest
+                mark, first, last = classes[char], starts[char], starts[char + 1]
+                if end + (last - first) + (len(text) - at) + 1 >= len(words):
+                    return _SHORT, value, length, longest
+            for place in range(first, last):
+                one = folded[place] if char < TABLED else char
+                kind = _kind(one, kinds)
+                if kind == WORD:
+                    value, length = _longer(value, noise(one)), length + _YES
+                    longest = max(longest, length)
+                    continue
+                if length:
+                    words[end] = value
+                    end += 1
+                if kind == ALONE:
+                    words[end] = _longer(_SEED, noise(one))
+                    end += 1
+                value, length = _SEED, _NO
         at, end, value, length, longest = _ascii(text, at, noises, words, end, (value, length, longest))
-    return words, end, value, length, longest
+    return end, value, length, longest
 
 
 @jit
@@ -127,8 +135,8 @@ def _ascii(text: Any, at: int, noises: Any, words: Any, end: int, state: Any) ->
 
 
 @jit
-def _words_with_runs(text: Any, normal: bool, characters: bool, tables: Any, words: Any, end: int) -> Any:
-    """The same, where a character of a longer run is a word; with ``characters`` each that is not white space."""
+def _words_with_runs(text: Any, normal: bool, characters: bool, tables: Any, words: Any, end: int) -> int:
+    """As ``_words``, where a character of a longer run is a word; with ``characters`` each that is not white space."""
     _, kinds, composes, classes, starts, folded = tables
     recent = np.empty(LONGEST_WORD, np.uint32)
     length, at, mark = 0, 0, np.uint8(0)
@@ -136,10 +144,11 @@ def _words_with_runs(text: Any, normal: bool, characters: bool, tables: Any, wor
         char, size = _character(text, at)
         at += size
         if not normal and char < TABLED and (composes[char] or 0 < classes[char] < mark):
-            return words, _UNFIT
+            return _UNFIT
         mark = classes[char] if char < TABLED else np.uint8(0)
         first, last = (starts[char], starts[char + 1]) if char < TABLED else (0, 1)
-        words = _with_room(words, end + length, len(text) - at)
+        if end + LONGEST_WORD + (last - first) + (len(text) - at) >= len(words):
+            return _SHORT
         for place in range(first, last):
             one = folded[place] if char < TABLED else char
             kind = _kind(one, kinds)
@@ -155,7 +164,7 @@ def _words_with_runs(text: Any, normal: bool, characters: bool, tables: Any, wor
                 end += 1
     if 0 < length <= LONGEST_WORD:
         end = _flushed(recent[:length], False, words, end)
-    return words, end
+    return end
 
 
 @jit
@@ -171,14 +180,6 @@ def _flushed(recent: Any, apart: bool, words: Any, end: int) -> int:
         words[end] = mix(value)
         end += 1
     return end
-
-
-@jit
-def _with_room(words: Any, end: int, bytes_: int) -> Any:
-    """The words, with room for as many as there are bytes to come, and those of the character at hand."""
-    if end + bytes_ + _ROOM <= len(words):
-        return words
-    return np.concatenate((words[:end], np.empty(end + 2 * bytes_ + 2 * _ROOM, np.uint64)))
 
 
 @jit

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gendata.dedup import minhash, words
+from gendata.dedup import minhash, tokens, words
 
 UNSPACED = (
     "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u312f\u31a0-\u31ff"
@@ -80,7 +80,8 @@ marked = st.text(
 
 @given(st.one_of(st.text(letters, max_size=80), marked, st.text("ab", min_size=35, max_size=90)))
 @example("x" * 40 + " " + "y" * 41 + "½" + "z" * 41)
-@example("ﷺ" * 50)
+@example("ﷺ" * 500)
+@example("a" * 50 + "ﷺ" * 500)
 def test_words_of_any_text(text):
     assert hashes(text) == [plain_hash(word) for word in plain_words(text)]
 
@@ -118,6 +119,10 @@ def test_sets_of_long_texts(vocabulary):
         every = some.hashes[some.bounds[at] : some.bounds[at + 1]]
         assert (sets.hashes[sets.bounds[at] : sets.bounds[at + 1]] == np.unique(every)).all()
     assert len(some.hashes) == 19_999 + 2
+
+
+def test_no_character_is_folded_to_more_than_there_is_room_for():
+    assert np.diff(words.tables().starts).max() <= tokens._MOST
 
 
 def test_a_text_shorter_than_a_shingle_is_one_shingle():
