@@ -11,7 +11,7 @@ WORD, ALONE, PUNCTUATION, SPACE = range(4)  # kinds of characters: part of a wor
 
 _SEED, _TURN, _BACK = np.uint64(0xCBF29CE484222325), np.uint64(5), np.uint64(64 - 5)
 _ROOM = 128  # words beside one for each byte
-_MOST = 18  # characters that one is folded to
+MOST_FOLDED = 18  # characters that one is folded to
 _UNFIT, _SHORT = -1, -2
 _NO, _YES, _LONGEST = np.uint64(0), np.uint64(1), np.uint64(LONGEST_WORD)
 
@@ -36,7 +36,7 @@ def cut(texts: Any, normal: bool, tables: Any, bounds: Any, unfit: Any) -> Any:
         words = _with_room(words, end, len(bytes_))
         found = _words(bytes_, normal, tables, words, end)
         if found == _SHORT:
-            words = _with_room(words, end, _MOST * len(bytes_))
+            words = _with_room(words, end, MOST_FOLDED * len(bytes_))
             found = _words(bytes_, normal, tables, words, end)
         unfit[text] = found == _UNFIT
         end = max(end, found)

@@ -122,7 +122,7 @@ def test_sets_of_long_texts(vocabulary):
 
 
 def test_no_character_is_folded_to_more_than_there_is_room_for():
-    assert np.diff(words.tables().starts).max() <= tokens._MOST
+    assert np.diff(words.tables().starts).max() <= tokens.MOST_FOLDED
 
 
 def test_a_text_shorter_than_a_shingle_is_one_shingle():
