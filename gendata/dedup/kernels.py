@@ -3,13 +3,11 @@
 In one file: numba keeps what it compiled until that function's own file changes, whatever it calls.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 
-F = TypeVar("F", bound=Callable[..., Any])
+from gendata.compiled import jit as jit
 
 LONGEST_WORD, ASCII, TABLED = 40, 0x80, 0x30000
 WORD, ALONE, PUNCTUATION, SPACE = range(4)  # kinds of characters: part of a word, a word of its own, separators
@@ -17,11 +15,6 @@ WORD, ALONE, PUNCTUATION, SPACE = range(4)  # kinds of characters: part of a wor
 
 _SEED, _TURN = np.uint64(0xCBF29CE484222325), 5
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-
-
-def jit(function: F) -> F:
-    """Compiled at its first call and kept beside the code; threads run it side by side."""
-    return cast("F", numba.njit(nogil=True, cache=True)(function))
 
 
 @jit

@@ -1,21 +1,14 @@
 """The compiled loops over similarities (numba): what each item meets, and who then stays."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
-
-F = TypeVar("F", bound=Callable[..., Any])
+from gendata.compiled import jit
 
 OWN, OTHER = range(2)
 """Sides of an item: matches of its own origin, and of another."""
 
 
-def _jit(function: F) -> F:
-    return cast("F", numba.njit(nogil=True, cache=True)(function))
-
-
-@_jit
+@jit
 def meet(scores: Any, others: Any, own: Any, stays: Any, levels: Any, at: int, seen: Any) -> None:
     """Items meet ``others``, which are decided: ``scores`` (items, others).
 
@@ -36,7 +29,7 @@ def meet(scores: Any, others: Any, own: Any, stays: Any, levels: Any, at: int, s
                 match[side, item], score[side, item] = other, value
 
 
-@_jit
+@jit
 def settle(pairs: Any, stays: Any, levels: Any, at: int, match: Any, score: Any) -> None:
     """Decide on items one after the other, by pairs with items of their origin that come before them.
 
@@ -52,7 +45,7 @@ def settle(pairs: Any, stays: Any, levels: Any, at: int, match: Any, score: Any)
                     match[item], score[item] = other, value
 
 
-@_jit
+@jit
 def _better(value: Any, other: int, score: Any, match: int) -> bool:
     """The first in visiting order of equals."""
     return bool(value > score or (value == score and other < match))
