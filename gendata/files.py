@@ -36,6 +36,11 @@ SHARD_MIN_ROWS, SHARD_MEAN_ROWS, SHARD_MAX_ROWS, SHARD_BYTES = 1024, 2048, 8192,
 do not shift later boundaries; the limits bound the size of a shard."""
 
 
+def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """As every shard is written."""
+    return pq.ParquetWriter(path, schema, compression="zstd", compression_level=3, version="2.6", write_statistics=True)
+
+
 class RowGroupWriter:
     """Writes rows of one schema into one Parquet file with row groups fixed by content."""
 
@@ -43,9 +48,7 @@ class RowGroupWriter:
         self._schema = schema
         self._rows: list[Mapping[str, Any]] = []
         self._bytes = 0
-        self._writer = pq.ParquetWriter(
-            path, schema, compression="zstd", compression_level=3, version="2.6", write_statistics=True
-        )
+        self._writer = parquet_writer(path, schema)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """One more row."""

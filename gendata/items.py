@@ -79,9 +79,9 @@ DECISION_SCHEMA = pa.schema(
 """One row per ingested row. ``conflict_id`` names the item of another origin that it (nearly) equals.
 
 ``contained_in`` names, on kept rows, another text that has nearly all of this one. ``merged`` (JSON object, on kept
-rows) is what the row lacks and its copies state: ``label`` and ``license``, each as ``{"value", "id", "source",
-"uri"}`` of the copy that it is from, and ``meta``, which holds that by key. ``reference`` (JSON object: name, uri,
-match) says what a row with that reason matches; its ``kept_id`` is the id of that."""
+rows) is what the row lacks and its copies state: ``label``, ``license`` and ``split``, each as ``{"value", "id",
+"source", "uri"}`` of the copy that it is from, and ``meta``, which holds that by key. ``reference`` (JSON object:
+name, uri, match) says what a row with that reason matches; its ``kept_id`` is the id of that."""
 
 TAG_SCHEMA = pa.schema(
     [

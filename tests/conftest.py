@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from sandbox import CORPUS, Sandbox, full_project, write_corpus
 
-from gendata import template
+from gendata import compiled, template
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("LANCE_LOG", "error")
@@ -85,3 +85,9 @@ def project(built, tmp_path):
 def full(tmp_path):
     """A project with models of all families, tiny, with digits and notes to train on; nothing has run."""
     return full_project(tmp_path / "project")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compiled_quietly():
+    """What a command says does not depend on whether its loops were compiled by an earlier test."""
+    compiled.NOTICE.told = True

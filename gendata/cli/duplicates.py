@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 
 SIMILAR_COLUMNS = ("score", "verdict", "kept_text", "text", "kept", "kept_source", "kept_uri", "source", "uri")
 COLUMNS = ("copies", "reason", "score", "kept", "kept_source", "kept_uri", "source", "uri")
-CONFLICT_COLUMNS = ("conflict", "kept_value", "value", "reason", "kept", "kept_source", "kept_uri", "source", "uri")
+CONFLICT_COLUMNS = (
+    "conflict",
+    "key",
+    "kept_value",
+    "value",
+    "reason",
+    "kept",
+    "kept_source",
+    "kept_uri",
+    "source",
+    "uri",
+)
 CHECK_COLUMNS = ("match", "score", "reference", "kept_uri", "kept", "source", "uri")
 LIMIT = 1000
 """Rows listed at most."""
@@ -27,7 +38,9 @@ PAIRS = 10
 
 @click.command()
 @click.argument("key", metavar="[ID|FILE]", required=False)
-@click.option("--conflicts", is_flag=True, help="List copies that state another label, license or origin instead.")
+@click.option(
+    "--conflicts", is_flag=True, help="List copies that state another label, license, split, meta or origin instead."
+)
 @click.option("--reason", help="Only copies dropped for this reason: exact, near-text, ...")
 @click.option("--source", help="Only copies dropped from this source.")
 @click.option(
@@ -62,7 +75,7 @@ def duplicates(
     \b
     gendata duplicates
     gendata duplicates 3f2a9c
-    gendata duplicates --conflicts               copies with different labels, licenses or origins
+    gendata duplicates --conflicts               copies with different labels, splits, licenses, meta
     gendata duplicates --reason near-text --html duplicates.html
     gendata duplicates --similar
     gendata duplicates new.jsonl                 are these in the project? nothing is added

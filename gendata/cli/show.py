@@ -65,7 +65,7 @@ def show(key: str, chain: bool, past: bool, save: Path | None, format_: str | No
 def _taken(item: Mapping[str, Any]) -> Iterator[str]:
     """Which values are not the item's own but a copy's."""
     merged = json.loads(item.get("merged") or "{}")
-    fields = {name: merged[name] for name in ("label", "license") if name in merged}
+    fields = {name: merged[name] for name in ("label", "license", "split") if name in merged}
     for name, given in (fields | {f"meta {key!r}": given for key, given in merged.get("meta", {}).items()}).items():
         yield f"{name} is of the copy {given['source']}: {given['uri']} ({short(given['id'])})"
 

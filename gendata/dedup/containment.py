@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gendata import engine
-from gendata.dedup.compiled import jit
+from gendata.compiled import jit
 from gendata.dedup.minhash import NONE, Keys, Sieve, shingles
 from gendata.dedup.settings import TextParams
 from gendata.dedup.texts import Sketches, in_threads, sets_of
@@ -109,6 +109,7 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextPara
     enough = shares >= params.contained
     _judge(sketches, pairs[enough], shares[enough], rank, verdicts, params)
     verdicts.stays_as = verdicts.stays_as[verdicts.stays_as]
+    _name(sketches.items[pairs[enough]], shares[enough], verdicts)
     return {"found": int((verdicts.inside >= 0).sum()), "left_out": left_out}
 
 
@@ -160,16 +161,21 @@ def _judge(
     verdicts: Verdicts,
     params: TextParams,
 ) -> None:
-    """Of each text, in order, the one that contains most of it."""
-    best = np.zeros(len(verdicts.inside))
+    """Drop each text, in order, for the one that contains most of it."""
     dropped = code("contained")
     for (a, b), share in zip(pairs.tolist(), shares.tolist(), strict=True):
         part, whole = int(sketches.items[a]), int(sketches.items[b])
         verdicts.join(part, whole)
-        if share > best[part]:
-            verdicts.inside[part], best[part] = whole, share
         may = params.remove_contained and rank[b] < rank[a] and verdicts.origins[part] == verdicts.origins[whole]
         if may and verdicts.reason[whole] == NO_MATCH:
             better = verdicts.reason[part] == NO_MATCH or share > verdicts.score[part]
             if better:
                 verdicts.stays_as[part], verdicts.score[part], verdicts.reason[part] = whole, share, dropped
+
+
+def _name(pairs: Ints, shares: npt.NDArray[np.float64], verdicts: Verdicts) -> None:
+    """Of each text, the one that contains most of it, or what stays for that one if it was dropped: never itself."""
+    whole = verdicts.stays_as[pairs[:, 1]]
+    backward = np.flatnonzero(whole != pairs[:, 0])[::-1]
+    last_is_best = backward[np.argsort(shares[backward], kind="stable")]  # of equals the first in visiting order
+    verdicts.inside[pairs[last_is_best, 0]] = whole[last_is_best]

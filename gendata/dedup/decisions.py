@@ -1,7 +1,7 @@
 """What dedup hands on: the decision of every row, and the summary."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata import files, items
+from gendata import items
+from gendata.columns import write_columns
 from gendata.dedup.against import Barred
 from gendata.dedup.exact import Rows
 from gendata.dedup.merge import EXAMPLES, FIELDS, Merged
@@ -33,12 +34,7 @@ def write(rows: Rows, verdicts: Verdicts, merged: Merged, barred: Barred, folder
     table = _table(rows, verdicts, merged, barred)
     for shard in rows.shards:
         part = table.slice(shard.start, shard.stop - shard.start)
-        files.write_table(folder / shard.source / shard.path.name, _dicts(part), items.DECISION_SCHEMA)
-
-
-def _dicts(table: pa.Table) -> Iterator[Mapping[str, Any]]:
-    for batch in table.to_batches(files.GROUP_ROWS):
-        yield from batch.to_pylist()
+        write_columns(folder / shard.source / shard.path.name, part, items.DECISION_SCHEMA)
 
 
 def _table(rows: Rows, verdicts: Verdicts, merged: Merged, barred: Barred) -> pa.Table:

@@ -18,7 +18,7 @@ from gendata import files
 from gendata.errors import ParamsError
 from gendata.keep import Ints, policy_ranks, visiting_order
 
-_COLUMNS = ("id", "modality", "origin", "uri", "label", "license")
+_COLUMNS = ("id", "modality", "origin", "uri", "label", "license", "source_split")
 _SCHEMA = pa.schema(
     [*((name, pa.large_string()) for name in (*_COLUMNS, "source")), ("wordless", pa.bool_())]  # no 2 GB limit
 )

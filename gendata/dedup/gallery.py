@@ -102,7 +102,7 @@ def _tables(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _contradictions(report: Mapping[str, Any], shown: Mapping[Key, Shown]) -> Iterator[str]:
-    labels, licenses, metas = (report[f"{name}_conflicts"] for name in ("label", "license", "meta"))
+    labels, licenses, splits, metas = (report[f"{name}_conflicts"] for name in ("label", "license", "split", "meta"))
     if labels["items"]:
         yield f"<h2>Copies with different labels: {labels['items']:,}</h2>"
         for example in labels["examples"]:
@@ -115,6 +115,8 @@ def _contradictions(report: Mapping[str, Any], shown: Mapping[Key, Shown]) -> It
             yield _entry([_pair(pair["lower"], pair["higher"], shown, ("lower origin", "higher origin"))])
     listed = [(e["id"], ", ".join(e["licenses"])) for e in licenses["examples"]]
     yield _table(f"Equal content under different licenses: {licenses['items']:,}", ("id", "licenses"), listed)
+    listed = [(e["id"], ", ".join(e["splits"])) for e in splits["examples"]]
+    yield _table(f"Copies in different splits: {splits['items']:,}", ("id", "splits"), listed)
     keys = list(metas["keys"].items())
     yield _table(f"Equal content with different meta: {metas['items']:,}", ("key", "items"), keys)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gendata.dedup.compiled import MULTIPLIER, jit, mix
+from gendata.compiled import MULTIPLIER, jit, mix
 
 _HALF = np.uint64(32)
 _CROWDED = 32  # hashes in one part of the range, from which insertion is slow

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gendata import engine
-from gendata.dedup.compiled import jit
+from gendata.compiled import jit
 from gendata.dedup.minhash import Keys
 from gendata.dedup.words import Hashes
 from gendata.keep import PROBE, REFERENCE, Ints, Verdicts, code

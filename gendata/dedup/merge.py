@@ -3,6 +3,7 @@
 A row that stays takes only what it lacks, and nothing that it states is ever replaced:
 
 * a **label** from any copy but a contained one: whatever a label says of a picture or text, it says of its likeness;
+* a **split** likewise: what is tested on must not be trained on in another copy;
 * a **license** and the keys of **meta** from rows of equal id alone: these speak of one copy, or of one file.
 
 Rows of another origin give nothing. A value is taken from none if two copies, of whatever origin, state different
@@ -27,7 +28,9 @@ from gendata.dedup.exact import Rows, column_values
 from gendata.items import canonical_json
 from gendata.keep import NO_MATCH, REASONS, Ints, Verdicts, code
 
-FIELDS = ("label", "license", "meta")
+FIELDS = ("label", "license", "split", "meta")
+_COLUMNS = {"label": "label", "license": "license", "split": "source_split"}
+"""Of the fields that have one value per row, where it stands."""
 EXAMPLES = 20
 _NAMED = ("id", "source", "uri")
 _CUT = 200
@@ -71,7 +74,7 @@ class _Clusters:
 
 
 def merge(rows: Rows, verdicts: Verdicts, reason: npt.NDArray[np.int8], fields: Sequence[str]) -> Merged:
-    """Merge ``fields`` (of ``label``, ``license``, ``meta``); conflicts are found in all three whatever they are.
+    """Merge ``fields`` (of FIELDS); conflicts are found in all whatever they are.
 
     ``reason`` is why each row is dropped, as a code of REASONS. Of meta, only that of rows of equal id is read.
     """
@@ -79,10 +82,10 @@ def merge(rows: Rows, verdicts: Verdicts, reason: npt.NDArray[np.int8], fields: 
     alike = found.of(reason[found.rows] != code("contained"))
     equal = found.of(found.equal)
     out = Merged()
-    for name, some in (("label", alike), ("license", equal)):
+    for name, some in (("label", alike), ("license", equal), ("split", alike)):
         (taking, giving), out.conflicts[name] = _single(rows, some, reason, name)
         if name in fields:
-            given = _given(rows, giving, rows.values(name, giving))
+            given = _given(rows, giving, rows.values(_COLUMNS[name], giving))
             for place, value in zip(taking.tolist(), given, strict=True):
                 out.taken.setdefault(place, {})[name] = value
     metas, out.conflicts["meta"] = _metas(rows, equal)
@@ -112,7 +115,7 @@ def _single(
     rows: Rows, found: _Clusters, reason: npt.NDArray[np.int8], name: str
 ) -> tuple[tuple[Ints, Ints], dict[str, Any]]:
     """Of a column with one value per row: rows that take and rows that give (taking,), and the conflicts."""
-    stated = rows.table[name].take(pa.array(found.rows))
+    stated = rows.table[_COLUMNS[name]].take(pa.array(found.rows))
     codes = pc.fill_null(pc.dictionary_encode(stated.combine_chunks()).indices, -1).to_numpy()
     some, codes = found.of(codes >= 0), codes[codes >= 0].astype(np.int64)
     several = int(codes.max(initial=0)) + 1
@@ -129,7 +132,7 @@ def _single(
 def _example(rows: Rows, some: _Clusters, reason: npt.NDArray[np.int8], name: str) -> dict[str, Any]:
     """A conflict: the values, and of each the first row that states it."""
     first: dict[str, int] = {}
-    for row, value in zip(some.rows.tolist(), rows.values(name, some.rows), strict=True):
+    for row, value in zip(some.rows.tolist(), rows.values(_COLUMNS[name], some.rows), strict=True):
         first.setdefault(value, row)
     shown = sorted(first)[:EXAMPLES]
     places = np.array([first[value] for value in shown])

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from gendata.compiled import MULTIPLIER, mix
 from gendata.dedup import kernels
-from gendata.dedup.compiled import MULTIPLIER, mix
 from gendata.dedup.pairs import paired_forms, paired_shingles, paired_words
 from gendata.dedup.words import Flat, Hashes, words
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from gendata.chats import parts
-from gendata.dedup.compiled import MULTIPLIER
+from gendata.compiled import MULTIPLIER
 from gendata.dedup.words import Flat, Hashes, words
 
 _REPLY = np.uint64(63)

@@ -119,7 +119,7 @@ class DedupParams:
     """Sources whose rows stay before those of others, the first before the second; the rest are equal."""
     keep: tuple[str, ...] = KNOWN
     """What is known of the copy that stays: after ``prefer``, before its size, the first before the second."""
-    merge: tuple[str, ...] = ("label", "license", "meta")
+    merge: tuple[str, ...] = ("label", "license", "split", "meta")
     """What a row that stays takes from its copies where it has none; see ``gendata.dedup.merge``."""
     against: dict[str, str | ReferenceParams] = field(default_factory=dict)
     """Fixed references by name, each a path or more about it; only the items are dropped that match one."""
@@ -132,7 +132,9 @@ class DedupParams:
         for name in self.against:
             _check(bool(_NAME.fullmatch(name)), f"against: the name {name!r} must match {_NAME.pattern}")
         _check(set(self.keep) <= {"label", "text", "license"}, "keep may name label, text and license")
-        _check(set(self.merge) <= {"label", "license", "meta"}, "merge may name label, license and meta")
+        _check(
+            set(self.merge) <= {"label", "license", "split", "meta"}, "merge may name label, license, split and meta"
+        )
         _check(len(set(self.prefer)) == len(self.prefer), "prefer must not name a source twice")
 
 

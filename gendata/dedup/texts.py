@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata import chats, engine
-from gendata.dedup import compiled, kernels, lsh, minhash, pairs, tokens, words
+from gendata import chats, compiled, engine
+from gendata.dedup import kernels, lsh, minhash, pairs, tokens, words
 from gendata.dedup.cache import SketchCache, is_whole, key_of, load, save
 from gendata.dedup.exact import NearJob, column_readers
 from gendata.dedup.minhash import Keys, banding, curve, shingle_sets

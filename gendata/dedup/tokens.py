@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gendata.dedup.compiled import MULTIPLIER, jit, mix
+from gendata.compiled import MULTIPLIER, jit, mix
 
 LONGEST_WORD, ASCII, TABLED = 40, 0x80, 0x30000
 WORD, ALONE, PUNCTUATION, SPACE = range(4)  # kinds of characters: part of a word, a word of its own, separators

@@ -34,7 +34,7 @@ FROM rejected r WHERE r.stage = 'dedup' AND r.reason = 'reference'
 
 
 def _stated(name: str, among: str) -> str:
-    """Copies whose label or license is not that of the row that stays, or of another copy: one for each value."""
+    """Copies whose label, license or split is not that of what stays, or of another copy: one for each value."""
     return f"""
     SELECT '{name}' AS conflict, i.{name} AS kept_value, r.{name} AS value, r.reason, r.score, i.id AS kept_id,
         i.source AS kept_source, i.uri AS kept_uri, r.id, r.source, r.uri {_COPIES}
@@ -47,10 +47,32 @@ def _stated(name: str, among: str) -> str:
         AND row_number() OVER (PARTITION BY i.id, i.store, r.{name} ORDER BY r.source, r.uri, r.id) = 1"""
 
 
+_METAS = f"""
+    SELECT 'meta' AS conflict, r.key, r.kept_value, r.value, r.reason, r.score, r.kept_id, r.kept_source, r.kept_uri,
+        r.id, r.source, r.uri
+    FROM (
+        SELECT said.key, CAST(said.value AS VARCHAR) AS value, r.reason, r.score,
+            i.id AS kept_id, i.source AS kept_source, i.uri AS kept_uri, i.store, r.id, r.source, r.uri,
+            (SELECT CAST(mine.value AS VARCHAR) FROM json_each(i.meta) mine WHERE mine.key = said.key) AS kept_value
+        FROM copies r JOIN items i ON i.id = r.kept_id AND {SAME_SIDE}, json_each(r.meta) said
+        WHERE r.stage = 'dedup' AND r.id = r.kept_id
+    ) r
+    WINDOW of_key AS (PARTITION BY r.kept_id, r.store, r.key)
+    QUALIFY (
+            r.value <> r.kept_value
+            OR r.kept_value IS NULL AND min(r.value) OVER of_key <> max(r.value) OVER of_key
+        )
+        AND row_number() OVER (PARTITION BY r.kept_id, r.store, r.key, r.value ORDER BY r.source, r.uri, r.id) = 1"""
+
+
 CONFLICTS = f"""
     {_stated("label", "r.reason <> 'contained'")}
 UNION ALL BY NAME
     {_stated("license", "r.id = r.kept_id")}
+UNION ALL BY NAME
+    {_stated("split", "r.reason <> 'contained'")}
+UNION ALL BY NAME
+    {_METAS}
 UNION ALL BY NAME
     SELECT 'origin' AS conflict, i.origin AS kept_value, r.origin AS value, r.reason, r.score, i.id AS kept_id,
         i.source AS kept_source, i.uri AS kept_uri, r.id, r.source, r.uri {_COPIES} AND r.reason = 'origin-conflict'
@@ -59,4 +81,5 @@ UNION ALL BY NAME
         NULL::DOUBLE AS score, i.id AS kept_id, i.source AS kept_source, i.uri AS kept_uri, r.id, r.source, r.uri
     FROM items r JOIN items i ON i.id = r.conflict_id AND i.id <> r.id AND {SAME_SIDE}
 """
-"""What copies contradict: label and license of copies that were dropped, origin of copies dropped and kept."""
+"""What copies contradict: label, license, split and meta (by ``key``, values as JSON) of copies that were dropped,
+origin of copies dropped and kept. The split is the one that the item is in, whoever says so."""

@@ -231,11 +231,11 @@ class Lookup:
         return self._rows(SOURCE_PAIRS)
 
     def contradictions(self, limit: int = 1000) -> list[dict[str, Any]]:
-        """At most ``limit`` copies that state another label, license or origin than what they are a copy of."""
-        return self._rows(f"{CONFLICTS} ORDER BY conflict, kept_id, source, uri, id LIMIT ?", [limit])
+        """At most ``limit`` copies that state another label, license, split, meta or origin than what they are of."""
+        return self._rows(f"{CONFLICTS} ORDER BY conflict, kept_id, source, uri, id, key LIMIT ?", [limit])
 
     def contradicted(self) -> dict[str, int]:
-        """How many items have copies that contradict each other: by label, license and origin."""
+        """How many items have copies that contradict each other: by label, license, meta, origin and split."""
         counted = f"SELECT conflict, count(DISTINCT kept_id) AS n FROM ({CONFLICTS}) GROUP BY 1 ORDER BY 1"
         return {row["conflict"]: row["n"] for row in self._rows(counted)}
 

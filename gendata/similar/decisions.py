@@ -2,7 +2,6 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gendata import files
+from gendata.columns import write_columns
 from gendata.items import SIMILAR_SCHEMA
 from gendata.keep import Ints
 from gendata.similar import SimilarParams
@@ -106,12 +106,7 @@ def write(items: Items, outcome: Outcome, folder: Path) -> None:
         (folder / source).mkdir(parents=True)
     for shard in items.shards:
         rows = table.slice(shard.start, shard.stop - shard.start)
-        files.write_table(files.shard_path(folder / shard.source, shard.number), _dicts(rows), SIMILAR_SCHEMA)
-
-
-def _dicts(table: pa.Table) -> Iterator[dict[str, Any]]:
-    for batch in table.to_batches(files.GROUP_ROWS):
-        yield from batch.to_pylist()
+        write_columns(files.shard_path(folder / shard.source, shard.number), rows, SIMILAR_SCHEMA)
 
 
 def summary(items: Items, outcome: Outcome) -> dict[str, Any]:

@@ -1,21 +1,31 @@
 """Who would stay: items in visiting order, each compared with those before it that stay, for several thresholds.
 
-An item goes if and only if it reaches the threshold with an item of its own origin that stays. No pair is stored: of a
-block of items and those before it only the maxima of each row are kept, so that memory is bounded however many pairs
-there are. The items that stay lie in shelves, one for each part of the partition.
+An item goes if and only if it reaches the threshold with an item of its own origin that stays. Of a block of items and
+those decided before it only the maxima of each row are kept, and pairs of a block alone are listed, so that memory is
+bounded however many pairs there are. The items that stay lie in shelves, one for each part of the partition; threads
+take the parts side by side, each with BLAS on one thread. Products are exact and maxima have no order: the result is
+the same for any number of threads.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
+from gendata import engine
 from gendata.keep import Ints
+from gendata.similar.kernels import OTHER, OWN, meet, settle
 from gendata.similar.partition import Partition
 from gendata.similar.vectors import Floats, Vectors, blocks, compare
 
-BLOCK, CHUNK = 1024, 4096
+BLOCK, CHUNK = 4096, 4096
 """Vectors of the items that are judged at a time, and of those that they are compared with at a time."""
+
+ROWS = 1024
+"""Items of a block that are compared at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +61,76 @@ class _Shelf:
             self._room = CHUNK - size
 
 
+class _Task(NamedTuple):
+    """Items of a block, the shelf of a part that they probe, and the items of the block that lie in that part."""
+
+    items: Ints
+    shelf: _Shelf
+    beside: Ints
+
+
+class _Seen(NamedTuple):
+    """What the items of a task met: gone (levels, items), match and score (sides, items); and pairs in the block."""
+
+    gone: npt.NDArray[np.bool_]
+    match: Ints
+    score: Floats
+    pairs: tuple[Ints, Ints, Floats]
+
+
 class _Judge:
-    """The maxima of the items of one block, and the decisions on all before."""
+    """The decisions on all items before a block."""
 
-    def __init__(self, origins: npt.NDArray[np.int8], threshold: float, levels: tuple[float, ...]) -> None:
-        self.levels = np.array(sorted({*levels, threshold}), np.float32)
+    def __init__(
+        self,
+        vectors: Vectors,
+        order: Ints,
+        origins: npt.NDArray[np.int8],
+        levels: tuple[float, ...],
+        threshold: float,
+    ) -> None:
+        self.vectors, self.order, self.origins = vectors, order, origins
+        self.levels = np.array(levels, np.float32)
         self.at = int(np.searchsorted(self.levels, np.float32(threshold)))
-        self.origins = origins
-        self.stays = np.ones((len(self.levels), len(origins)), bool)
-        self.match, self.rival = np.full(len(origins), -1), np.full(len(origins), -1)
-        self.score, self.rival_score = np.zeros((2, len(origins)), np.float32)
+        self.stays = np.ones((len(levels), len(origins)), bool)
+        self.match, self.score = np.full((2, len(origins)), -1), np.zeros((2, len(origins)), np.float32)
 
-    def met(self, items: Ints, others: Ints, scores: Floats) -> None:
-        """Items of one origin were compared with ``others``, which are decided: (items, others)."""
-        top = scores.max(axis=1)
-        own = self.origins[others] == self.origins[items[0]]
-        for level, least in enumerate(self.levels):
-            rows = np.flatnonzero((top >= least) & (self.stays[level, items] | (level == self.at)))
-            there = np.flatnonzero(self.stays[level, others] & own) if rows.size else rows
-            if there.size:
-                near = scores[np.ix_(rows, there)]
-                self.stays[level, items[rows]] &= near.max(axis=1) < least
-                if level == self.at:
-                    _better(self.match, self.score, items[rows], others[there], near, least)
-        rows = np.flatnonzero(top >= self.levels[self.at])
-        there = np.flatnonzero(self.stays[self.at, others] & ~own) if rows.size else rows
-        if there.size:
-            near = scores[np.ix_(rows, there)]
-            _better(self.rival, self.rival_score, items[rows], others[there], near, self.levels[self.at])
+    def see(self, task: _Task) -> _Seen:
+        """Compare the items of a task; changes nothing."""
+        asked, count = self.vectors.take(self.order[task.items]), len(task.items)
+        gone = np.zeros((len(self.levels), count), bool)
+        match, score = np.full((2, count), -1), np.zeros((2, count), np.float32)
+        for others in task.shelf.lots:
+            scores = compare(asked, self.vectors.take(self.order[others]))
+            own = self.origins[others] == self.origins[task.items[0]]
+            meet(scores, others, own, self.stays, self.levels, self.at, (gone, match, score))
+        pairs = task.items[:0], task.items[:0], score[OWN, :0]
+        if len(task.beside):
+            scores = compare(asked, self.vectors.take(self.order[task.beside]))
+            one, two = np.nonzero((scores >= self.levels[0]) & (task.beside < task.items[:, None]))
+            pairs = task.items[one], task.beside[two], scores[one, two]
+        return _Seen(gone, match, score, pairs)
 
+    def merge(self, items: Ints, seen: _Seen) -> None:
+        """Keep the best: the first in visiting order of equals."""
+        self.stays[:, items] &= ~seen.gone
+        for side in (OWN, OTHER):
+            match, score = self.match[side], self.score[side]
+            new = (seen.match[side] >= 0) & (
+                (seen.score[side] > score[items])
+                | (seen.score[side] == score[items]) & (seen.match[side] < match[items])
+            )
+            match[items[new]], score[items[new]] = seen.match[side][new], seen.score[side][new]
 
-def _better(match: Ints, score: Floats, items: Ints, others: Ints, near: Floats, least: np.float32) -> None:
-    """Keep the best of ``near`` (items, others) that reaches ``least``: the first in visiting order of equals."""
-    best = near.argmax(axis=1)
-    top = near[np.arange(len(items)), best]
-    new = (top >= least) & ((top > score[items]) | ((top == score[items]) & (others[best] < match[items])))
-    match[items[new]], score[items[new]] = others[best[new]], top[new]
+    def judge(self, tasks: list[_Task], workers: int) -> None:
+        """Decide on the items of a block."""
+        seen = list(engine.imap_threads(self.see, tasks, workers))
+        for task, one in zip(tasks, seen, strict=True):
+            self.merge(task.items, one)
+        items, others, scores = (np.concatenate(column) for column in zip(*(one.pairs for one in seen), strict=True))
+        turn = np.lexsort((others, items))
+        pairs = items[turn], others[turn], scores[turn]
+        settle(pairs, self.stays, self.levels, self.at, self.match[OWN], self.score[OWN])
 
 
 def judge(
@@ -96,6 +140,7 @@ def judge(
     parts: Partition,
     threshold: float,
     levels: tuple[float, ...] = (),
+    workers: int = 0,
 ) -> Found:
     """Decide on items at a threshold, and count how many would go at others.
 
@@ -106,23 +151,29 @@ def judge(
         parts: which are compared, in that order.
         threshold: similarity from which an item goes.
         levels: the other thresholds.
+        workers: threads; 0 means every core.
     """
-    state = _Judge(origins, threshold, levels)
+    levels = tuple(sorted({*levels, threshold}))
+    state = _Judge(vectors, order, origins, levels, threshold)
     shelves = [_Shelf() for _ in range(parts.parts)]
     cuts = (np.flatnonzero(np.diff(origins)) + 1).tolist()
-    for start, stop in blocks(vectors, order, BLOCK, cuts):
-        here, block = np.arange(start, stop), vectors.take(order[start:stop])
-        for part, some in _by_part(parts.probes[start:stop]):
-            asked = block if len(some) == len(here) else vectors.take(order[here[some]])
-            for others in shelves[part].lots:
-                state.met(here[some], others, compare(asked, vectors.take(order[others])))
-        _among(state, here, compare(block, block))
-        stay = np.flatnonzero(state.stays[:, start:stop].any(axis=0))
-        for part, some in _by_part(parts.home[start:stop][stay][:, None]):
-            kept = here[stay[some]]
-            shelves[part].put(kept, vectors.size(order[kept]))
-    going = {float(level): int((~state.stays[i]).sum()) for i, level in enumerate(sorted({*levels, threshold}))}
-    return Found(state.match, state.score, state.rival, state.rival_score, going)
+    with threadpool_limits(1, "blas"):
+        for start, stop in blocks(vectors, order, BLOCK, cuts):
+            state.judge(list(_tasks(parts, start, stop, shelves)), workers)
+            stay = start + np.flatnonzero(state.stays[:, start:stop].any(axis=0))
+            for part, some in _by_part(parts.home[stay][:, None]):
+                shelves[part].put(stay[some], vectors.size(order[stay[some]]))
+    going = {level: int((~stays).sum()) for level, stays in zip(levels, state.stays, strict=True)}
+    return Found(state.match[OWN], state.score[OWN], state.match[OTHER], state.score[OTHER], going)
+
+
+def _tasks(parts: Partition, start: int, stop: int, shelves: list[_Shelf]) -> Iterator[_Task]:
+    """All comparisons of a block."""
+    at_home = dict(_by_part(parts.home[start:stop][:, None]))
+    nobody = np.empty(0, np.int64)
+    for part, some in _by_part(parts.probes[start:stop]):
+        for at in range(0, len(some), ROWS):
+            yield _Task(start + some[at : at + ROWS], shelves[part], start + at_home.get(part, nobody))
 
 
 def _by_part(parts: npt.NDArray[np.int32]) -> list[tuple[int, Ints]]:
@@ -132,10 +183,3 @@ def _by_part(parts: npt.NDArray[np.int32]) -> list[tuple[int, Ints]]:
     by_part = np.argsort(flat, kind="stable")
     some, starts = np.unique(flat[by_part], return_index=True)
     return list(zip(some.tolist(), np.split(rows[by_part], starts[1:]), strict=True)) if flat.size else []
-
-
-def _among(state: _Judge, here: Ints, scores: Floats) -> None:
-    """The items of a block among themselves, one after the other."""
-    scores = np.tril(scores, -1)
-    for row in np.flatnonzero(scores.max(axis=1) >= state.levels[0]).tolist():
-        state.met(here[row : row + 1], here[:row], scores[row : row + 1, :row])

@@ -11,14 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
+from gendata import engine
 from gendata.keep import Ints
 from gendata.similar.vectors import Floats, Vectors, rounded
 
 EXACT = 20_000
 """Vectors up to which all items are compared with all."""
 
-LIST = 800
+LIST = 400
 """Vectors that a part holds on average."""
 
 _FEWEST = 8
@@ -27,7 +29,7 @@ _FEWEST = 8
 PROBES = 8
 """Parts that an item is compared with."""
 
-_SAMPLE, _ROUNDS, _CHUNK = 40, 6, 8192
+_SAMPLE, _ROUNDS, _CHUNK = 40, 6, 2048
 
 
 class Partition(NamedTuple):
@@ -42,31 +44,40 @@ class Partition(NamedTuple):
         return int(self.home.max(initial=-1)) + 1
 
 
-def partition(vectors: Vectors, order: Ints, exact: int = EXACT) -> Partition:
-    """Parts of the items ``order``; one part if they have no more than ``exact`` vectors."""
+def partition(vectors: Vectors, order: Ints, exact: int = EXACT, workers: int = 0) -> Partition:
+    """Parts of the items ``order``; one part if they have no more than ``exact`` vectors.
+
+    ``workers`` are threads, 0 means every core; BLAS takes one for each.
+    """
     size = vectors.size(order)
     if size <= exact or len(order) < 2 * _FEWEST:
         return Partition(np.zeros(len(order), np.int32), np.zeros((len(order), 1), np.int32))
     parts = min(math.ceil(size / LIST), len(order) // _FEWEST)
-    centroids = _centroids(vectors, order, parts)
-    probes = np.empty((len(order), min(PROBES, parts)), np.int32)
-    for start in range(0, len(order), _CHUNK):
-        near = vectors.directions(order[start : start + _CHUNK]) @ centroids.T
-        probes[start : start + _CHUNK] = _nearest(near, probes.shape[1])
+    count = min(PROBES, parts)
+    with threadpool_limits(1, "blas"):
+        centroids = _centroids(vectors, order, parts, workers)
+
+        def probed(start: int) -> npt.NDArray[np.int32]:
+            return _nearest(vectors.directions(order[start : start + _CHUNK]) @ centroids.T, count)
+
+        probes = np.concatenate(list(engine.imap_threads(probed, range(0, len(order), _CHUNK), workers)))
     return Partition(probes[:, 0].copy(), probes)
 
 
-def _centroids(vectors: Vectors, order: Ints, parts: int) -> Floats:
+def _centroids(vectors: Vectors, order: Ints, parts: int, workers: int) -> Floats:
     """Spherical k-means on an even sample of the items: (parts, d)."""
     size = min(len(order), parts * _SAMPLE)
     sample = vectors.directions(order[np.arange(size) * len(order) // size])
     centroids = sample[np.arange(parts) * size // parts]
     for _ in range(_ROUNDS):
-        nearest = np.concatenate(
-            [np.argmax(sample[at : at + _CHUNK] @ centroids.T, axis=1) for at in range(0, size, _CHUNK)]
-        )
-        by_part = np.argsort(nearest, kind="stable")
-        some, starts = np.unique(nearest[by_part], return_index=True)
+
+        def nearest(start: int, centroids: Floats = centroids) -> Ints:
+            found: Ints = np.argmax(sample[start : start + _CHUNK] @ centroids.T, axis=1)
+            return found
+
+        homes = np.concatenate(list(engine.imap_threads(nearest, range(0, size, _CHUNK), workers)))
+        by_part = np.argsort(homes, kind="stable")
+        some, starts = np.unique(homes[by_part], return_index=True)
         sums = np.add.reduceat(sample[by_part].astype(np.float64), starts, axis=0)  # exact: of whole numbers
         centroids = centroids.copy()
         centroids[some] = rounded(sums)

@@ -97,7 +97,7 @@ class VectorsWriter:
         if not bounds[-1]:  # an empty file cannot be mapped
             return Vectors(np.empty((0, 1), np.int16), bounds, np.empty(0, np.int64))
         parts = np.memmap(self._path, np.int16, "r", shape=(int(bounds[-1]), self.dim))
-        return Vectors(parts, bounds, np.concatenate(self._weights))
+        return Vectors(np.asarray(parts), bounds, np.concatenate(self._weights))
 
 
 def _fewer(

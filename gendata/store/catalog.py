@@ -26,15 +26,15 @@ REJECTED = pa.schema(
     [
         *((n, pa.string()) for n in ("source", "uri", "stage", "reason", "detail", "id", "kept_id")),
         ("score", pa.float64()),
-        *((n, pa.string()) for n in ("file_sha256", "origin", "label", "license")),
+        *((n, pa.string()) for n in ("file_sha256", "origin", "label", "license", "split", "meta")),
     ]
 )
 """A unit that was not read has no id, kept_id and score, nor what comes after."""
 SOURCES = pa.schema([(n, pa.string()) for n in ("source", "kind", "origin", "license")])
 
 
-_STATED = ("file_sha256", "origin", "label", "license")
-"""What a dropped copy said of itself."""
+_STATED = {n: n for n in ("file_sha256", "origin", "label", "license", "meta")} | {"split": "source_split"}
+"""What a dropped copy said of itself, and in which column of ITEM_SCHEMA."""
 
 
 def items_schema(store: str) -> pa.Schema:
@@ -105,7 +105,7 @@ def dropped_batches(artifacts: Artifacts, store: str) -> Iterator[pa.Table]:
     for source, index, path in artifacts.shards():
         decided = files.shard_path(artifacts.decisions / source, index)
         gone = artifacts.gone(source, index)
-        for batch, part in files.aligned_batches(path, decided, _STATED):
+        for batch, part in files.aligned_batches(path, decided, tuple(_STATED.values())):
             rows = [
                 _dropped(row, gone.get(row["id"]) if row["kept"] else None, item)
                 for row, item in zip(part.to_pylist(), batch.to_pylist(), strict=True)
@@ -123,4 +123,6 @@ def _dropped(row: Mapping[str, Any], like: Mapping[str, Any] | None, item: Mappi
         told = json.loads(row["reference"])
         detail = f"{told['match']} of reference {told['name']}: {told['uri']}, score {why['score']:.3f}"
     own = {n: row[n] for n in ("source", "uri", "id")} | {n: why[n] for n in ("reason", "kept_id", "score")}
-    return {**own, "stage": "similar" if like else "dedup", "detail": detail} | {n: item[n] for n in _STATED}
+    return {**own, "stage": "similar" if like else "dedup", "detail": detail} | {
+        n: item[column] for n, column in _STATED.items()
+    }

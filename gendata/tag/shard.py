@@ -14,7 +14,7 @@ import pyarrow as pa
 from gendata.files import aligned_batches, read_table, write_table
 from gendata.items import TAG_SCHEMA
 from gendata.tag.cached import CachedColumns
-from gendata.tag.split import Splitter
+from gendata.tag.split import Splitter, stated
 
 
 class Tagger(Protocol):
@@ -58,7 +58,7 @@ def tag_shard(
             kept_rows = decided["kept"].combine_chunks()
             kept = batch.filter(kept_rows)
             added = cached.of(kept, partial(_ask, taggers)) if taggers else {}
-            added |= _stated(kept, decided["group"].filter(kept_rows), splitter)
+            added |= _stated(kept, decided.filter(kept_rows), splitter)
             for modality, row in zip(kept["modality"].to_pylist(), _rows(added, kept.num_rows), strict=True):
                 counts["items"][modality] += 1
                 counts["splits"][row["split"]] += 1
@@ -86,9 +86,9 @@ def _ask(taggers: Sequence[Tagger], batch: pa.RecordBatch) -> list[pa.Array]:
     return added
 
 
-def _stated(batch: pa.RecordBatch, groups: pa.ChunkedArray, splitter: Splitter) -> dict[str, list[Any]]:
+def _stated(batch: pa.RecordBatch, decided: pa.Table, splitter: Splitter) -> dict[str, list[Any]]:
     """The columns that need no tagger."""
-    splits = zip(batch["source_split"].to_pylist(), groups.to_pylist(), strict=True)
+    splits = zip(stated(batch["source_split"], decided["merged"]), decided["group"].to_pylist(), strict=True)
     return {
         "id": batch["id"].to_pylist(),
         "tags": [stated_tags(meta) for meta in batch["meta"].to_pylist()],

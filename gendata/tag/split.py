@@ -1,4 +1,4 @@
-"""Which split an item belongs to: the source's own, else one for the whole group of near-copies.
+"""Which split an item belongs to: the source's own or that of its copies, else one for the whole group of near-copies.
 
 A group's split is a hash of its name and the seed, so it needs no state and does not move when
 other items come or go. A hash alone could leave a split of a small set empty; a modality with
@@ -7,10 +7,12 @@ each split. Crossing that number, up or down, is the one event that re-deals a m
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from gendata.files import aligned_batches
@@ -60,14 +62,20 @@ def small_modalities(shards: Iterable[tuple[Path, Path]]) -> dict[str, set[str]]
     for items, decisions in shards:
         for batch, decided in aligned_batches(items, decisions, ["modality", "source_split"]):
             batch = batch.append_column("group", decided["group"].combine_chunks())
-            stated = pc.greater(pc.utf8_length(pc.fill_null(batch["source_split"], "")), 0)
-            open_rows = batch.filter(pc.and_(decided["kept"].combine_chunks(), pc.invert(stated)))
+            unstated = pa.array([not split for split in stated(batch["source_split"], decided["merged"])], pa.bool_())
+            open_rows = batch.filter(pc.and_(decided["kept"].combine_chunks(), unstated))
             for modality in pc.unique(open_rows["modality"]).to_pylist():
                 groups = seen.setdefault(modality, set())
                 if len(groups) < RANK_BELOW:
                     named = open_rows.filter(pc.equal(open_rows["modality"], modality))["group"]
                     groups.update(pc.unique(named).to_pylist()[:RANK_BELOW])
     return {modality: groups for modality, groups in seen.items() if len(groups) < RANK_BELOW}
+
+
+def stated(own: pa.Array, merged: pa.ChunkedArray) -> list[str | None]:
+    """The split that each row's source states, else the one that its copies gave it (``dedup.merge``)."""
+    rows = zip(own.to_pylist(), merged.to_pylist(), strict=True)
+    return [split or (json.loads(given).get("split", {}).get("value") if given else None) for split, given in rows]
 
 
 def by_rank(groups: Iterable[str], shares: tuple[tuple[str, float], ...], seed: int) -> dict[str, str]:

@@ -23,14 +23,21 @@ def text(uri, content, **known):
 SOURCES = {
     "books": [
         text("whole", LINE + " <b>today", license="CC0"),
-        text("equal", "equal text", license="CC0"),
+        text("equal", "equal text", license="CC0", meta={"page": 1}),
         text("mixed", "of two origins"),
         text("near", "a generated line that was copied almost word for word by someone who did not say so"),
     ],
     "web": [
         text("part", LINE, label="fox"),
-        text("twin", "equal text", label="a", license="MIT", meta={"topic": "q"}),
-        text("twin2", "equal text", label="b", license="MIT"),
+        text("twin", "equal text", label="a", license="MIT", meta={"topic": "q", "a b": "x"}),
+        text(
+            "twin2",
+            "equal text",
+            label="b",
+            license="MIT",
+            source_split="test",
+            meta={"page": 2, "topic": "q", "a b": [1]},
+        ),
         text("mixed", "of two origins", origin="generated"),
         text(
             "like",
@@ -83,7 +90,7 @@ def test_without_arguments_a_summary_and_the_copies(project):
         "4 dropped: 2 exact, 1 origin-conflict, 1 near-text",
         "  web: 3 (60.00% of it) for a copy in books",
         "  books: 1 (25.00% of it) for a copy in web",
-        "items with copies that contradict: 1 by label, 1 by license, 2 by origin; "
+        "items with copies that contradict: 1 by label, 1 by license, 1 by meta, 2 by origin, 1 by split; "
         "list them with `gendata duplicates --conflicts`",
     ]
     assert {(r["source"], r["uri"]) for r in listed(result)} == {
@@ -113,11 +120,16 @@ def test_contradictions_as_rows(project):
             ("label", "equal", None, "twin", "a"),
             ("label", "equal", None, "twin2", "b"),
             ("license", "equal", "CC0", "twin", "MIT"),
+            ("meta", "equal", "1", "twin2", "2"),
+            ("meta", "equal", None, "twin", '"x"'),
+            ("meta", "equal", None, "twin2", "[1]"),
+            ("split", "equal", "train", "twin2", "test"),
             ("origin", "mixed", "generated", "mixed", "real"),
             ("origin", "like", "generated", "near", "real"),
         ],
         key=str,
     )
+    assert [r["key"] for r in listed(result) if r["conflict"] == "meta"] == ["a b", "a b", "page"]
 
 
 def test_a_label_that_copies_agree_on_is_the_items(project):

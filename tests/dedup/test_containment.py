@@ -102,3 +102,34 @@ def test_against_brute_force(box_for_examples, text, sentences, pages):
             assert not expected
         else:
             assert by_id[row["contained_in"]] in expected
+
+
+@given(
+    st.lists(sentence, min_size=1, max_size=4),
+    st.lists(st.lists(st.integers(0, 3), max_size=4), max_size=8),
+    st.sampled_from([0.5, 0.7, 0.9]),
+    st.integers(0, 2**8),
+)
+def test_what_a_text_is_contained_in_stays(box_for_examples, text, sentences, pages, contained, labels):
+    texts = [" ".join(w for at in page for w in sentences[at % len(sentences)]) for page in pages]
+    texts = sorted({one for one in texts if one})
+    items = [text(one, one, label="x" if labels >> n & 1 else None) for n, one in enumerate(texts)]
+    out = box_for_examples(
+        {"a": items}, params(threshold=1.0, recall=0.9999, contained=contained, remove_contained=True)
+    )
+    kept = {row["id"]: row["uri"] for row in out.kept}
+    for row in out.kept:
+        expected = {i for i, other in kept.items() if i != row["id"] and plain_share(row["uri"], other) >= contained}
+        assert row["contained_in"] in kept.keys() - {row["id"]} if row["contained_in"] else not expected
+
+
+def test_a_part_of_a_dropped_part_names_what_stays(box, text):
+    """The labelled part stays; the page that holds it goes for one that holds only nine tenths of both."""
+    rng = random.Random(7)
+    words = page(rng, 200).split()
+    whole = " ".join([*words[:190], *page(rng, 200).split()])
+    items = [text("whole", whole), text("middle", " ".join(words[10:])), text("part", " ".join(words[150:]), label="x")]
+    out = box({"a": items}, params(remove_contained=True))
+    assert {row["uri"] for row in out.kept} == {"whole", "part"}
+    assert out.row("middle")["reason"] == "contained"
+    assert out.row("part")["contained_in"] == out.row("whole")["id"]

@@ -27,7 +27,7 @@ def test_a_kept_row_takes_what_it_lacks_and_says_from_whom(box, text):
     source = {"id": kept["id"], "source": "other", "uri": "rich"}
     assert merged(kept) == {"label": {"value": "fox", **source}, "meta": {"topic": {"value": "animals", **source}}}
     assert out.row("rich")["merged"] is None
-    assert out.summary["merged"] == {"label": 1, "license": 0, "meta": 1}
+    assert out.summary["merged"] == {"label": 1, "license": 0, "split": 0, "meta": 1}
     assert out.summary["label_conflicts"]["items"] == 0
     assert out.summary["license_conflicts"]["examples"][0]["licenses"] == ["CC0", "MIT"]
     assert out.summary["meta_conflicts"] == {
@@ -70,6 +70,16 @@ def test_contested_values_are_taken_from_none(box, text):
     assert [(row["uri"], row["reason"]) for row in example["rows"]] == [("0", "exact"), ("1", "exact")]
 
 
+def test_equal_content_in_two_splits_is_listed(box, text):
+    rows = [text("a", LINE, source_split="train"), text("b", LINE), text("c", "other words")]
+    copies = [text("leak", NEAR, source_split="test"), text("d", "other words", source_split="test")]
+    out = box({"first": rows, "other": copies}, PARAMS)
+    (example,) = out.summary["split_conflicts"]["examples"]
+    assert (example["id"], example["splits"]) == (out.row("a")["id"], ["test", "train"])
+    assert [(row["uri"], row["value"]) for row in example["rows"]] == [("leak", "test"), ("a", "train")]
+    assert merged(out.row("c"))["split"]["value"] == "test"
+
+
 def test_different_labels_of_near_images_are_a_conflict(box, image, scene):
     first = [image("big", scene(1, (320, 240)), known={"label": "lake"})]
     other = [image("small", scene(1, (320, 240)).resize((160, 120)), "JPEG", {"label": "hill"}, quality=90)]
@@ -80,8 +90,11 @@ def test_different_labels_of_near_images_are_a_conflict(box, image, scene):
 
 
 def test_only_what_is_asked_for_is_merged(box, text):
-    sources = {"first": [text("a", LINE)], "other": [text("b", LINE, label="x", license="MIT", meta={"k": 1})]}
-    for fields in ((), ("label",), ("license",), ("meta",), ("label", "meta")):
+    sources = {
+        "first": [text("a", LINE)],
+        "other": [text("b", LINE, label="x", license="MIT", source_split="s", meta={"k": 1})],
+    }
+    for fields in ((), ("label",), ("license",), ("split",), ("meta",), ("label", "meta")):
         out = box(sources, DedupParams(workers=1, prefer=("first",), merge=fields))
         assert set(merged(out.row("a")) or {}) == set(fields)
 
@@ -102,7 +115,7 @@ def test_which_knowledge_counts_first_is_a_setting(box, text, image, scene):
 def test_a_field_that_is_unknown_is_refused():
     with pytest.raises(ValueError, match="keep may name label, text and license"):
         DedupParams(keep=("size",))
-    with pytest.raises(ValueError, match="merge may name label, license and meta"):
+    with pytest.raises(ValueError, match="merge may name label, license, split and meta"):
         DedupParams(merge=("text",))
 
 
@@ -111,6 +124,7 @@ facts = st.fixed_dictionaries(
     optional={
         "label": st.sampled_from("xy"),
         "license": st.sampled_from(["MIT", "CC0"]),
+        "source_split": st.sampled_from(["train", "test"]),
         "meta": st.dictionaries(st.sampled_from("abc"), st.integers(0, 1), max_size=3),
     },
 )
@@ -132,7 +146,7 @@ def test_merged_values_are_those_of_a_plain_reading_of_the_rule(box_for_examples
     again = box_for_examples(shuffled, PARAMS, shard_rows=3)
     assert {r["uri"]: r["merged"] for r in again.rows} == {r["uri"]: r["merged"] for r in out.rows}
     assert again.summary == out.summary
-    contested = 0
+    contested = leaks = 0
     for kept in out.kept:
         mine = items[kept["uri"]]
         cluster = [r for r in out.rows if r["kept_id"] == kept["id"]]
@@ -140,16 +154,21 @@ def test_merged_values_are_those_of_a_plain_reading_of_the_rule(box_for_examples
         alike = [r for r in cluster if r["reason"] != "contained"]
         expected = {"label": _one(mine, alike, items, lambda item: item.label)}
         expected["license"] = _one(mine, equal, items, lambda item: item.license)
+        expected["split"] = _one(mine, alike, items, lambda item: item.source_split)
         for key in "abc":
             expected[key] = _one(mine, equal, items, lambda item, key=key: item.meta.get(key))
         found = merged(kept) or {}
-        flat = {name: (found.get(name) or {}).get("value") for name in ("label", "license")}
+        flat = {name: (found.get(name) or {}).get("value") for name in ("label", "license", "split")}
         flat |= {key: found.get("meta", {}).get(key, {}).get("value") for key in "abc"}
         assert flat == expected
         contested += len({items[r["uri"]].label for r in alike} - {None}) > 1
-        for given_by in [found[n] for n in ("label", "license") if n in found] + list(found.get("meta", {}).values()):
+        leaks += len({items[r["uri"]].source_split for r in alike} - {None}) > 1
+        for given_by in [found[n] for n in ("label", "license", "split") if n in found] + list(
+            found.get("meta", {}).values()
+        ):
             assert items[given_by["uri"]].origin == mine.origin
     assert out.summary["label_conflicts"]["items"] == contested
+    assert out.summary["split_conflicts"]["items"] == leaks
 
 
 def _one(mine, rows, items, get):

@@ -65,8 +65,8 @@ def _all(count):
     return Partition(np.zeros(count, np.int32), np.zeros((count, 1), np.int32))
 
 
-@given(corpora(), st.integers(1, 6))
-def test_judged_as_by_all_pairs_one_by_one(tmp_path_factory, corpus, block):
+@given(corpora(), st.integers(1, 6), st.integers(1, 6), st.integers(1, 4))
+def test_judged_as_by_all_pairs_one_by_one(tmp_path_factory, corpus, block, rows, workers):
     items, origins = corpus
     path = tmp_path_factory.getbasetemp() / "vectors"
     vectors = _vectors(path, items)
@@ -74,7 +74,8 @@ def test_judged_as_by_all_pairs_one_by_one(tmp_path_factory, corpus, block):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(greedy, "BLOCK", block)
         patch.setattr(greedy, "CHUNK", block)
-        found = judge(vectors, np.arange(len(items)), origins, _all(len(items)), THRESHOLD, LEVELS)
+        patch.setattr(greedy, "ROWS", rows)
+        found = judge(vectors, np.arange(len(items)), origins, _all(len(items)), THRESHOLD, LEVELS, workers)
     match, rival = _stay(exact, origins, THRESHOLD)
     assert {n: (m, found.score[n]) for n, m in enumerate(found.match) if m >= 0} == match
     assert {n: (m, found.rival_score[n]) for n, m in enumerate(found.rival) if m >= 0} == rival
@@ -169,3 +170,22 @@ def test_a_partition_finds_nearly_all_that_is_alike(tmp_path, monkeypatch):
     assert set(np.flatnonzero(found.match >= 0)) <= set(np.flatnonzero(exact.match >= 0))
     again = partition.partition(vectors, order, exact=1000)
     assert np.array_equal(again.probes, parts.probes)
+
+
+def test_threads_change_nothing(monkeypatch):
+    rng = np.random.default_rng(4)
+    centres = rng.normal(size=(40, 16))
+    matrix = centres[rng.integers(0, 40, 2000)] + 0.4 * rng.normal(size=(2000, 16))
+    vectors = Vectors(rounded(matrix), np.arange(2001), np.ones(2000, np.int64))
+    order, origins = rng.permutation(2000), np.repeat(np.arange(2, dtype=np.int8), 1000)
+    monkeypatch.setattr(partition, "LIST", 50)
+    monkeypatch.setattr(partition, "_CHUNK", 128)
+    monkeypatch.setattr(greedy, "BLOCK", 300)
+    found = []
+    for workers in (1, 2, 4):
+        parts = partition.partition(vectors, order, 500, workers)
+        one = judge(vectors, order, origins, parts, 0.9, LEVELS, workers)
+        found.append([*(a.tobytes() for a in (*parts, one.match, one.score, one.rival, one.rival_score)), one.going])
+    assert found[0] == found[1] == found[2]
+    assert (one.match >= 0).any()
+    assert (one.rival >= 0).any()

@@ -29,7 +29,7 @@ def png() -> Callable[..., bytes]:
 def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     """Write ingest and dedup shards under tmp_path, the project root, from short rows.
 
-    A row holds columns of ITEM_SCHEMA and, if not the default, ``kept`` and ``group``.
+    A row holds columns of ITEM_SCHEMA and, if not the default, ``kept``, ``group`` and ``merged``.
     """
     monkeypatch.chdir(tmp_path)
 
@@ -75,5 +75,5 @@ def _decision(item: dict, row: dict) -> dict:
         "conflict_id": None,
         "contained_in": None,
         "reference": None,
-        "merged": None,
+        "merged": row.get("merged"),
     }

@@ -1,3 +1,4 @@
+import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -93,6 +94,16 @@ def test_only_kept_rows_without_their_own_split_are_ranked(corpus):
     found = splits(corpus({"a": [dropped + own + [{"text": str(i)} for i in range(3)]]}))
     assert found[:RANK_BELOW] == ["dev"] * RANK_BELOW
     assert sorted(found[RANK_BELOW:]) == ["test", "train", "valid"]
+
+
+def test_a_split_that_copies_gave_is_the_rows(corpus):
+    given = json.dumps({"split": {"value": "dev"}, "meta": {"split": {"value": "no"}}})
+    rows = [{"text": f"given {i}", "merged": given} for i in range(RANK_BELOW)]
+    rows += [{"text": "own", "source_split": "held-out", "merged": given}]
+    rows += [{"text": str(i), "merged": '{"meta":{"split":{"value":"no"}}}'} for i in range(3)]
+    found = splits(corpus({"a": [rows]}))
+    assert found[: RANK_BELOW + 1] == ["dev"] * RANK_BELOW + ["held-out"]
+    assert sorted(found[RANK_BELOW + 1 :]) == ["test", "train", "valid"]  # ranked: they are few
 
 
 def test_a_group_shares_its_split_unless_the_source_states_one(corpus):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gendata.dedup.compiled import jit
+from gendata.compiled import jit
 from gendata.dedup.image.views import BASE, SIDE, Pixels
 
 Floats = npt.NDArray[np.float64]

@@ -1,10 +1,12 @@
-"""What all compiled loops share (numba)."""
+"""Loops compiled by numba, and a word on stderr to whoever waits for that."""
 
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core import event
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,3 +28,22 @@ def mix(value: Any) -> Any:
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
+
+
+class Notice(event.Listener):
+    """Says once per process that loops are compiled. Numba calls it only where none are kept."""
+
+    told = False
+
+    def on_start(self, event: event.Event) -> None:
+        """The first one is told: the others follow within seconds."""
+        if not self.told:
+            self.told = True
+            sys.stderr.write("compiling loops for this machine, once after an install or upgrade: up to a minute ...\n")
+
+    def on_end(self, event: event.Event) -> None:
+        """Nothing: what was waited for shows."""
+
+
+NOTICE = Notice()
+cast(Any, event).register("numba:compile", NOTICE)
