@@ -11,7 +11,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def jit(function: F) -> F:
-    """Compiled at its first call and kept beside the code; threads run it side by side."""
+    """Compiled at its first call and kept beside the code; threads run it side by side.
+
+    numba keeps what it compiled until that function's own file changes, whatever it calls: loops that call each other
+    stand in one file.
+    """
     return cast("F", numba.njit(nogil=True, cache=True)(function))
 
 

@@ -152,7 +152,7 @@ def _selected(summary: Mapping[str, Any]) -> str:
 
 def _seen(hit: Hit) -> str:
     label = f", label {hit.label}" if hit.label else ""
-    snippet = f": {' '.join((hit.text or '').split())[:_SNIPPET]}" if hit.modality == "text" else ""
+    snippet = f": {' '.join((hit.text or '').split())[:_SNIPPET]}" if hit.modality != "image" else ""
     return f"similarity {hit.score:.3f}, {hit.source}: {hit.uri}{label}{snippet}"
 
 

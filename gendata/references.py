@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -61,7 +62,9 @@ def check(root: Path, path: Path | None, against: Path | None, ngram: int | None
         Of files also those that are copies among themselves, with the reason as match and the file as reference.
     """
     from gendata.dedup import dedup
+    from gendata.dedup.cache import SketchCache
 
+    cache = SketchCache(root / files.WORK / "cache" / "dedup") if os.access(root, os.W_OK) else None
     limits = params.load(root / "params.yaml", "ingest", IngestParams)
     chosen = replace(params.load(root / "params.yaml", "dedup", DedupParams), against={})
     sections = params.read(root / "params.yaml")["sources"]
@@ -80,7 +83,7 @@ def check(root: Path, path: Path | None, against: Path | None, ngram: int | None
         if path is not None:
             ingested, sources = Path("in"), {_name(path): True}
             rejected = _ingest(_name(path), ReferenceParams(path=str(path)), root, limits)
-        summary = dedup(ingested, sources, Path("out"), chosen, references)
+        summary = dedup(ingested, sources, Path("out"), chosen, references, cache)
         rows = [row for name in sources for row in _matches(Path("out", name), alone=path is None)]
     return Checked(rows, summary["read"], rejected)
 

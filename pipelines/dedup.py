@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gendata import files, params
 from gendata.dedup import DedupParams, dedup
+from gendata.dedup.cache import SketchCache
 from gendata.dedup.report import report
 from gendata.ingest import IngestParams
 from gendata.references import readers
@@ -15,7 +16,9 @@ def run(ingested: Path, listings: Path, out: Path, figures: Path, page: Path, me
     sources = {name: source.get("dedup", True) for name, source in params.read(PARAMS)["sources"].items()}
     chosen, limits = params.load(PARAMS, "dedup", DedupParams), params.load(PARAMS, "ingest", IngestParams)
     references = readers(chosen.against, Path.cwd(), listings, limits)
-    summary = dedup(ingested, sources, out, chosen, references)
+    cache = SketchCache(files.WORK / "cache" / "dedup")
+    summary = dedup(ingested, sources, out, chosen, references, cache)
+    cache.drop_unused()
     report(ingested, out, sources, summary, figures, page)
     files.write_json(metrics, summary)
 

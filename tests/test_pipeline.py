@@ -71,6 +71,46 @@ def test_every_search_mode_and_image_search(built):
     assert "<script" not in page
 
 
+def test_chats_are_added_run_searched_shown_and_exported(project):
+    def chat(prompt, reply, **more):
+        return {"conversations": [{"from": "human", "value": prompt}, {"from": "gpt", "value": reply}], **more}
+
+    rows = [chat("Is the oven hot?", "Yes.", model="m-1", session_id="a"), chat("Is it raining?", "Yes.", model="m-1")]
+    rows += [chat("Is the oven hot?", "Yes.", model="m-2"), {"conversations": [{"from": "human"}]}]
+    (project.root / "chats.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    (project.root / "pairs.csv").write_text("prompt,completion\nIs it raining?,Yes.\n")
+    for name in ("chats.jsonl", "pairs.csv"):
+        assert (
+            json.loads(project.gendata("add", name, "--origin", "real").stdout.splitlines()[0])["modality"] == "record"
+        )
+    project.gendata("run")
+
+    found = project.json("sql", "SELECT id, uri, text, copies, meta FROM items WHERE modality = 'record' ORDER BY text")
+    assert [row["text"] for row in found] == [
+        "user: Is it raining?\n\nassistant: Yes.",
+        "user: Is the oven hot?\n\nassistant: Yes.",
+    ]
+    assert [row["copies"] for row in found] == [2, 2]  # equal replies to two prompts, each in two places
+    lost = project.json("sql", "SELECT uri, reason, detail FROM rejected WHERE uri = 'chats.jsonl#4'")
+    assert lost == [{"uri": "chats.jsonl#4", "reason": "invalid-row", "detail": "turn 1 has no content"}]
+    session = "meta->>'$.chat.session' = 'a'"
+    hits = project.json("search", "a warm stove", "--modality", "record", "--where", session)
+    assert [hit["uri"] for hit in hits] == ["chats.jsonl#1"]
+    shown = project.json("show", hits[0]["id"])[0]
+    assert json.loads(shown["meta"])["chat"] == {
+        "roles": ["user", "assistant"],
+        "turns": 2,
+        "model": "m-1",
+        "session": "a",
+    }
+    project.gendata("export", "out", "--as", "jsonl", "--where", "modality = 'record'")
+    rows = [
+        json.loads(line) for file in (project.root / "out").glob("*.jsonl") for line in file.read_text().splitlines()
+    ]
+    assert {row["text"] for row in rows} == {row["text"] for row in found}
+    assert project.json("doctor") == []
+
+
 def test_two_projects_give_the_same_bytes(built, tmp_path):
     project = built
     other = Sandbox(tmp_path / "elsewhere" / "other")

@@ -21,7 +21,8 @@ from gendata.errors import GendataError
     "--map",
     "mapping",
     metavar="text=body,label=y",
-    help="Columns of a table: text, image, label, license, split, origin.",
+    help="Columns of a table: text, image, label, license, split, origin; of chats messages, or prompt and reply, "
+    "input, system, session, model, time.",
 )
 @click.option("--license", "license_", help="License that holds where an item states none.")
 @click.option("--no-dedup", is_flag=True, help="Keep near copies (for logs); equal content is still one item.")
@@ -41,7 +42,8 @@ def add(
 
     \b
     gendata add photos/ --origin real --license CC-BY-4.0
-    gendata add chats.jsonl --origin generated --map text=body,label=topic
+    gendata add articles.jsonl --origin generated --map text=body,label=topic
+    gendata add chats.csv --origin generated --map prompt=question,reply=answer
     gendata add mnist5k --origin real
     """
     from gendata import sources

@@ -13,9 +13,10 @@ The rules, in the order in which they apply:
   (``keep``: label, text or caption, license), longer text or more pixels, then id, source, uri.
 * **Equal pixels.** Images whose upright pixels are equal are merged like near-duplicates, with reason ``pixel-equal``
   and score 1.0, also flat and tiny ones; animated images take part in exact deduplication alone.
-* **Near-duplicates** are searched among the items of modality text (``texts``) and of modality image
-  (``image``; captions play no role) whose staying row is of a source with ``dedup: true``; audio, records
-  and the other sources take part in exact deduplication alone. Items are visited in the order above. An item
+* **Near-duplicates** are searched among the items of modality text (``texts``), among the records of prompt and reply
+  (``pairs``: both parts must match) and among those of modality image (``image``; captions play no role) whose staying
+  row is of a source with ``dedup: true``; audio, other records and the other sources take part in exact deduplication
+  alone. Items are visited in the order above. An item
   is dropped if and only if it matches an item *that stays* and is of its own origin (no chaining); it is
   merged into the best such match: ``normalised`` where case, white space, punctuation and Unicode form alone differ,
   ``near-text`` with the Jaccard similarity as the score, ``near-image`` with the correlation. All rows of such an
@@ -44,6 +45,7 @@ from gendata.dedup.settings import DedupParams, ImageParams, ReferenceParams, Te
 
 if TYPE_CHECKING:
     from gendata.dedup.against import Reference
+    from gendata.dedup.cache import SketchCache
 
 __all__ = ["DedupParams", "ImageParams", "ReferenceParams", "TextParams", "dedup"]
 
@@ -54,6 +56,7 @@ def dedup(
     out: Path,
     params: DedupParams,
     references: Mapping[str, Callable[[Path], "Reference"]] | None = None,
+    cache: "SketchCache | None" = None,
 ) -> dict[str, Any]:
     """Decide for every ingested row of ``sources`` whether it stays; see the module for the rules.
 
@@ -63,6 +66,7 @@ def dedup(
         out: gets ``<source>/00000.parquet`` and on (DECISION_SCHEMA), a row per ingested row, in order.
         params: thresholds and limits.
         references: what the rows must not repeat, by name: what reads it into a folder.
+        cache: of sketches; decisions do not depend on it.
 
     Returns:
         Counts and examples (``decisions.summary``); the same for the same rows in any order.
@@ -73,17 +77,23 @@ def dedup(
     """
     from gendata import keep
     from gendata.dedup import against, containment, decisions, exact, image, merge, texts
+    from gendata.dedup.cache import SketchCache
 
     rows = exact.read(ingested, sources, params.prefer, params.keep)
     verdicts = keep.Verdicts(rows.item_origins())
     with files.output(out) as work, engine.scratch(out) as scratch:
         fixed = {name: read_into(scratch / f"of-{name}") for name, read_into in (references or {}).items()}
-        barred = against.search(rows, fixed, scratch, params)
+        known = cache or SketchCache(scratch / "sketches")
+        barred = against.search(rows, fixed, scratch, params, known)
         verdicts.reason[barred.items] = keep.code("reference")
-        prose = texts.sketch(rows.near_jobs("text", ~barred.items), scratch, params.text, params.workers)
-        images = image.sketch(rows.near_jobs("image", ~barred.items), scratch, params.image, params.workers)
+        prose = texts.sketch(rows.near_jobs("text", ~barred.items), scratch, params.text, params.workers, known)
+        (scratch / "pairs").mkdir()
+        jobs = rows.near_jobs("record", ~barred.items)
+        pairs = texts.sketch(jobs, scratch / "pairs", params.text, params.workers, known, paired=True)
+        images = image.sketch(rows.near_jobs("image", ~barred.items), scratch, params.image, params.workers, known)
         compared = {
             "text": texts.search(prose, rows.visits(prose.items, prose.sizes), verdicts, params.text, params.workers),
+            "record": texts.search(pairs, rows.visits(pairs.items, pairs.sizes), verdicts, params.text, params.workers),
             "image": image.search(images, rows.visits(images.items, images.sizes), verdicts, params.image),
         }
         within = containment.search(prose, rows.visits(prose.items, prose.sizes), verdicts, params.text, params.workers)
@@ -91,7 +101,7 @@ def dedup(
         decisions.write(rows, verdicts, merged, barred, work)
     return {
         **decisions.summary(rows, verdicts, merged),
-        "exact_only": {**prose.left_out, **images.left_out},
+        "exact_only": {**prose.left_out, **pairs.left_out, **images.left_out},
         "compared_pairs": compared,
         "chance_of_comparison": texts.chances(params.text),
         "contained": within,

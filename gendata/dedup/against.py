@@ -18,10 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata import engine, files
+from gendata import files
 from gendata.dedup import image, texts
+from gendata.dedup.cache import SketchCache
 from gendata.dedup.exact import NearJob, Rows
-from gendata.dedup.minhash import Sieve, shingle_sets
+from gendata.dedup.minhash import Sieve, shingle_sets, shingles
 from gendata.dedup.settings import DedupParams
 from gendata.dedup.words import Hashes
 from gendata.items import canonical_json
@@ -97,18 +98,20 @@ class _Shard(NamedTuple):
     rows: pa.Table
 
 
-def search(rows: Rows, references: Mapping[str, Reference], scratch: Path, params: DedupParams) -> Barred:
+def search(
+    rows: Rows, references: Mapping[str, Reference], scratch: Path, params: DedupParams, cache: SketchCache
+) -> Barred:
     """Compare all items with the references. Raises StoreError if a shard is unreadable."""
     shards = list(_shards(references))
     barred = Barred.none(len(rows.stays), pa.concat_tables([_KNOWN.empty_table(), *(s.rows for s in shards)]))
     alike = [s for s in shards if references[s.name].ngram is None]
     if alike:
         _equal(rows, barred, alike)
-        for modality in ("text", "image"):
+        for modality in ("text", "record", "image"):
             old = _jobs(alike, modality, len(rows.stays))
             new = rows.near_jobs(modality, ~barred.items, every=True)
             if old and new:
-                _near(modality, [*old, *new], barred, scratch / f"against-{modality}", params)
+                _near(modality, [*old, *new], barred, scratch / f"against-{modality}", params, cache)
     for n in sorted({r.ngram for r in references.values() if r.ngram is not None}):
         _shared_words(rows, barred, [s for s in shards if references[s.name].ngram == n], n, params.workers)
     return barred
@@ -124,9 +127,19 @@ def _shards(references: Mapping[str, Reference]) -> Iterator[_Shard]:
 
 
 def _jobs(shards: Sequence[_Shard], modality: str, first: int) -> list[NearJob]:
-    """What to sketch of references, whose items are numbered from ``first``."""
-    places = ((s, np.flatnonzero(pc.equal(s.rows["modality"], modality).to_numpy())) for s in shards)
-    return [NearJob(s.path, at, at + s.start + first) for s, at in places if len(at)]
+    """What to sketch of references, whose items are numbered from ``first``; of equal ones the first alone."""
+    every = pa.concat_tables(s.rows for s in shards).combine_chunks()
+    wanted = np.zeros(len(every), bool)
+    wanted[np.unique(every["id"].chunk(0).dictionary_encode().indices, return_index=True)[1]] = True
+    wanted &= pc.equal(every["modality"], modality).to_numpy()
+    jobs, end = [], 0
+    for shard in shards:
+        start, end = end, end + len(shard.rows)
+        at = np.flatnonzero(wanted[start:end])
+        if len(at):
+            ids = every["id"].chunk(0).take(pa.array(at + start))
+            jobs.append(NearJob(shard.path, at, at + shard.start + first, ids))
+    return jobs
 
 
 def _equal(rows: Rows, barred: Barred, shards: Sequence[_Shard]) -> None:
@@ -146,15 +159,17 @@ def _roles(barred: Barred) -> Verdicts:
     return verdicts
 
 
-def _near(modality: str, jobs: Sequence[NearJob], barred: Barred, folder: Path, params: DedupParams) -> None:
+def _near(
+    modality: str, jobs: Sequence[NearJob], barred: Barred, folder: Path, params: DedupParams, cache: SketchCache
+) -> None:
     """Bar what is a near-duplicate of a reference; ``jobs`` are of both."""
     folder.mkdir()
     verdicts = _roles(barred)
-    if modality == "text":
-        prose = texts.sketch(jobs, folder, params.text, params.workers)
+    if modality != "image":
+        prose = texts.sketch(jobs, folder, params.text, params.workers, cache, paired=modality == "record")
         texts.search(prose, _references_first(prose.items, barred), verdicts, params.text, params.workers)
     else:
-        images = image.sketch(jobs, folder, params.image, params.workers)
+        images = image.sketch(jobs, folder, params.image, params.workers, cache)
         image.search(images, _references_first(images.items, barred), verdicts, params.image)
     _take(verdicts, barred)
 
@@ -180,11 +195,11 @@ def _shared_words(rows: Rows, barred: Barred, shards: Sequence[_Shard], n: int, 
     sets = [np.empty((2, 0), np.uint64)]
     for job in old:
         start = 0
-        for array in texts.ShardTexts([job]).arrays():
-            found = shingle_sets(array, n)
-            owners = np.repeat(job.items[start : start + len(array)], np.diff(found.bounds))
-            sets.append(np.stack((found.shingles, owners.astype(np.uint64))))
-            start += len(array)
+        for found in texts.in_threads(partial(shingle_sets, n=n), texts.ShardTexts([job]), workers):
+            sizes = np.diff(found.bounds)
+            owners = np.repeat(job.items[start : start + len(sizes)], sizes)
+            sets.append(np.stack((found.hashes, owners.astype(np.uint64))))
+            start += len(sizes)
     both = np.concatenate(sets, axis=1)
     hashes, first = np.unique(both[0], return_index=True)
     owners = both[1][first].astype(np.int64)
@@ -193,7 +208,7 @@ def _shared_words(rows: Rows, barred: Barred, shards: Sequence[_Shard], n: int, 
     new = [job for modality in ("text", "record") for job in rows.near_jobs(modality, ~barred.items, every=True)]
     items, at = np.concatenate([np.empty(0, np.int64), *(job.items for job in new)]), 0
     probe = partial(_probe, n=n, sieve=Sieve.of(hashes), hashes=hashes)
-    for text, place, share in engine.imap_threads(probe, texts.ShardTexts(new).arrays(), workers):
+    for text, place, share in texts.in_threads(probe, texts.ShardTexts(new), workers):
         matched = np.flatnonzero(share)
         of_each = np.split(owners[place], np.searchsorted(text, matched[1:]))
         most = [_most(some) for some in of_each[: len(matched)]]
@@ -209,9 +224,10 @@ def _most(owners: Ints) -> int:
 
 def _probe(array: pa.Array, n: int, sieve: Sieve, hashes: Hashes) -> tuple[Ints, Ints, npt.NDArray[np.float64]]:
     """Matches as the number of a text and a place in ``hashes``; and of each text the share that matches."""
-    (found, bounds), counts = sieve.passing(array, n)
+    some = shingles(array, n)
+    found, bounds = sieve.passing(some)
     of_text = np.repeat(np.arange(len(array)), np.diff(bounds))
     place = np.minimum(np.searchsorted(hashes, found), len(hashes) - 1)
     met = hashes[place] == found
-    share = np.bincount(of_text[met], minlength=len(array)) / np.maximum(counts, 1)
+    share = np.bincount(of_text[met], minlength=len(array)) / np.maximum(np.diff(some.bounds), 1)
     return of_text[met], place[met], share

@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gendata import engine
-from gendata.dedup.kernels import jit
-from gendata.dedup.minhash import NONE, Keys, Sieve
+from gendata.dedup.compiled import jit
+from gendata.dedup.minhash import NONE, Keys, Sieve, shingles
 from gendata.dedup.settings import TextParams
-from gendata.dedup.texts import Sketches, sets_of
+from gendata.dedup.texts import Sketches, in_threads, sets_of
 from gendata.keep import NO_MATCH, Ints, Verdicts, code
 
 COMMON = 200
@@ -122,7 +122,7 @@ def _candidates(
     places, start = np.flatnonzero(stays), 0
     probe = partial(_probe, n=params.shingle, index=index)
     with engine.Progress("dedup: contained texts", len(places), "items") as progress:
-        for pairs, count in engine.imap_threads(probe, sketches.texts.arrays(chosen), workers):
+        for pairs, count in in_threads(probe, sketches.texts, workers, chosen):
             numbers = places[start : start + count]
             start += count
             pairs[:, 1] = numbers[pairs[:, 1]]
@@ -132,7 +132,7 @@ def _candidates(
 
 def _probe(texts: pa.Array, n: int, index: Index) -> tuple[npt.NDArray[np.int64], int]:
     """Pairs (pairs, 2) of an owner in the index and a text that may contain it; and how many texts there were."""
-    (found, bounds), _ = index.sieve.passing(texts, n)
+    found, bounds = index.sieve.passing(shingles(texts, n))
     hashes = (found >> np.uint64(32)).astype(np.uint32)
     return index.owned(hashes, np.repeat(np.arange(len(texts)), np.diff(bounds))), len(texts)
 

@@ -1,7 +1,10 @@
 """Exact deduplication: rows of equal id are one item. Works on metadata columns alone, without content."""
 
-from collections.abc import Iterator, Mapping
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from gendata import files
 from gendata.errors import ParamsError
@@ -30,11 +34,17 @@ class Shard(NamedTuple):
 
 
 class NearJob(NamedTuple):
-    """What a worker sketches: positions of rows in one shard, ascending, and their items."""
+    """What a worker sketches: positions of rows in one shard, ascending, their items, and their ids."""
 
     path: Path
     positions: Ints
     items: Ints
+    ids: pa.Array
+
+    @property
+    def digest(self) -> str:
+        """Of the ids, and so of all contents."""
+        return hashlib.sha256("".join(self.ids.to_pylist()).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +94,9 @@ class Rows:
             if every or self.sources[shard.source]:
                 positions = np.flatnonzero(chosen[shard.start : shard.stop])
                 if positions.size:
-                    jobs.append(NearJob(shard.path, positions, self.item[positions + shard.start]))
+                    rows = positions + shard.start
+                    ids = self.table["id"].take(pa.array(rows)).combine_chunks()
+                    jobs.append(NearJob(shard.path, positions, self.item[rows], ids))
         return jobs
 
     def visits(self, numbers: Ints, sizes: Ints) -> Ints:
@@ -135,17 +147,33 @@ def _batches(ingested: Path, sources: Mapping[str, bool], shards: list[Shard]) -
             shards.append(Shard(source, path, start, count))
 
 
-def column_arrays(path: Path, column: str, positions: Ints) -> Iterator[pa.Array]:
-    """The values of one column of a shard at ascending positions, an array per row group that has any."""
+def column_readers(path: Path, column: str, positions: Ints) -> Iterator[Callable[[], pa.Array]]:
+    """What reads the values of one column of a shard at ascending positions: a call per row group that has any."""
     start = 0
-    for batch in files.iter_batches(path, [column]):
-        low, high = np.searchsorted(positions, (start, start + batch.num_rows))
+    with _readable(path) as file:
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    for group, size in enumerate(sizes):
+        low, high = np.searchsorted(positions, (start, start + size))
         if low < high:
-            yield batch[column].take(pa.array(positions[low:high] - start))
-        start += batch.num_rows
+            yield partial(_read_group, path, group, column, positions[low:high] - start)
+        start += size
+
+
+def _read_group(path: Path, group: int, column: str, positions: Ints) -> pa.Array:
+    with _readable(path) as file:
+        return file.read_row_group(group, columns=[column])[column].take(pa.array(positions)).combine_chunks()
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise files.unreadable(path, error) from error
 
 
 def column_values(path: Path, column: str, positions: Ints) -> Iterator[Any]:
-    """The same as Python objects, one after the other."""
-    for array in column_arrays(path, column, positions):
-        yield from (value.as_py() for value in array)
+    """The values themselves, as Python objects, one after the other."""
+    for read_group in column_readers(path, column, positions):
+        yield from (value.as_py() for value in read_group())

@@ -15,7 +15,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from gendata.dedup.kernels import jit
+from gendata.dedup.compiled import jit
 
 Hashes = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]

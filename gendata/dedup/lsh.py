@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gendata.dedup.kernels import jit
+from gendata import engine
+from gendata.dedup.compiled import jit
 from gendata.dedup.minhash import Keys
 from gendata.dedup.words import Hashes
 from gendata.keep import PROBE, REFERENCE, Ints, Verdicts, code
@@ -14,6 +15,7 @@ from gendata.keep import PROBE, REFERENCE, Ints, Verdicts, code
 Codes = npt.NDArray[np.int32]
 
 _BY_FORM, _BY_SHINGLES = range(2)
+_REPLIES = np.uint64(1 << 63)
 _REASONS = np.array([code("normalised"), code("near-text")], np.int8)
 
 
@@ -30,11 +32,11 @@ class Buckets(NamedTuple):
     room: Ints
 
 
-def buckets(band: Callable[[int], Keys], bands: int, count: int) -> Buckets:
+def buckets(band: Callable[[int], Keys], bands: int, count: int, workers: int) -> Buckets:
     """Buckets of ``count`` texts; ``band`` gives their keys (texts,) in one of the bands."""
     texts, numbers, sizes, offset = [np.empty(0, np.int32)], [np.empty(0, np.int32)], [np.zeros(1, np.int64)], 0
-    for one in range(bands):
-        of_text, filled = _shared(band(one), 1 << max(4, (2 * count).bit_length()))
+    room = 1 << max(4, (2 * count).bit_length())
+    for of_text, filled in engine.imap_threads(lambda one: _shared(band(one), room), range(bands), workers):
         inside = np.flatnonzero(of_text >= 0).astype(np.int32)
         texts.append(inside)
         numbers.append(of_text[inside] + np.int32(offset))
@@ -92,6 +94,8 @@ def visit(
     forms: Hashes,
     ranks: tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]],
     thresholds: tuple[float, float],
+    *,
+    paired: bool = False,
 ) -> Outcome:
     """Judge the texts of buckets in their order, each by those before it that stay and share a bucket with it.
 
@@ -104,9 +108,10 @@ def visit(
         forms: of them, as in ``Sketch``.
         ranks: their origins, and their roles.
         thresholds: of sharing a group, and of a match.
+        paired: whether they are records, whose similarity is the lower of two parts.
     """
     outcome = Outcome.empty(len(found.texts))
-    _visit(tuple(found), tuple(sets), forms, ranks, thresholds, tuple(outcome))
+    _visit(tuple(found), tuple(sets), forms, ranks, (*thresholds, paired), tuple(outcome))
     return outcome
 
 
@@ -135,6 +140,16 @@ def _shared(keys: Any, room: int) -> Any:
         elif leader[text] != text:
             buckets[text] = buckets[leader[text]]
     return buckets, sizes[:found]
+
+
+@jit
+def _similarity(a: Any, b: Any, least: float, paired: bool) -> float:
+    """That of two sets, or the lower of those of their parts; 0 where it is below ``least``."""
+    if not paired:
+        return _jaccard(a, b, least)
+    i, j = np.searchsorted(a, _REPLIES), np.searchsorted(b, _REPLIES)
+    prompts = _jaccard(a[:i], b[:j], least)
+    return min(prompts, _jaccard(a[i:], b[j:], least)) if prompts else 0.0
 
 
 @jit
@@ -177,8 +192,9 @@ def _visit(  # noqa: C901  a call per pair would cost more than the rest
                 compared[0] += 1
                 same, how = 1.0, _BY_FORM
                 if forms[other] != forms[text]:  # where they share a group already, only a match matters
-                    least = thresholds[int(_root(parent, other) == _root(parent, text))]
-                    same, how = _jaccard(own, shingles[firsts[other] : lasts[other]], least), _BY_SHINGLES
+                    least = thresholds[1] if _root(parent, other) == _root(parent, text) else thresholds[0]
+                    same = _similarity(own, shingles[firsts[other] : lasts[other]], least, thresholds[2])
+                    how = _BY_SHINGLES
                 if same >= thresholds[0]:
                     _join(parent, text, other)
                 if same < thresholds[1]:

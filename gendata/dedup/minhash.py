@@ -5,6 +5,7 @@ Ullman, "Mining of Massive Datasets", 3.4. Hash functions: Dietzfelbinger et al.
 algorithm for the closest-pair problem", 1997 (multiply, modulo 2^32), over already mixed hashes.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +13,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gendata.dedup import kernels
-from gendata.dedup.words import Buffers, Hashes, Ints, normalised, tables
+from gendata.dedup.compiled import MULTIPLIER, mix
+from gendata.dedup.pairs import paired_forms, paired_shingles, paired_words
+from gendata.dedup.words import Flat, Hashes, words
 
 Keys = npt.NDArray[np.uint32]
 
 
 LEAST, NONE = 8, np.uint32(0xFFFFFFFF)
+
+SLICE = 256
+"""Texts whose words are in memory at once: few enough for the cache of a processor."""
 
 
 def chance(similarity: float, bands: int, rows: int) -> float:
@@ -56,70 +62,66 @@ class Sketch(NamedTuple):
     least: Keys
 
 
-def sketch(texts: pa.Array, n: int, bands: int, rows: int) -> Sketch:
-    """Sketch texts (string or large_string) by shingles of ``n`` words."""
-    found = _sketch(texts, n, bands, rows, False)
-    again = np.flatnonzero(found.words < 0)
-    if len(again):
-        more = _sketch(normalised(texts.take(pa.array(again))), n, bands, rows, True)
-        found.keys[:, again], found.forms[again] = more.keys, more.forms
-        found.words[again], found.least[again] = more.words, more.least
-    return found
+def shingles(texts: pa.Array, n: int, *, paired: bool = False) -> Flat:
+    """The shingles of ``n`` words of texts (string or large_string), in order and with repeats.
+
+    With ``paired`` the texts are records of prompt and reply; see ``pairs``.
+    """
+    found, bounds = paired_words(texts) if paired else words(texts)
+    flat = Flat(kernels.shingles(found, bounds, n), bounds)
+    return paired_shingles(flat) if paired else flat
 
 
-def _sketch(texts: pa.Array, n: int, bands: int, rows: int, normal: bool) -> Sketch:
+def sketch(texts: pa.Array, n: int, bands: int, rows: int, *, paired: bool = False) -> Sketch:
+    """Sketch texts (string or large_string), or records, by shingles of ``n`` words."""
     count = len(texts)
-    made = Sketch(
-        keys=np.empty((bands, count), np.uint32),
-        forms=np.zeros(count, np.uint64),
-        words=np.empty(count, np.int32),
-        least=np.full((count, LEAST), NONE, np.uint32),
-    )
-    kernels.sketch(tuple(Buffers.of(texts)), normal, tuple(tables()), n, _functions(bands * rows), tuple(made))
+    keys, least = np.zeros((count, bands), np.uint32), np.full((count, LEAST), NONE, np.uint32)
+    made = Sketch(keys.T, np.zeros(count, np.uint64), np.zeros(count, np.int32), least)
+    for start in range(0, count, SLICE):
+        some = slice(start, start + SLICE)
+        found, bounds = paired_words(texts[some]) if paired else words(texts[some])
+        forms, counts = kernels.forms(found, bounds), np.diff(bounds)
+        made.forms[some] = paired_forms(forms) if paired else forms
+        made.words[some] = counts[::2] + counts[1::2] if paired else counts
+        flat = Flat(kernels.shingles(found, bounds, n), bounds)
+        flat = paired_shingles(flat) if paired else flat
+        kernels.signatures(*flat, _functions(bands * rows), keys[some])
+        kernels.least(*flat, least[some])
     return made
 
 
+@functools.cache
 def _functions(count: int) -> Keys:
     """Hash functions: odd factors, shape (count,)."""
-    numbers = np.arange(1, count + 1, dtype=np.uint64) * kernels.MULTIPLIER
-    return np.array([kernels.mix(number) >> np.uint64(32) for number in numbers], np.uint32) | np.uint32(1)
+    numbers = np.arange(1, count + 1, dtype=np.uint64) * MULTIPLIER
+    return np.array([mix(number) >> np.uint64(32) for number in numbers], np.uint32) | np.uint32(1)
 
 
-class Sets(NamedTuple):
-    """The shingle sets of some texts: text i's are ``shingles[bounds[i]:bounds[i + 1]]``, ascending and distinct."""
-
-    shingles: Hashes
-    bounds: Ints
-
-
-def shingle_sets(texts: pa.Array, n: int) -> Sets:
-    """The sets of shingles of ``n`` words of texts (string or large_string)."""
-    bounds = np.zeros(len(texts) + 1, np.int64)
-    shingles, done = kernels.sets(tuple(Buffers.of(texts)), False, tuple(tables()), n, bounds)
-    if not done:  # all anew: few arrays hold one text that must be normalised and many that need not
-        shingles, _ = kernels.sets(tuple(Buffers.of(normalised(texts))), True, tuple(tables()), n, bounds)
-    return Sets(shingles, bounds)
+def shingle_sets(texts: pa.Array, n: int, *, paired: bool = False) -> Flat:
+    """The sets of shingles of texts, or of records: ascending and distinct."""
+    found = shingles(texts, n, paired=paired)
+    return Flat(kernels.distinct(*found), found.bounds)
 
 
 class Sieve(NamedTuple):
-    """Lets few shingles through beside those that it is made of: a bit for all that are equal once shifted."""
+    """Lets few shingles through beside those that it is made of: a bit for all that are equal once shifted.
+
+    And none over the ``most``: where all texts are long, their least shingles are far below most of the others.
+    """
 
     bits: npt.NDArray[np.uint8]
     shift: int
+    most: np.uint64
 
     @classmethod
     def of(cls, shingles: Hashes) -> "Sieve":
         """Of some shingles (any integers of 64 bits, of which the upper 32 count)."""
         width = min(max(10, (64 * len(shingles)).bit_length()), 31)
-        filled = np.zeros(1 << width, bool)
-        filled[shingles >> np.uint64(64 - width)] = True
-        return cls(np.packbits(filled, bitorder="little"), 64 - width)
+        place, bits = shingles >> np.uint64(64 - width), np.zeros(1 << (width - 3), np.uint8)
+        np.bitwise_or.at(bits, place >> np.uint64(3), np.uint8(1) << (place & np.uint64(7)).astype(np.uint8))
+        most = shingles.max(initial=0) | np.uint64(0xFFFFFFFF)
+        return cls(bits, 64 - width, most)
 
-    def passing(self, texts: pa.Array, n: int) -> tuple[Sets, Ints]:
-        """The shingles that pass, ascending and distinct; and how many each text has, with repeats (texts,)."""
-        bounds, counts = np.zeros(len(texts) + 1, np.int64), np.zeros(len(texts), np.int64)
-        asked = tuple(tables()), n, tuple(self), bounds, counts
-        found, done = kernels.passing(tuple(Buffers.of(texts)), False, *asked)
-        if not done:
-            found, _ = kernels.passing(tuple(Buffers.of(normalised(texts))), True, *asked)
-        return Sets(found, bounds), counts
+    def passing(self, some: Flat) -> Flat:
+        """The shingles that pass."""
+        return Flat(*kernels.passing(*some, tuple(self)))

@@ -1,4 +1,4 @@
-"""Sketches too large for memory: arrays from worker processes, joined into one mapped file."""
+"""Sketches too large for memory: arrays joined into one mapped file."""
 
 from pathlib import Path
 from types import TracebackType
@@ -8,16 +8,11 @@ import numpy.typing as npt
 
 
 class Spool:
-    """One flat file of one dtype. Workers save ``.npy`` parts; ``append`` moves them in, in order."""
+    """One flat file of one dtype."""
 
     def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
         self._path, self._dtype = path, np.dtype(dtype)
         self._file = path.open("wb")
-
-    def append(self, part: Path) -> None:
-        """Add the elements of a part, which is removed."""
-        self.add(np.load(part, mmap_mode=None))
-        part.unlink()
 
     def add(self, elements: npt.NDArray[np.generic]) -> None:
         """Add elements."""

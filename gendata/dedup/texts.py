@@ -5,26 +5,33 @@ their shingle sets. Both lie in files beside; memory holds some numbers per text
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol, TypeVar
+from unicodedata import unidata_version
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata import engine
-from gendata.dedup import lsh
-from gendata.dedup.exact import NearJob, column_arrays
+from gendata import chats, engine
+from gendata.dedup import compiled, kernels, lsh, minhash, pairs, tokens, words
+from gendata.dedup.cache import SketchCache, is_whole, key_of, load, save
+from gendata.dedup.exact import NearJob, column_readers
 from gendata.dedup.minhash import Keys, banding, curve, shingle_sets
 from gendata.dedup.minhash import sketch as sketch_array
 from gendata.dedup.settings import TextParams
 from gendata.dedup.spool import Spool
 from gendata.dedup.words import Hashes
 from gendata.keep import Ints, Verdicts
+
+T = TypeVar("T")
+
+_CODE = (chats, compiled, kernels, minhash, pairs, tokens, words)  # what sketches depend on
 
 BATCH = 4096
 """Texts that a thread takes at once."""
@@ -33,8 +40,8 @@ BATCH = 4096
 class Texts(Protocol):
     """Texts that can be read more than once."""
 
-    def arrays(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[pa.Array]:
-        """All texts in order (string or large_string), many at a time; or those chosen."""
+    def readers(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[Callable[[], pa.Array]]:
+        """What reads all texts in order (string or large_string), many at a call; or those chosen."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +50,16 @@ class ArrowTexts:
 
     column: pa.ChunkedArray
 
-    def arrays(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[pa.Array]:
+    def readers(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[Callable[[], pa.Array]]:
         """See Texts."""
         for start in range(0, len(self.column), BATCH):
             part = self.column.slice(start, BATCH)
             part = part if chosen is None else part.filter(pa.array(chosen[start : start + BATCH]))
-            yield part.combine_chunks() if part.num_chunks != 1 else part.chunk(0)
+            yield partial(_whole, part)
+
+
+def _whole(part: pa.ChunkedArray) -> pa.Array:
+    return part.combine_chunks() if part.num_chunks != 1 else part.chunk(0)
 
 
 @dataclass(frozen=True)
@@ -57,19 +68,26 @@ class ShardTexts:
 
     jobs: Sequence[NearJob]
 
-    def arrays(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[pa.Array]:
+    def readers(self, chosen: npt.NDArray[np.bool_] | None = None) -> Iterator[Callable[[], pa.Array]]:
         """See Texts."""
         end = 0
-        for path, positions, _ in self.jobs:
+        for path, positions, *_ in self.jobs:
             start, end = end, end + len(positions)
             taken = positions if chosen is None else positions[chosen[start:end]]
             if len(taken):
-                yield from column_arrays(path, "text", taken)
+                yield from column_readers(path, "text", taken)
+
+
+def in_threads(
+    fn: Callable[[pa.Array], T], texts: Texts, workers: int, chosen: npt.NDArray[np.bool_] | None = None
+) -> Iterator[T]:
+    """``fn`` of all texts, many at a time, in order; or of those chosen. Threads read them, too."""
+    return engine.imap_threads(lambda read: fn(read()), texts.readers(chosen), workers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sketches:
-    """What the search needs of each text that has words; ``left_out`` counts those without.
+    """What the search needs of each text that has words (or of each pair); ``left_out`` counts those without.
 
     ``items``, ``forms``, ``words`` and ``sizes`` (code points) have shape (texts,), ``least`` (texts, LEAST);
     ``among`` are their places among all ``count`` texts.
@@ -85,6 +103,7 @@ class Sketches:
     among: Ints
     keys: "BandFile"
     scratch: Path
+    paired: bool
     left_out: dict[str, int]
 
 
@@ -114,46 +133,91 @@ class BandFile:
         return keys
 
 
-def sketch(jobs: Sequence[NearJob], scratch: Path, params: TextParams, workers: int) -> Sketches:
-    """Sketch the texts of all jobs; what is large goes to files in ``scratch``."""
+def sketch(
+    jobs: Sequence[NearJob],
+    scratch: Path,
+    params: TextParams,
+    workers: int,
+    cache: SketchCache,
+    *,
+    paired: bool = False,
+) -> Sketches:
+    """Sketch the texts of all jobs, or, ``paired``, records; what is large goes to files in ``scratch``."""
+    bands, rows = banding(params.threshold, params.permutations, params.recall)
+    facts = [params.shingle, bands, rows, unidata_version, *map(version, ("numba", "numpy"))]
+    code = [Path(module.__file__) for module in _CODE if module.__file__]
+    places = cache.places("record" if paired else "text", key_of(facts, code), jobs)
+    make = partial(_sketch_job, params=params, paired=paired)
+    new = [(job, place) for job, place in zip(jobs, places, strict=True) if not is_whole(place)]
+    with engine.Progress("dedup: texts", sum(len(job.items) for job, _ in new), "items") as progress:
+        for count in engine.imap_threads(make, new, workers):
+            progress.add(count)
     items = np.concatenate([np.empty(0, np.int64), *(job.items for job in jobs)])
-    return sketch_texts(ShardTexts(jobs), items, scratch, params, workers)
+    return _gathered(ShardTexts(jobs), items, (_Part(**load(place)) for place in places), scratch, params, paired)
+
+
+def _sketch_job(at: tuple[NearJob, Path], params: TextParams, paired: bool) -> int:
+    """Sketch the texts of a job into its file; how many they are."""
+    job, place = at
+    parts = [_sketched(read(), params, paired) for read in ShardTexts([job]).readers()]
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts], axis=-1 if name == "keys" else 0)
+        for name in _Part._fields
+    }
+    save(place, arrays)
+    return len(job.items)
 
 
 def sketch_texts(texts: Texts, items: Ints, scratch: Path, params: TextParams, workers: int) -> Sketches:
     """Sketch texts, whose items are numbered ``items``, in threads; their band keys go to a file in ``scratch``."""
-    bands, rows = banding(params.threshold, params.permutations, params.recall)
+    parts = in_threads(partial(_sketched, params=params, paired=False), texts, workers)
+    return _gathered(texts, items, parts, scratch, params, paired=False)
+
+
+def _gathered(
+    texts: Texts, items: Ints, parts: Iterable["_Part"], scratch: Path, params: TextParams, paired: bool
+) -> Sketches:
+    """All parts, one after the other, without the texts that have no words."""
+    bands, _ = banding(params.threshold, params.permutations, params.recall)
     file = BandFile(scratch / "bands", bands)
-    none = sketch_array(pa.array([], pa.large_string()), params.shingle, bands, rows)
-    found, sizes, worded = [none], [np.empty(0, np.int64)], [np.empty(0, bool)]
-    make = partial(_sketched, n=params.shingle, bands=bands, rows=rows)
-    with engine.Progress("dedup: texts", len(items), "items") as progress:
-        for some, lengths in engine.imap_threads(make, texts.arrays(), workers):
-            has_words = some.words > 0
-            file.append(some.keys[:, has_words])
-            found.append(none._replace(**{n: getattr(some, n)[has_words] for n in ("forms", "words", "least")}))
-            sizes.append(lengths[has_words])
-            worded.append(has_words)
-            progress.add(len(lengths))
+    found, worded = [_sketched(pa.array([], pa.large_string()), params, False)], [np.empty(0, bool)]
+    for part in parts:
+        has_words = part.words > 0
+        file.append(part.keys[:, has_words])
+        rest = {name: getattr(part, name)[has_words] for name in ("forms", "words", "least", "sizes")}
+        found.append(part._replace(keys=part.keys[:, :0], **rest))
+        worded.append(has_words)
     among = np.flatnonzero(np.concatenate(worded))
     return Sketches(
         texts=texts,
         count=len(items),
         items=items[among],
-        sizes=np.concatenate(sizes),
+        sizes=np.concatenate([one.sizes for one in found]),
         forms=np.concatenate([one.forms for one in found]),
         words=np.concatenate([one.words for one in found]),
         least=np.concatenate([one.least for one in found]),
         among=among,
         keys=file,
         scratch=scratch,
-        left_out={"text-empty": len(items) - len(among)},
+        paired=paired,
+        left_out={"record-unpaired" if paired else "text-empty": len(items) - len(among)},
     )
 
 
-def _sketched(texts: pa.Array, n: int, bands: int, rows: int) -> tuple[Any, Ints]:
+class _Part(NamedTuple):
+    """Of some texts their sketch, see there, and ``sizes`` in code points (texts,)."""
+
+    keys: Keys
+    forms: Hashes
+    words: npt.NDArray[np.int32]
+    least: Keys
+    sizes: Ints
+
+
+def _sketched(texts: pa.Array, params: TextParams, paired: bool) -> _Part:
     lengths = pc.fill_null(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    return sketch_array(texts, n, bands, rows), lengths
+    bands, rows = banding(params.threshold, params.permutations, params.recall)
+    return _Part(*sketch_array(texts, params.shingle, bands, rows, paired=paired), lengths)
 
 
 def chances(params: TextParams) -> dict[str, float]:
@@ -167,14 +231,12 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextPara
     Texts that share no band key with any other are not looked at again.
     """
     bands, _ = banding(params.threshold, params.permutations, params.recall)
-    found = lsh.buckets(lambda one: sketches.keys.band(one)[order], bands, len(order))
+    found = lsh.buckets(lambda one: sketches.keys.band(one)[order], bands, len(order), workers)
     places = order[found.texts]
     sets = sets_of(sketches, places, params, workers)
     items = sketches.items[places]
-    thresholds = params.group_threshold, params.threshold
-    outcome = lsh.visit(
-        found, sets, sketches.forms[places], (verdicts.origins[items], verdicts.role[items]), thresholds
-    )
+    ranks, thresholds = (verdicts.origins[items], verdicts.role[items]), (params.group_threshold, params.threshold)
+    outcome = lsh.visit(found, sets, sketches.forms[places], ranks, thresholds, paired=sketches.paired)
     outcome.tell(verdicts, items)
     return int(outcome.compared[0])
 
@@ -185,9 +247,9 @@ def sets_of(sketches: Sketches, places: Ints, params: TextParams, workers: int) 
     chosen[sketches.among[places]] = True
     lengths = [np.empty(0, np.int64)]
     with Spool(sketches.scratch / "shingles", np.uint64) as spool:
-        make = partial(shingle_sets, n=params.shingle)
-        for some in engine.imap_threads(make, sketches.texts.arrays(chosen), workers):
-            spool.add(some.shingles)
+        make = partial(shingle_sets, n=params.shingle, paired=sketches.paired)
+        for some in in_threads(make, sketches.texts, workers, chosen):
+            spool.add(some.hashes)
             lengths.append(np.diff(some.bounds))
         flat = spool.mapped()
     bounds = np.concatenate(([0], np.cumsum(np.concatenate(lengths))))
@@ -203,6 +265,6 @@ def compare(one: pa.Array, other: pa.Array, n: int) -> tuple[npt.NDArray[np.floa
     a, b = shingle_sets(one, n), shingle_sets(other, n)
     sizes = np.stack((np.diff(a.bounds), np.diff(b.bounds)))
     spans = zip(itertools.pairwise(a.bounds), itertools.pairwise(b.bounds), strict=True)
-    parts = ((a.shingles[i:j], b.shingles[k:m]) for (i, j), (k, m) in spans)
+    parts = ((a.hashes[i:j], b.hashes[k:m]) for (i, j), (k, m) in spans)
     common = np.array([len(np.intersect1d(x, y, assume_unique=True)) for x, y in parts], np.float64)
     return common / np.maximum(sizes.sum(axis=0) - common, 1), common / np.maximum(sizes.min(axis=0), 1)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata.dedup.kernels import ALONE, ASCII, PUNCTUATION, SPACE, TABLED, WORD, noise
+from gendata.dedup.tokens import ALONE, ASCII, PUNCTUATION, SPACE, TABLED, WORD, cut, noise
 
 Hashes = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -37,12 +37,11 @@ _PUNCTUATION = (
 class Tables(NamedTuple):
     """What becomes of each character below 0x30000.
 
-    ``letters``: of ASCII, what a letter or digit is folded to, 0 for what is no part of a word; ``noises``: what
-    ``kernels`` hashes by, or 0; ``kinds`` (of a folded character); ``composes``: whether it may with the one before;
-    ``classes``: canonical combining; and what it is folded to, ``folded[starts[c]:starts[c + 1]]``.
+    ``noises``: what a letter or digit of ASCII is hashed by, 0 for what is no part of a word; ``kinds`` (of a folded
+    character); ``composes``: whether it may with the one before; ``classes``: canonical combining; and what it is
+    folded to, ``folded[starts[c]:starts[c + 1]]``.
     """
 
-    letters: npt.NDArray[np.uint8]
     noises: Hashes
     kinds: npt.NDArray[np.uint8]
     composes: npt.NDArray[np.bool_]
@@ -69,32 +68,40 @@ def tables() -> Tables:
     composes[sorted(composing)] = True
     classes = np.fromiter(map(unicodedata.combining, characters), np.uint8, TABLED)
     folded = [text.casefold() for text in normal]
-    letters = np.array([ord(folded[c]) if kinds[c] == WORD else 0 for c in range(ASCII)], np.uint8)
-    noises = np.array([noise(letter) for letter in letters], np.uint64)
+    noises = np.array([noise(ord(folded[c])) if kinds[c] == WORD else 0 for c in range(ASCII)], np.uint64)
     starts = np.concatenate(([0], np.cumsum([len(text) for text in folded]))).astype(np.int32)
     every = np.array([ord(c) for text in folded for c in text], np.uint32)
-    return Tables(letters, noises, kinds, composes, classes, starts, every)
+    return Tables(noises, kinds, composes, classes, starts, every)
 
 
-class Buffers(NamedTuple):
-    """An Arrow array of texts as numba reads it: UTF-8 bytes, and offsets (texts + 1,)."""
+class Flat(NamedTuple):
+    """Hashes of some texts, one text after the other: text i's are ``hashes[bounds[i]:bounds[i + 1]]``."""
 
-    data: npt.NDArray[np.uint8]
-    offsets: Ints
-
-    @classmethod
-    def of(cls, texts: pa.Array) -> "Buffers":
-        """Those of string or large_string; a null is an empty text."""
-        if texts.null_count:
-            texts = pc.fill_null(texts, "")
-        _, offsets, data = texts.buffers()
-        if not len(texts):
-            return cls(np.empty(0, np.uint8), np.zeros(1, np.int64))
-        kind = np.int64 if pa.types.is_large_string(texts.type) else np.int32
-        places = np.frombuffer(offsets, kind)[texts.offset : texts.offset + len(texts) + 1]
-        return cls(np.frombuffer(data or b"", np.uint8), places.astype(np.int64))
+    hashes: Hashes
+    bounds: Ints
 
 
-def normalised(texts: pa.Array) -> pa.Array:
+def words(texts: pa.Array) -> Flat:
+    """The words of texts (string or large_string); of a null, none."""
+    bounds, unfit = np.zeros(len(texts) + 1, np.int64), np.zeros(len(texts), bool)
+    found = cut(_buffers(texts), False, tuple(tables()), bounds, unfit)
+    if unfit.any():  # all anew: few batches hold one text that must be normalised and many that need not
+        found = cut(_buffers(_normalised(texts)), True, tuple(tables()), bounds, unfit)
+    return Flat(found, bounds)
+
+
+def _buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
+    """UTF-8 bytes, and offsets (texts + 1,)."""
+    if texts.null_count:
+        texts = pc.fill_null(texts, "")
+    _, offsets, data = texts.buffers()
+    if not len(texts):
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    kind = np.int64 if pa.types.is_large_string(texts.type) else np.int32
+    places = np.frombuffer(offsets, kind)[texts.offset : texts.offset + len(texts) + 1]
+    return np.frombuffer(data or b"", np.uint8), places.astype(np.int64)
+
+
+def _normalised(texts: pa.Array) -> pa.Array:
     """Texts in NFKC; Arrow's own function for it does not compose."""
     return pa.array([unicodedata.normalize("NFKC", text or "") for text in texts.to_pylist()], pa.large_string())

@@ -91,6 +91,14 @@ _SURROGATE = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 
 
 def _json_object(line: bytes) -> dict[str, Any]:
+    value = parse_json(line)
+    if not isinstance(value, dict):
+        raise UnitError("invalid-row", "the line is valid JSON, but not an object")
+    return value
+
+
+def parse_json(line: bytes) -> Any:
+    """A value that can be written as UTF-8 again. Raises UnitError."""
     try:
         value = json.loads(line.decode(), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
@@ -99,8 +107,6 @@ def _json_object(line: bytes) -> dict[str, Any]:
         raise UnitError("invalid-json", "nested too deeply") from None
     except ValueError as error:
         raise UnitError("invalid-json", str(error)) from None
-    if not isinstance(value, dict):
-        raise UnitError("invalid-row", "the line is valid JSON, but not an object")
     if _SURROGATE.search(line):
         try:
             json.dumps(value, ensure_ascii=False).encode()

@@ -6,7 +6,10 @@ from typing import Literal
 from gendata.ingest import globs
 
 FIELDS = ("text", "image", "label", "license", "split", "origin")
-"""What ``map`` can name a column for."""
+"""What ``map`` can name a column for, in any row."""
+
+CHAT_FIELDS = ("messages", "prompt", "input", "reply", "system", "session", "model", "time")
+"""What it can name a column for beside these, where rows are chats."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,17 @@ class SourceParams:
     dedup: bool = True  # false: keep every copy (the stage dedup reads this)
     include: tuple[str, ...] = ()  # globs of what to take; empty: everything
     exclude: tuple[str, ...] = ()  # globs of what to leave out
-    map: dict[str, str] = field(default_factory=dict)  # one of FIELDS -> name of a column
+    map: dict[str, str] = field(default_factory=dict)  # one of FIELDS or CHAT_FIELDS -> name of a column
 
     def __post_init__(self) -> None:
         for key in self.map:
-            if key not in FIELDS:
-                raise ValueError(f"map: unknown key {key!r}; allowed: {', '.join(FIELDS)}")
+            if key not in FIELDS + CHAT_FIELDS:
+                raise ValueError(f"map: unknown key {key!r}; allowed: {', '.join(FIELDS + CHAT_FIELDS)}")
+        if chat := [key for key in CHAT_FIELDS if key in self.map]:
+            pair = [key for key in ("prompt", "reply") if key in self.map]
+            listed = "messages" in self.map
+            if {"text", "image"} & set(self.map) or (pair or "input" in self.map if listed else len(pair) < 2):
+                raise ValueError(f"map: {chat[0]}: a chat is messages, or prompt and reply, and neither text nor image")
         globs.matcher(self.include + self.exclude)  # a glob that cannot be understood is found here
 
 

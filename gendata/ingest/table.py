@@ -2,9 +2,12 @@
 
 ``map`` says which column is the text, image, label, license, split or origin; without a map the
 columns of these very names are taken. All other columns go to ``meta``. A row with an image is an
-image item and its text the caption. An image is a path relative to the folder of its table, which
-it must not leave; in Parquet also the bytes themselves, or {bytes, path} as Hugging Face writes.
-The origin of a row is never more trusted than that of the source, where that is given.
+image item and its text the caption. Rows of messages, or of prompt and reply, are records (``chats``);
+without a map they are known by their usual names, where there is neither text nor image.
+
+An image is a path relative to the folder of its table, which it must not leave; in Parquet also the
+bytes themselves, or {bytes, path} as Hugging Face writes. The origin of a row is never more trusted
+than that of the source, where that is given.
 
 ``include`` and ``exclude`` choose among the files of a folder. The uri of a row is
 ``data.jsonl#17``, counted as in ``records``. If the table has a column of images, the image files
@@ -13,12 +16,14 @@ under its folder are listed too (role linked), so that an edit is noticed.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from gendata.errors import ParamsError
 from gendata.ingest import images
 from gendata.ingest.cells import as_label, as_meta, as_origin, as_split, as_string, as_text
+from gendata.ingest.chats import read_chat, usual_columns
 from gendata.ingest.globs import matcher
 from gendata.ingest.paths import open_inside, read_inside, resolve, split_suffix, walk
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
@@ -28,6 +33,9 @@ from gendata.ingest.sources import in_derived, source_path
 from gendata.items import Item, Reject, content_id, decode_uri, encode_uri
 
 KEYS = frozenset({"path", "include", "exclude", "map"})
+
+_CHAT = {"messages", "reply"}
+"""Fields of ``map`` of which rows that are chats have one."""
 
 
 def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
@@ -101,12 +109,16 @@ def read(
 def _mapping(name: str, source: SourceParams, there: Sequence[str]) -> Mapping[str, str]:
     """Field to column. Raises ParamsError naming the columns that there are; without any, all is let through."""
     mapping = source.map or {f: f for f in FIELDS if f in there}
+    if not source.map and not {"text", "image"} & set(there):
+        mapping = mapping | usual_columns(there)
     where, listed = f"params.yaml: sources.{name}", ", ".join(there)
     for field, column in mapping.items():
         if there and column not in there:
             raise ParamsError(f"{where}.map.{field}: no column {column!r}; there are: {listed}")
-    if there and not {"text", "image"} & set(mapping):
-        raise ParamsError(f"{where}: map names no column for text or image; there are: {listed}")
+    if there and not {"text", "image", *_CHAT} & set(mapping):
+        raise ParamsError(
+            f"{where}: map names no column for text, image, messages, or prompt and reply; there are: {listed}"
+        )
     return mapping
 
 
@@ -138,13 +150,38 @@ class _Table:
     def _item(self, uri: str, record: dict[str, Any]) -> Item:
         cell = {field: record.get(column) for field, column in self._mapping.items()}
         rest = {column: value for column, value in record.items() if column not in self._mapping.values()}
+        is_chat = bool(_CHAT & cell.keys())
+        item = self._chat(uri, cell) if is_chat else self._text_or_image(uri, cell)
+        if is_chat and "chat" in rest:
+            rest["chat_"] = rest.pop("chat")  # that name is taken
+        split = as_split(cell.get("split"))
+        if split is None and cell.get("split") is not None:
+            rest[self._mapping["split"]] = cell["split"]  # not a name that is known: kept as it is
+        return replace(
+            item,
+            origin=as_origin(cell.get("origin"), required=self._source.origin is None),
+            label=as_label(cell.get("label")),
+            license=as_string("license", cell.get("license")),
+            source_split=split,
+            meta={**item.meta, **as_meta(rest)},
+        )
+
+    def _chat(self, uri: str, cell: Mapping[str, Any]) -> Item:
+        text, chat = read_chat(cell, self._params.max_text_chars)
+        return Item(
+            modality="record",
+            uri=uri,
+            media_type="text/plain",
+            text=text,
+            file_sha256=self._entry.sha256,
+            meta={"chat": chat},
+        )
+
+    def _text_or_image(self, uri: str, cell: Mapping[str, Any]) -> Item:
         text = as_text(cell.get("text"), self._params.max_text_chars)
         data, path = self._image(cell.get("image"))
         if text is None and data is None:
             raise UnitError("empty", "neither text nor image")
-        split = as_split(cell.get("split"))
-        if split is None and cell.get("split") is not None:
-            rest[self._mapping["split"]] = cell["split"]  # not a name that is known: kept as it is
         probe = images.probe(data, path, self._params.max_pixels) if data is not None else None
         return Item(
             modality="image" if probe else "text",
@@ -154,11 +191,7 @@ class _Table:
             text_origin="column" if probe and text is not None else None,
             data=data,
             file_sha256=content_id(data) if data is not None and path else self._entry.sha256,
-            origin=as_origin(cell.get("origin"), required=self._source.origin is None),
-            label=as_label(cell.get("label")),
-            license=as_string("license", cell.get("license")),
-            source_split=split,
-            meta=(probe.meta if probe else {}) | as_meta(rest),
+            meta=probe.meta if probe else {},
         )
 
     def _image(self, cell: Any) -> tuple[bytes | None, str]:

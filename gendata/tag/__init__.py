@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gendata.engine import map_shards
+from gendata.engine import drop_unused, map_shards
 from gendata.files import WORK, decided_shards, output
-from gendata.tag.cached import drop_unused, key_of
+from gendata.tag.cached import key_of
 from gendata.tag.shard import Tagger, tag_shard
 from gendata.tag.split import Splitter
 

@@ -90,13 +90,3 @@ def _read(paths: Sequence[Path]) -> dict[bytes, tuple[Any, ...]]:
         rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
         return {row[0]: row[1:] for row in rows}
     return {}
-
-
-def drop_unused(cache: Path, used: Collection[Path]) -> None:
-    """Remove all of a cache that a finished run did not use."""
-    for path in sorted(cache.rglob("*"), reverse=True):  # what is in a folder before the folder
-        if path.is_dir():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif path not in used:
-            path.unlink()

@@ -3,7 +3,7 @@
 import io
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from PIL import Image
 
 from gendata import files
 from gendata.dedup import DedupParams, dedup
+from gendata.dedup.against import Reference
+from gendata.dedup.cache import SketchCache
 from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, Item
 
 
@@ -41,6 +43,8 @@ class Box:
         params: DedupParams | None = None,
         exact_only: Sequence[str] = (),
         shard_rows: int = 1000,
+        cache: SketchCache | None = None,
+        references: Mapping[str, Callable[[Path], Reference]] | None = None,
     ) -> Outcome:
         for folder in ("in", "out"):
             shutil.rmtree(folder, ignore_errors=True)
@@ -50,7 +54,7 @@ class Box:
                 rows = [item.row(source, "real", None) for item in items[start : start + shard_rows]]
                 files.write_table(files.shard_path(Path("in", source, "items"), shard), rows, ITEM_SCHEMA)
         near = {source: source not in exact_only for source in sources}
-        summary = dedup(Path("in"), near, Path("out"), params or DedupParams(workers=1))
+        summary = dedup(Path("in"), near, Path("out"), params or DedupParams(workers=1), references, cache)
         return Outcome(summary, [row for source in sources for row in self._decisions(source)])
 
     @staticmethod

@@ -131,4 +131,4 @@ def test_many_copies_are_compared_with_nothing(box, text):
     copies = [text(i, "the same few words again and again and again") for i in range(20_000)]
     out = box({"a": copies, "b": copies}, shard_rows=8192)
     assert (out.summary["kept"], out.summary["dropped_by_reason"]["exact"]) == (1, 39_999)
-    assert out.summary["compared_pairs"] == {"text": 0, "image": 0}
+    assert out.summary["compared_pairs"] == {"text": 0, "record": 0, "image": 0}

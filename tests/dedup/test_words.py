@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gendata.dedup import kernels, minhash, words
+from gendata.dedup import minhash, words
 
 UNSPACED = (
     "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u312f\u31a0-\u31ff"
@@ -44,17 +44,11 @@ def mixed(value):
 
 def hashes(text):
     """The words of a text as the kernels find them."""
-    for normal, texts in enumerate((pa.array([text]), words.normalised(pa.array([text])))):
-        data, (start, stop) = words.Buffers.of(texts)
-        tables = tuple(words.tables())
-        found, count = kernels.word_hashes(data, start, stop, bool(normal), tables, np.empty(1, np.uint64))
-        if count >= 0:
-            return found[:count].tolist()
-    raise AssertionError("a normalised text was refused")
+    return words.words(pa.array([text])).hashes.tolist()
 
 
 def shingle_set(text, n):
-    return minhash.shingle_sets(pa.array([text]), n).shingles
+    return minhash.shingle_sets(pa.array([text]), n).hashes
 
 
 @pytest.mark.parametrize(
@@ -97,7 +91,7 @@ def test_a_text_among_others_is_as_alone(texts, n):
     column = pa.array(["before", *texts, None])[1:]
     together, sketches = minhash.shingle_sets(column, n), minhash.sketch(column, n, 4, 2)
     for at, text in enumerate([*texts, ""]):
-        own = together.shingles[together.bounds[at] : together.bounds[at + 1]]
+        own = together.hashes[together.bounds[at] : together.bounds[at + 1]]
         assert own.tolist() == shingle_set(text, n).tolist()
         alone = minhash.sketch(pa.array([text], pa.large_string()), n, 4, 2)
         assert (sketches.forms[at], sketches.words[at]) == (alone.forms[0], alone.words[0])
@@ -112,6 +106,18 @@ def test_shingles_are_the_distinct_word_sequences(words, n):
     found = shingle_set(" ".join(words), n)
     assert len(found) == len({tuple(words[i : i + n]) for i in range(len(words) - n + 1)})
     assert (np.diff(found.astype(object)) > 0).all()
+
+
+@pytest.mark.parametrize("vocabulary", [2, 30, 10**6])
+def test_sets_of_long_texts(vocabulary):
+    """Sorted by parts of the range, and otherwise where repeats crowd one."""
+    drawn = np.random.default_rng(1).integers(0, vocabulary, 20_000)
+    texts = pa.array([" ".join(f"w{i}" for i in drawn), "one two three", ""])
+    some, sets = minhash.shingles(texts, 2), minhash.shingle_sets(texts, 2)
+    for at in range(3):
+        every = some.hashes[some.bounds[at] : some.bounds[at + 1]]
+        assert (sets.hashes[sets.bounds[at] : sets.bounds[at + 1]] == np.unique(every)).all()
+    assert len(some.hashes) == 19_999 + 2
 
 
 def test_a_text_shorter_than_a_shingle_is_one_shingle():

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from gendata import engine
 from gendata.dedup import ImageParams
+from gendata.dedup.cache import SketchCache, is_whole, key_of, load, save
 from gendata.dedup.exact import NearJob, column_values
 from gendata.dedup.image.decode import NONE, Picture, Unfit, decode
 from gendata.dedup.image.pixels import batches, decided, decoding, digest, share
@@ -85,18 +87,24 @@ class Sketches(ShardSketches):
         return dict(zip(LEFT_OUT, self.excluded.tolist(), strict=True))
 
 
-def sketch(jobs: Sequence[NearJob], scratch: Path, params: ImageParams, workers: int) -> Sketches:
+def sketch(jobs: Sequence[NearJob], scratch: Path, params: ImageParams, workers: int, cache: SketchCache) -> Sketches:
     """Sketch the images of all jobs; what is large goes to files in ``scratch``."""
     processes, threads = share(jobs, workers)
-    calls = [(job.path, job.positions, scratch / f"image-{i}", params, threads) for i, job in enumerate(jobs)]
+    facts = [asdict(params), *map(version, ("numpy", "Pillow", "numba"))]
+    places = cache.places("image", key_of(facts, Path(__file__).parent.glob("*.py")), jobs)
+    calls = [
+        (job.path, job.positions, at, params, threads) for job, at in zip(jobs, places, strict=True) if not is_whole(at)
+    ]
+    for _ in engine.imap_shards(sketch_shard, calls, label="dedup: images", workers=processes):
+        pass
     spools = {name: Spool(scratch / name, dtype) for name, dtype in _MAPPED.items()}
     parts, numbers = [_joined([], params)], [np.empty(0, np.int64)]
-    results = engine.imap_shards(sketch_shard, calls, label="dedup: images", workers=processes)
-    for job, call, part in zip(jobs, calls, results, strict=True):
+    for job, place in zip(jobs, places, strict=True):
+        arrays = load(place)
         for name, spool in spools.items():
-            spool.append(_part(call[2], name))
-        numbers.append(job.items[part.taken])
-        parts.append(part)
+            spool.add(arrays.pop(name))
+        parts.append(ShardSketches(**arrays))
+        numbers.append(job.items[arrays["taken"]])
     whole, windows = _joined(parts, params), len(WINDOWS) if "crop" in params.invariant else 0
     sketches = Sketches(
         **{field.name: getattr(whole, field.name) for field in fields(whole)},
@@ -108,8 +116,8 @@ def sketch(jobs: Sequence[NearJob], scratch: Path, params: ImageParams, workers:
     return replace(sketches, digests=decided(sketches, jobs, [len(part.taken) for part in parts[1:]], workers))
 
 
-def sketch_shard(path: Path, positions: Ints, part: Path, params: ImageParams, threads: int) -> ShardSketches:
-    """Sketch some rows of one shard; saves thumbnails, bases and windows beside ``part``."""
+def sketch_shard(path: Path, positions: Ints, place: Path, params: ImageParams, threads: int) -> None:
+    """Sketch some rows of one shard into a file."""
     parts, mapped, start = [_joined([], params)], [_large([], np.empty(0, np.uint8), params)], 0
     with decoding(threads) as pool:
         for batch in batches(column_values(path, "data", positions)):
@@ -117,13 +125,9 @@ def sketch_shard(path: Path, positions: Ints, part: Path, params: ImageParams, t
             parts.append(small)
             mapped.append(large)
             start += len(batch)
-    for name in _MAPPED:
-        np.save(_part(part, name), np.concatenate([large[name] for large in mapped]))
-    return _joined(parts, params)
-
-
-def _part(path: Path, name: str) -> Path:
-    return path.with_name(f"{path.name}-{name}.npy")
+    whole = _joined(parts, params)
+    arrays = {field.name: getattr(whole, field.name) for field in fields(whole)}
+    save(place, arrays | {name: np.concatenate([large[name] for large in mapped]) for name in _MAPPED})
 
 
 def _sketch_batch(

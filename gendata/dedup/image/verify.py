@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gendata.dedup.compiled import jit
 from gendata.dedup.image.views import BASE, SIDE, Pixels
-from gendata.dedup.kernels import jit
 
 Floats = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]
