@@ -2,8 +2,8 @@
 
 An item goes if and only if it reaches the threshold with an item of its own origin that stays. Of a block of items and
 those decided before it only the maxima of each row are kept, and pairs of a block alone are listed, so that memory is
-bounded however many pairs there are. The items that stay lie in shelves, one for each part of the partition; threads
-take the parts side by side, each with BLAS on one thread. Products are exact and maxima have no order: the result is
+bounded however many pairs there are. All items lie in shelves, one for each part of the partition; threads take the
+parts side by side, each with BLAS on one thread. Products are exact and maxima have no order: the result is
 the same for any number of threads.
 """
 
@@ -19,7 +19,7 @@ from gendata import engine
 from gendata.keep import Ints
 from gendata.similar.kernels import OTHER, OWN, meet, settle
 from gendata.similar.partition import Partition
-from gendata.similar.vectors import Floats, Vectors, blocks, compare
+from gendata.similar.vectors import Block, Floats, Vectors, blocks, compare
 
 BLOCK, CHUNK = 4096, 4096
 """Vectors of the items that are judged at a time, and of those that they are compared with at a time."""
@@ -44,29 +44,33 @@ class Found:
     going: dict[float, int]
 
 
-class _Shelf:
-    """The items of a part that stay at some threshold, in visiting order, in lots of some CHUNK vectors."""
+class _Shelves:
+    """All items by the part in which they lie, in visiting order within each; what is read together lies together."""
 
-    def __init__(self) -> None:
-        self.lots: list[Ints] = []
-        self._room = 0
+    def __init__(self, vectors: Vectors, order: Ints, home: npt.NDArray[np.int32]) -> None:
+        self.items = np.argsort(home, kind="stable")
+        self._vectors = vectors.arranged(order[self.items])
+        self._starts = np.searchsorted(home[self.items], np.arange(int(home.max(initial=-1)) + 2))
 
-    def put(self, items: Ints, size: int) -> None:
-        """Add items that have ``size`` vectors together."""
-        if size <= self._room:
-            self.lots[-1] = np.concatenate((self.lots[-1], items))
-            self._room -= size
-        else:
-            self.lots.append(items)
-            self._room = CHUNK - size
+    def lots(self, part: int, stop: int) -> Iterator[tuple[Ints, Block]]:
+        """The items of a part that come before ``stop``, with their vectors, some CHUNK of these at a time."""
+        at, last = int(self._starts[part]), int(self._starts[part + 1])
+        end, bounds = at + int(np.searchsorted(self.items[at:last], stop)), self._vectors.bounds
+        while at < end:
+            full = int(np.searchsorted(bounds, bounds[at] + CHUNK, "right")) - 1
+            after = min(max(full, at + 1), end)
+            yield self.items[at:after], self._vectors.span(at, after)
+            at = after
 
 
 class _Task(NamedTuple):
-    """Items of a block, the shelf of a part that they probe, and the items of the block that lie in that part."""
+    """Items of a block, in visiting order, their vectors, and a part that they probe."""
 
     items: Ints
-    shelf: _Shelf
-    beside: Ints
+    part: int
+    block: Vectors
+    start: int
+    stop: int
 
 
 class _Seen(NamedTuple):
@@ -75,21 +79,16 @@ class _Seen(NamedTuple):
     gone: npt.NDArray[np.bool_]
     match: Ints
     score: Floats
-    pairs: tuple[Ints, Ints, Floats]
+    pairs: list[tuple[Ints, Ints, Floats]]
 
 
 class _Judge:
     """The decisions on all items before a block."""
 
     def __init__(
-        self,
-        vectors: Vectors,
-        order: Ints,
-        origins: npt.NDArray[np.int8],
-        levels: tuple[float, ...],
-        threshold: float,
+        self, shelves: _Shelves, origins: npt.NDArray[np.int8], levels: tuple[float, ...], threshold: float
     ) -> None:
-        self.vectors, self.order, self.origins = vectors, order, origins
+        self.shelves, self.origins = shelves, origins
         self.levels = np.array(levels, np.float32)
         self.at = int(np.searchsorted(self.levels, np.float32(threshold)))
         self.stays = np.ones((len(levels), len(origins)), bool)
@@ -97,18 +96,20 @@ class _Judge:
 
     def see(self, task: _Task) -> _Seen:
         """Compare the items of a task; changes nothing."""
-        asked, count = self.vectors.take(self.order[task.items]), len(task.items)
+        asked, count = task.block.take(task.items - task.start), len(task.items)
         gone = np.zeros((len(self.levels), count), bool)
         match, score = np.full((2, count), -1), np.zeros((2, count), np.float32)
-        for others in task.shelf.lots:
-            scores = compare(asked, self.vectors.take(self.order[others]))
-            own = self.origins[others] == self.origins[task.items[0]]
-            meet(scores, others, own, self.stays, self.levels, self.at, (gone, match, score))
-        pairs = task.items[:0], task.items[:0], score[OWN, :0]
-        if len(task.beside):
-            scores = compare(asked, self.vectors.take(self.order[task.beside]))
-            one, two = np.nonzero((scores >= self.levels[0]) & (task.beside < task.items[:, None]))
-            pairs = task.items[one], task.beside[two], scores[one, two]
+        pairs = [(task.items[:0], task.items[:0], score[OWN, :0])]
+        for others, vectors in self.shelves.lots(task.part, task.stop):
+            scores = compare(asked, vectors)
+            decided = int(np.searchsorted(others, task.start))
+            own = self.origins[others[:decided]] == self.origins[task.start]
+            meet(scores, others[:decided], own, self.stays, self.levels, self.at, (gone, match, score))
+            beside = others[decided:]
+            if len(beside):
+                near = scores[:, decided:]
+                one, two = np.nonzero((near >= self.levels[0]) & (beside < task.items[:, None]))
+                pairs.append((task.items[one], beside[two], near[one, two]))
         return _Seen(gone, match, score, pairs)
 
     def merge(self, items: Ints, seen: _Seen) -> None:
@@ -127,10 +128,17 @@ class _Judge:
         seen = list(engine.imap_threads(self.see, tasks, workers))
         for task, one in zip(tasks, seen, strict=True):
             self.merge(task.items, one)
-        items, others, scores = (np.concatenate(column) for column in zip(*(one.pairs for one in seen), strict=True))
+        pairs = zip(*(some for one in seen for some in one.pairs), strict=True)
+        items, others, scores = (np.concatenate(column) for column in pairs)
         turn = np.lexsort((others, items))
-        pairs = items[turn], others[turn], scores[turn]
-        settle(pairs, self.stays, self.levels, self.at, self.match[OWN], self.score[OWN])
+        settle(
+            (items[turn], others[turn], scores[turn]),
+            self.stays,
+            self.levels,
+            self.at,
+            self.match[OWN],
+            self.score[OWN],
+        )
 
 
 def judge(
@@ -154,26 +162,20 @@ def judge(
         workers: threads; 0 means every core.
     """
     levels = tuple(sorted({*levels, threshold}))
-    state = _Judge(vectors, order, origins, levels, threshold)
-    shelves = [_Shelf() for _ in range(parts.parts)]
+    state = _Judge(_Shelves(vectors, order, parts.home), origins, levels, threshold)
     cuts = (np.flatnonzero(np.diff(origins)) + 1).tolist()
     with threadpool_limits(1, "blas"):
         for start, stop in blocks(vectors, order, BLOCK, cuts):
-            state.judge(list(_tasks(parts, start, stop, shelves)), workers)
-            stay = start + np.flatnonzero(state.stays[:, start:stop].any(axis=0))
-            for part, some in _by_part(parts.home[stay][:, None]):
-                shelves[part].put(stay[some], vectors.size(order[stay[some]]))
+            block = vectors.picked(order[start:stop])
+            by_part = _by_part(parts.probes[start:stop])
+            tasks = [
+                _Task(start + some[at : at + ROWS], part, block, start, stop)
+                for part, some in by_part
+                for at in range(0, len(some), ROWS)
+            ]
+            state.judge(tasks, workers)
     going = {level: int((~stays).sum()) for level, stays in zip(levels, state.stays, strict=True)}
     return Found(state.match[OWN], state.score[OWN], state.match[OTHER], state.score[OTHER], going)
-
-
-def _tasks(parts: Partition, start: int, stop: int, shelves: list[_Shelf]) -> Iterator[_Task]:
-    """All comparisons of a block."""
-    at_home = dict(_by_part(parts.home[start:stop][:, None]))
-    nobody = np.empty(0, np.int64)
-    for part, some in _by_part(parts.probes[start:stop]):
-        for at in range(0, len(some), ROWS):
-            yield _Task(start + some[at : at + ROWS], shelves[part], start + at_home.get(part, nobody))
 
 
 def _by_part(parts: npt.NDArray[np.int32]) -> list[tuple[int, Ints]]:

@@ -26,8 +26,9 @@ LIST = 400
 _FEWEST = 8
 """Items that a part holds on average at least."""
 
-PROBES = 8
-"""Parts that an item is compared with."""
+PROBES = 7
+"""Parts that an item is compared with: then 99.4 % of the pairs at 0.8 and 99.98 % at 0.9 meet, in 100,000 mixtures of
+real vectors (``python -m benchmarks.similar``)."""
 
 _SAMPLE, _ROUNDS, _CHUNK = 40, 6, 2048
 

@@ -6,10 +6,11 @@ whatever the order of summation, the shape of a matrix product, the BLAS library
 threshold depend on the vectors alone. Rounding moves a cosine of 384 components by some 0.0002.
 """
 
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ Floats = npt.NDArray[np.float32]
 
 STEP = 2.0**-11
 """What components are multiples of."""
+
+_CHUNK = 4096
+"""Items that are copied at a time."""
 
 MOST_PARTS = 256
 """Vectors of an item at most: of more passages, runs of neighbours are averaged. Bounds what one pair costs."""
@@ -42,12 +46,13 @@ class Block(NamedTuple):
 class Vectors:
     """The vectors of some items, in the order given: ``parts`` (parts, d) as multiples of STEP, a mapped file.
 
-    Item i has the parts ``bounds[i]`` to ``bounds[i + 1]``.
+    Item i has the parts ``bounds[i]`` to ``bounds[i + 1]``. Other files go into ``folder``, if it is known.
     """
 
     parts: npt.NDArray[np.int16]
     bounds: Ints
     weights: Ints
+    folder: Path | None = None
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -58,10 +63,34 @@ class Vectors:
 
     def take(self, items: Ints) -> Block:
         """The vectors of these items."""
+        some = self.picked(items)
+        return some.span(0, len(some))
+
+    def span(self, start: int, stop: int) -> Block:
+        """The vectors of the items from ``start`` to ``stop``, which are beside each other."""
+        bounds = self.bounds[start : stop + 1]
+        parts = slice(bounds[0], bounds[-1])
+        return Block(self.parts[parts].astype(np.float32), bounds[:-1] - bounds[0], self.weights[parts].astype(float))
+
+    def picked(self, items: Ints) -> "Vectors":
+        """These items alone, in this order, in memory."""
         counts = self.bounds[items + 1] - self.bounds[items]
-        starts = np.cumsum(counts) - counts
-        rows = np.repeat(self.bounds[items] - starts, counts) + np.arange(counts.sum())
-        return Block(self.parts[rows].astype(np.float32), starts, self.weights[rows].astype(np.float64))
+        bounds = np.concatenate(([0], np.cumsum(counts)))
+        rows = np.repeat(self.bounds[items] - bounds[:-1], counts) + np.arange(bounds[-1])
+        return Vectors(self.parts[rows], bounds, self.weights[rows], self.folder)
+
+    def arranged(self, items: Ints) -> "Vectors":
+        """These items in this order, in a file that is gone with them: what is read together lies together."""
+        counts = self.bounds[items + 1] - self.bounds[items]
+        weights = [np.empty(0, np.int64)]
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            for start in range(0, len(items), _CHUNK):
+                some = self.picked(items[start : start + _CHUNK])
+                some.parts.tofile(file)
+                weights.append(some.weights)
+            file.flush()
+            parts = _mapped(file, int(counts.sum()), self.parts.shape[1])
+        return Vectors(parts, np.concatenate(([0], np.cumsum(counts))), np.concatenate(weights), self.folder)
 
     def directions(self, items: Ints) -> Floats:
         """The mean direction of each of these items, shape (items, d), rounded like a vector, in units of STEP."""
@@ -94,10 +123,15 @@ class VectorsWriter:
     def vectors(self) -> Vectors:
         """All that was added."""
         bounds = np.concatenate(([0], np.cumsum(np.concatenate(self._counts))))
-        if not bounds[-1]:  # an empty file cannot be mapped
-            return Vectors(np.empty((0, 1), np.int16), bounds, np.empty(0, np.int64))
-        parts = np.memmap(self._path, np.int16, "r", shape=(int(bounds[-1]), self.dim))
-        return Vectors(np.asarray(parts), bounds, np.concatenate(self._weights))
+        parts = _mapped(self._path, int(bounds[-1]), self.dim)
+        return Vectors(parts, bounds, np.concatenate(self._weights), self._path.parent)
+
+
+def _mapped(file: Any, rows: int, dim: int) -> npt.NDArray[np.int16]:
+    """A matrix in a file; as a plain array, whose parts are quicker to take than those of numpy's memmap."""
+    if not rows:  # an empty file cannot be mapped
+        return np.empty((0, max(dim, 1)), np.int16)
+    return np.asarray(np.memmap(file, np.int16, "r", shape=(rows, dim)))
 
 
 def _fewer(
