@@ -22,7 +22,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure the outputs of a checkpoint; into ``out`` go figures.json and what DVC plots.
 
-    That is the curves of the training, a table of what was copied and, of images, a picture of it.
+    That is the curves of the training, a table of what was copied and, of images, pictures of that and of the latent.
+    A family that scores real images leaves scores.parquet too.
 
     Args:
         checkpoint: the model.
@@ -48,7 +49,7 @@ def evaluate(
         if isinstance(data, ImageData):
             from gendata.evaluate import images
 
-            found: Any = images.report(outputs, contents.manifest, data, params, work)
+            found: Any = images.report(outputs, checkpoint.model(), checkpoint, contents.manifest, data, params, work)
         else:
             from gendata.evaluate import prose
 
