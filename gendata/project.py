@@ -147,7 +147,7 @@ class Project:
         attached = {**(tables or {}), **hits}
         trained = params.read(self.params_file).get("train")
         families = [str(name) for name in trained] if isinstance(trained, Mapping) else []
-        ledger = ledger_tables(self.root, query) | score_tables(self.artifacts / "evaluate", families, query)
+        ledger = ledger_tables(self.root, query) | score_tables(self.artifacts / "scores", families, query)
         return sql.open_sql(bound, self.stores, tables=attached, ledger=ledger, limits=limits)
 
     def tables(self) -> list[dict[str, str]]:

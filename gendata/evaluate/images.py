@@ -21,11 +21,9 @@ from gendata.evaluate import (
     features,
     fidelity,
     inception,
-    latents,
     sharpness,
 )
-from gendata.models.checkpoint import Checkpoint, load_weights, save_tensors
-from gendata.models.family import LatentModel
+from gendata.models.checkpoint import load_weights, save_tensors
 from gendata.records.manifest import Manifest
 from gendata.train.data import ImageData, decode_image
 
@@ -41,23 +39,11 @@ _WITH_FLOOR = ("frechet", "kid", *_NEIGHBOURHOODS, "sharpness")
 _WITH_PCA = (*_WITH_FLOOR, "label_accuracy")
 
 
-def report(
-    outputs: pa.Table,
-    model: Any,
-    checkpoint: Checkpoint,
-    manifest: Manifest,
-    data: ImageData,
-    params: EvaluateParams,
-    out: Path,
-) -> ImageFigures:
+def report(outputs: pa.Table, manifest: Manifest, data: ImageData, params: EvaluateParams, out: Path) -> ImageFigures:
     """Measure the outputs of a family and write neighbours.png and neighbours.csv into ``out``.
-
-    A family with a latent has its pictures and scores there too: see ``latents``.
 
     Args:
         outputs: rows of OUTPUT_SCHEMA with id, label and data.
-        model: of the checkpoint.
-        checkpoint: the family's.
         manifest: what the family was trained on.
         data: the manifest's images, at the size of the family.
         params: of the stage.
@@ -97,9 +83,6 @@ def report(
         compared, *others = inception.embed(params.inception, held_out, samples, real)
         names = ("frechet_inception", "frechet_inception_floor")
         figures |= {name: _frechet(compared, other) for name, other in zip(names, others, strict=True)}
-    if isinstance(model, LatentModel):
-        found = latents.report(model, manifest, data, (checkpoint.card["family"], checkpoint.id), out)
-        figures |= {"score": found.median, "score_wrong_label": found.wrong_label}
     return ImageFigures(samples=len(samples), held_out=len(held_out), classes=len(data.classes), **figures)
 
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gendata.evaluate import copies, scores
+from gendata.evaluate import copies
 from gendata.models.family import Batch, LatentModel, item_seed
 from gendata.models.picture import grid, to_bytes
 from gendata.records.manifest import Manifest
@@ -29,35 +29,34 @@ _REACH = 3.0
 """How far a traversal goes from the prior's mean, in its deviations."""
 
 
-class Strangeness(NamedTuple):
-    """Figures of the scores of held-out images."""
+class Scores(NamedTuple):
+    """How strange every real image is to the model."""
 
+    ids: list[str]
+    values: NDArray[np.float32]
+    """In the order of ``ids``; of the training images too."""
     median: float
+    """Of held-out images."""
     wrong_label: float | None
     """Share of them that score higher with another label; null where there is one class alone."""
 
 
-def report(
-    model: LatentModel, manifest: Manifest, data: ImageData, checkpoint: tuple[str, str], out: Path
-) -> Strangeness:
-    """Write the pictures and scores.parquet into ``out``.
+def report(model: LatentModel, manifest: Manifest, data: ImageData, out: Path) -> Scores:
+    """Write the pictures into ``out``; the scores of all images of the manifest.
 
     Args:
         model: in evaluation mode, on the CPU.
         manifest: what the model was trained on.
         data: the manifest's images.
-        checkpoint: family and id.
         out: an existing folder.
     """
     _pictures(model, data, out)
     found = {split: _scores(model, data, split) for split in SPLITS}
     ids = [key for split in SPLITS for key in manifest.split(split)["id"].to_pylist()]
-    values = np.concatenate([found[split] for split in SPLITS])
-    scores.write_scores(out, *checkpoint, model.score_name, ids, values)
     held_out = np.concatenate([found["valid"], found["test"]])
     wrong = np.concatenate([_scores(model, data, split, shift=1) for split in ("valid", "test")])
     share = float(np.mean(wrong > held_out)) if len(data.classes) > 1 else None
-    return Strangeness(float(np.median(held_out)), share)
+    return Scores(ids, np.concatenate([found[split] for split in SPLITS]), float(np.median(held_out)), share)
 
 
 def _scores(model: LatentModel, data: ImageData, split: str, shift: int = 0) -> NDArray[np.float32]:

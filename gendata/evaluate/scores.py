@@ -1,12 +1,13 @@
 """Scores of real items by a model, a row each: how strange an item is. The table ``scores`` of SQL.
 
-They are findings of stage evaluate, in ``artifacts/evaluate/<family>/scores.parquet``. A selection cannot name the
-table: what a model finds strange decides on no training unless a person says so.
+They are findings of stage evaluate, in ``artifacts/scores/<family>``: beside the figures, where DVC would want to plot
+them. A selection cannot name the table: what a model finds strange decides on no training unless a person says so.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,23 +31,27 @@ NAME = "scores"
 _FILE = "scores.parquet"
 
 
-def write_scores(
-    folder: Path, family: str, checkpoint_id: str, name: str, ids: Sequence[str], values: NDArray[np.floating]
-) -> None:
-    """Write the scores of items, strangest first, into the folder of a family's figures."""
-    order = sorted(zip(values.round(4).tolist(), ids, strict=True), key=lambda row: (-row[0], row[1]))
-    rows = [
-        {"id": key, "family": family, "checkpoint_id": checkpoint_id, "name": name, "value": value}
-        for value, key in order
-    ]
+def write_scores(folder: Path, rows: Iterable[Mapping[str, Any]] = ()) -> None:
+    """Write rows of SCORES into a folder; none of a family that scores nothing."""
     files.write_table(folder / _FILE, rows, SCORES)
 
 
-def score_tables(evaluated: Path, families: Sequence[str], sql: str) -> dict[str, pa.Table]:
+def score_rows(
+    family: str, checkpoint_id: str, name: str, ids: Sequence[str], values: NDArray[np.floating]
+) -> list[dict[str, Any]]:
+    """Rows of SCORES, strangest first, from the ids of items and their scores."""
+    order = sorted(
+        zip(values.astype(np.float64).round(4).tolist(), ids, strict=True), key=lambda row: (-row[0], row[1])
+    )
+    same = {"family": family, "checkpoint_id": checkpoint_id, "name": name}
+    return [{"id": key, **same, "value": value} for value, key in order]
+
+
+def score_tables(scored: Path, families: Sequence[str], sql: str) -> dict[str, pa.Table]:
     """The table ``scores`` for a statement that may need it; typed and empty where no family has scored anything.
 
     Args:
-        evaluated: ``artifacts/evaluate``.
+        scored: ``artifacts/scores``.
         families: those of params.yaml: what others left is not read.
         sql: the statement.
 
@@ -56,7 +61,7 @@ def score_tables(evaluated: Path, families: Sequence[str], sql: str) -> dict[str
     words = set(re.findall(r"\w+", sql.lower()))
     if not words & {NAME, "show"}:
         return {}
-    found = [path for family in families if (path := evaluated / family / _FILE).is_file()]
+    found = [path for family in families if (path := scored / family / _FILE).is_file()]
     tables = [_read(path) for path in found] if NAME in words else []
     return {NAME: pa.concat_tables(tables) if tables else SCORES.empty_table()}
 

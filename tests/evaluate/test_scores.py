@@ -8,19 +8,23 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from warehouse import image, stock
 
 from gendata import files
 from gendata.errors import QueryError, StoreError
 from gendata.evaluate import EvaluateParams, latents
-from gendata.evaluate.scores import SCORES, score_tables, write_scores
+from gendata.evaluate.scores import SCORES, score_rows, score_tables, write_scores
 from gendata.evaluate.stage import evaluate
 from gendata.generate import GenerateParams, generate, write_outputs
-from gendata.models import gan, vae
+from gendata.models import Needs, gan, vae
 from gendata.models.checkpoint import open_checkpoint
 from gendata.models.family import DataSpec, LatentModel
 from gendata.models.request import ImageRequest
 from gendata.project import Project
 from gendata.search.sql import select_ids
+from gendata.select import SelectParams
+from gendata.select.contents import Contents
+from gendata.select.selection import select
 from gendata.tracking import NullTracker
 from gendata.train import train
 from gendata.train.data import ImageData
@@ -30,13 +34,17 @@ PARAMS = EvaluateParams(classifier_steps=2, shown=2)
 PICTURES = {f"{name}.png" for name in ("reconstructions", "interpolations", "traversals", "attribute-ink")}
 
 
+def scored_at(root, name):
+    return root / "artifacts" / "scores" / name
+
+
 def evaluated(name, family, images, root):
     train(name, images.manifest, images, family.Config(**TINY), root / "train", NullTracker())
     checkpoint = open_checkpoint(root / "train")
     write_outputs(root / "made", generate(checkpoint, GenerateParams(n=8, seed=0, request=ImageRequest())))
     out = root / "artifacts" / "evaluate" / name
     out.parent.mkdir(parents=True, exist_ok=True)
-    return checkpoint, evaluate(checkpoint, images, root / "made", PARAMS, out), out
+    return checkpoint, evaluate(checkpoint, images, root / "made", PARAMS, out, scored_at(root, name)), out
 
 
 @pytest.fixture
@@ -44,9 +52,9 @@ def scored(images, tmp_path):
     return evaluated("vae", vae, images, tmp_path)
 
 
-def test_every_row_of_the_manifest_has_a_score_and_the_latent_is_shown(scored, images):
+def test_every_row_of_the_manifest_has_a_score_and_the_latent_is_shown(scored, images, tmp_path):
     checkpoint, figures, out = scored
-    table = files.read_table(out / "scores.parquet")
+    table = files.read_table(scored_at(tmp_path, "vae") / "scores.parquet")
     assert table.schema.equals(SCORES)
     assert sorted(table["id"].to_pylist()) == sorted(images.manifest.rows["id"].to_pylist())
     assert set(table["checkpoint_id"].to_pylist()) == {checkpoint.id}
@@ -64,18 +72,39 @@ def test_every_row_of_the_manifest_has_a_score_and_the_latent_is_shown(scored, i
 
 def test_a_stage_that_runs_again_writes_the_same_bytes(scored, images, tmp_path):
     checkpoint, _, out = scored
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
-    evaluate(checkpoint, images, tmp_path / "made", PARAMS, out)
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    again = tmp_path / "again"
+    evaluate(checkpoint, images, tmp_path / "made", PARAMS, again / "vae", again / "scores")
+    for first, second in ((out, again / "vae"), (scored_at(tmp_path, "vae"), again / "scores")):
+        assert {p.name: p.read_bytes() for p in first.iterdir()} == {p.name: p.read_bytes() for p in second.iterdir()}
 
 
 def test_a_family_without_a_latent_scores_nothing(images, tmp_path):
     _, figures, out = evaluated("gan", gan, images, tmp_path)
     assert figures["score"] is None
     assert {path.name for path in out.iterdir()} == {"figures.json", "neighbours.csv", "neighbours.png", "curves.csv"}
+    assert files.read_table(scored_at(tmp_path, "gan") / "scores.parquet").num_rows == 0
     assert figures["classes"] == 2
     for name in ("frechet_pca", "sharpness", "label_accuracy_pca"):
         assert figures[name] >= 0
+
+
+@pytest.mark.parametrize("labels", ["aaaaaaab", "aaaaaaaa"], ids=["a label with one item", "one label"])
+@pytest.mark.parametrize(("name", "family"), [("vae", vae), ("gan", gan)])
+def test_the_least_that_can_be_trained_on_is_measured(tmp_path, monkeypatch, name, family, labels):
+    """Images of several sizes, one of them held out; what needs more is null."""
+    monkeypatch.chdir(tmp_path)
+    splits = ["test", *["train"] * 7]
+    rows = [image(i, c, s, size=(6 + i, 9)) for i, (c, s) in enumerate(zip(labels, splits, strict=True))]
+    stores = stock(tmp_path / "artifacts", photos=("real", rows))
+    chosen = SelectParams(where="modality = 'image'", min_per_label=1)
+    least = Contents(select("s", Needs("image", labelled=True), chosen, stores)[0], stores)
+    _, figures, _ = evaluated(name, family, least, tmp_path)
+    assert figures["classes"] == len(set(labels))
+    assert figures["frechet"] is figures["kid"] is figures["density"] is None
+    assert figures["sharpness"] > 0
+    assert (figures["score_wrong_label"] is None) == (name == "gan" or len(set(labels)) == 1)
+    scored = files.read_table(scored_at(tmp_path, name) / "scores.parquet")
+    assert scored.num_rows == (8 if name == "vae" else 0)
 
 
 def test_what_is_strange_scores_high():
@@ -140,7 +169,8 @@ def test_a_selection_cannot_name_scores(stores):
 
 
 def test_only_a_statement_that_mentions_scores_reads_them(tmp_path):
-    write_scores(tmp_path / "vae", "vae", "c" * 64, "negative_elbo", ["a", "b", "c"], np.array([1.0, 3.0, 3.0]))
+    rows = score_rows("vae", "c" * 64, "negative_elbo", ["a", "b", "c"], np.array([1.0, 3.0, 3.0]))
+    write_scores(tmp_path / "vae", rows)
     assert score_tables(tmp_path, ["vae"], "SELECT 1 FROM items") == {}
     assert score_tables(tmp_path, ["vae"], "show tables")["scores"].num_rows == 0
     found = score_tables(tmp_path, ["gan", "vae"], 'FROM "Scores"')["scores"]
