@@ -131,6 +131,7 @@ class Project:
 
         ``search('a text', k := 20)`` in the statement is a table of hits; ``say`` gets what its searches say.
         """
+        from gendata.evaluate.scores import score_tables
         from gendata.records.catalog import ledger_tables
         from gendata.search import sql
         from gendata.search.expand import expand
@@ -144,16 +145,18 @@ class Project:
         limits = self._sql_limits()
         bound, hits = expand(query, self.stores, run, taken=tables or {}, limits=limits)
         attached = {**(tables or {}), **hits}
-        ledger = ledger_tables(self.root, query)
+        trained = params.read(self.params_file).get("train")
+        families = [str(name) for name in trained] if isinstance(trained, Mapping) else []
+        ledger = ledger_tables(self.root, query) | score_tables(self.artifacts / "scores", families, query)
         return sql.open_sql(bound, self.stores, tables=attached, ledger=ledger, limits=limits)
 
     def tables(self) -> list[dict[str, str]]:
         """The columns of every table that SQL can name: rows of table, column and type."""
-        from gendata.search.sql import LEDGER, TABLES
+        from gendata.search.sql import LEDGER, REPORTS, TABLES
 
         return [
             {"table": table, "column": row["column_name"], "type": row["column_type"]}
-            for table in (*TABLES, *LEDGER)
+            for table in (*TABLES, *LEDGER, *REPORTS)
             for row in self.sql(f"DESCRIBE {table}").to_pylist()
         ]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gendata import files, params
 from gendata.evaluate import EvaluateParams
+from gendata.evaluate.scores import write_scores
 from gendata.evaluate.stage import evaluate
 from gendata.models.checkpoint import open_checkpoint
 from gendata.records.manifest import read_manifest
@@ -13,14 +14,18 @@ from gendata.store.head import open_stores
 from pipelines import PARAMS, main, skip, skipped
 
 
-def run(_: str, selected: Path, trained: Path, generated: Path, stores: Path, out: Path, metrics: Path) -> None:
+def run(
+    _: str, selected: Path, trained: Path, generated: Path, stores: Path, out: Path, scored: Path, metrics: Path
+) -> None:
     """Measure; real content comes from the stores, by the manifest."""
     if reason := skipped(generated):
         skip(out, metrics, reason)
+        with files.output(scored) as work:
+            write_scores(work)
         return
     contents = Contents(read_manifest(selected / "manifest.parquet"), open_stores(stores, INPUTS))
     checkpoint, chosen = open_checkpoint(trained), params.load(PARAMS, "evaluate", EvaluateParams)
-    figures = evaluate(checkpoint, contents, generated / "items", chosen, out)
+    figures = evaluate(checkpoint, contents, generated / "items", chosen, out, scored)
     files.write_json(metrics, {"status": "done", **figures})
 
 

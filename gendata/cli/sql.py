@@ -37,9 +37,9 @@ def sql(
     """Ask one SELECT over what is stored, and over what the ledger keeps (DuckDB SQL, read-only, sandboxed).
 
     Tables: items, passages, rejected, sources, outputs; passage_vectors, image_vectors and contents (the bytes of
-    images), joined by id; the same of outputs, as output_contents; manifests, manifest_items, checkpoints, runs. A
-    search is a table, too: search('a text', k := 20), with mode, modality, origin, source, condition as gendata search
-    has them.
+    images), joined by id; the same of outputs, as output_contents; manifests, manifest_items, checkpoints, runs;
+    scores (how strange an image is to a model). A search is a table, too: search('a text', k := 20), with mode,
+    modality, origin, source, condition as gendata search has them.
 
     \b
     gendata sql "SELECT source, count(*) FROM items GROUP BY 1"
@@ -47,6 +47,7 @@ def sql(
     gendata sql "SELECT id, meta->>'$.module' AS module FROM items WHERE source = 'pydocs' LIMIT 5"
     gendata sql "SELECT model, label, count(*) FROM outputs GROUP BY ALL"
     gendata sql "SELECT family, steps, figures->>'valid/loss' AS loss FROM checkpoints"
+    gendata sql "SELECT uri, label, value FROM items JOIN scores USING (id) ORDER BY value DESC LIMIT 20"
     gendata sql "SELECT text, vector FROM passages JOIN passage_vectors USING (id, part) WHERE source = 'pydocs'"
     gendata sql "SELECT * FROM items JOIN mine USING (id)" --attach mine=scores.csv
     gendata sql "SELECT rank, uri, label FROM search('seven', k := 50) JOIN items USING (id) WHERE split = 'test'"

@@ -9,12 +9,14 @@ class EvaluateParams:
 
     # training steps of the classifier in whose features images are compared
     classifier_steps: int = 300
-    # neighbours that span the manifolds of precision and recall
+    # neighbours that span the manifolds of precision, recall, density and coverage
     neighbours: int = 3
     # share of real held-out images that count as near-duplicates of the training data
     duplicate_share: float = 0.01
     # pairs in the picture of nearest training neighbours
     shown: int = 30
+    # weights of Inception (pt_inception-2015-12-05-6726825d.pth), for the usual FID; needs the package torch-fidelity
+    inception: str = ""
     # of the classifier and of the samples of real data
     seed: int = 0
 
@@ -32,8 +34,8 @@ class EvaluateParams:
 class ImageFigures:
     """Figures of an image family; too few images for a measure give null.
 
-    ``_floor`` is the same measure of as many real training images, where that means something,
-    ``_baseline`` that of a Gaussian per class and pixel.
+    ``_floor`` is the same measure of as many real training images, where that means something, ``_baseline`` that of a
+    Gaussian per class and pixel, ``_pca`` that of one per class along its principal components.
     """
 
     samples: int
@@ -41,16 +43,43 @@ class ImageFigures:
     frechet: float | None
     frechet_floor: float | None
     frechet_baseline: float | None
+    frechet_pca: float | None
+    kid: float | None
+    """Kernel distance, mean over subsets of samples and held-out images; 0 for equal distributions, also below."""
+    kid_std: float | None
+    kid_floor: float | None
+    kid_baseline: float | None
+    kid_pca: float | None
     precision: float | None
     precision_floor: float | None
+    precision_pca: float | None
     recall: float | None
     recall_floor: float | None
+    recall_pca: float | None
+    density: float | None
+    density_floor: float | None
+    density_pca: float | None
+    coverage: float | None
+    coverage_floor: float | None
+    coverage_pca: float | None
     label_accuracy: float
     label_accuracy_floor: float
     """Of the classifier on held-out real images."""
+    label_accuracy_pca: float
+    classes: int
+    """Of the training data."""
+    classes_covered: int
+    """Of which a sample was asked for and is read as what was asked for."""
+    sharpness: float | None
+    """Energy of the Laplacian over that of held-out real images: below 1 blurred, above 1 noisy."""
+    sharpness_floor: float | None
+    sharpness_pca: float | None
     near_duplicates: float | None
     """Share of samples with another one nearer than ``duplicate_distance``."""
     near_duplicates_floor: float | None
+    support: float | None
+    """How many images the family makes, as pairs of samples nearer than that tell; null where there is no such pair."""
+    support_floor: float | None
     training_copies: float
     """Share of samples nearer to a training image than ``duplicate_distance``."""
     training_copies_floor: float
@@ -60,6 +89,13 @@ class ImageFigures:
     nearest_distance: float
     """Median over samples of the distance to the nearest training image."""
     nearest_distance_floor: float
+    frechet_inception: float | None = None
+    """The usual FID, in features of Inception: where ``evaluate.inception`` names its weights."""
+    frechet_inception_floor: float | None = None
+    score: float | None = None
+    """Median over held-out images of what stands in table ``scores``; null for a family that scores nothing."""
+    score_wrong_label: float | None = None
+    """Share of held-out images whose score is higher with another label: 1 is best, a half is chance."""
 
 
 @dataclass(frozen=True)

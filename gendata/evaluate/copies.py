@@ -53,6 +53,31 @@ def near_duplicate_rate(images: Pixels, threshold: float) -> float:
     return float((distances <= threshold).mean())
 
 
+def birthday_support(images: Pixels, threshold: float) -> float | None:
+    """How many images a sampler can make, as its pairs within ``threshold`` tell: n (n - 1) / 2 for every such pair.
+
+    Arora & Zhang 2018, "Do GANs actually learn the distribution?" (arXiv 1706.08224): of n draws among N equally likely
+    images, n (n - 1) / 2N pairs are equal, as with birthdays. None where no pair is, which n draws of more than about
+    n² / 2 images often give; of a sampler that gives one image alone it is 1.
+
+    Args:
+        images: Samples (n, C, H, W).
+        threshold: The distance within which two count as one; compare with that of as many real images.
+
+    Raises:
+        ValueError: there are fewer than two images.
+    """
+    if len(images) < 2:
+        raise ValueError(f"images: at least 2, not {len(images)}")
+    largest = (threshold * 255) ** 2 * np.prod(images.shape[1:]) * (1 + 1e-12)  # a squared distance is a whole number
+    pairs = 0
+    for first, block in _blocks(images):
+        for start, rows in _blocks(images[: first + len(block)]):
+            within = _squared_distances(rows, block) <= largest
+            pairs += int((within & (np.arange(len(rows))[:, None] + start < np.arange(len(block)) + first)).sum())
+    return len(images) * (len(images) - 1) / 2 / pairs if pairs else None
+
+
 def duplicate_threshold(held_out: Pixels, training: Pixels, share: float = 0.01) -> float:
     """The distance from which on an image is no near-duplicate, learned from real images that are none.
 

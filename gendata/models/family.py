@@ -8,7 +8,7 @@ item, so that item i is the same whatever is sampled beside it.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -107,6 +107,35 @@ class ImageModel(Model, Protocol):
 
     def sample(self, seeds: Sequence[int], labels: Tensor, request: ImageRequest) -> Tensor:
         """Images (n, C, H, W) in [-1, 1], float32 on the CPU; ``labels`` (n,) int64."""
+
+
+@runtime_checkable
+class LatentModel(ImageModel, Protocol):
+    """A family of images that finds the latent of an image: what the pictures of stage evaluate ask for, and scores."""
+
+    score_name: str
+    """What ``score`` is called in the table ``scores``."""
+
+    def score(self, batch: Batch, seeds: Sequence[int]) -> Tensor:
+        """How strange each image of a batch is to the model (B,), on the CPU; noise of image i from seed i."""
+
+    def reconstruct(self, batch: Batch) -> Tensor:
+        """Each image as the model remembers it: (B, C, H, W) in [-1, 1]."""
+
+    def interpolate(self, batch: Batch, other: Batch, steps: int) -> Tensor:
+        """On the way from each image to its ``other``, with the first's label: (B, steps, C, H, W)."""
+
+    def traverse(self, batch: Batch, rows: int, values: Sequence[float]) -> Tensor:
+        """The first image with one latent at a time set to each value: (rows, values, C, H, W).
+
+        The latents are those that the batch uses most, the most used first; fewer rows where there are fewer.
+        """
+
+    def attribute(self, batch: Batch, has: Tensor) -> Tensor:
+        """The direction (latent,) from images that have not to those that have an attribute; ``has`` (B,) bool."""
+
+    def move(self, batch: Batch, direction: Tensor, factors: Sequence[float]) -> Tensor:
+        """Each image moved along a direction by each factor: (B, factors, C, H, W)."""
 
 
 class TextModel(Model, Protocol):

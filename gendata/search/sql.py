@@ -39,6 +39,9 @@ TABLES = ("items", *LANCE_VIEWS, "rejected", "sources", "outputs")
 LEDGER = ("manifests", "manifest_items", "checkpoints", "runs")
 """Tables that the caller hands in from the ledger."""
 
+REPORTS = ("scores",)
+"""Tables that the caller hands in from what stage evaluate found."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -65,7 +68,7 @@ def open_sql(
         sql: one SELECT (also FROM, VALUES, WITH, DESCRIBE, SHOW TABLES, SUMMARIZE).
         stores: the stores by name: real, other, outputs; each may be absent.
         tables: further tables by name; see ``read_attachment`` for files.
-        ledger: the tables of LEDGER; see ``gendata.records.catalog``.
+        ledger: the tables of LEDGER and REPORTS; see ``gendata.records.catalog`` and ``gendata.evaluate.scores``.
         limits: of time and memory.
 
     Raises:
@@ -183,7 +186,7 @@ def lance_tables(stores: Mapping[str, Store]) -> dict[str, dict[str, tuple[str, 
 def _named(tables: Mapping[str, Rows]) -> dict[str, Rows]:
     """The tables of a user. Raises QueryError for a name that is none, or that is taken."""
     for name in tables:
-        taken = name.lower() in {*TABLES, *LEDGER} or name.lower().startswith("lance_")
+        taken = name.lower() in {*TABLES, *LEDGER, *REPORTS} or name.lower().startswith("lance_")
         if taken or not re.fullmatch(r"[A-Za-z_]\w*", name):
             raise QueryError(f"{name!r} cannot be the name of an attached table")
     return dict(tables)

@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gendata.evaluate import copies
-from gendata.evaluate.copies import duplicate_threshold, near_duplicate_rate, nearest, neighbours_picture
+from gendata.evaluate.copies import (
+    birthday_support,
+    duplicate_threshold,
+    near_duplicate_rate,
+    nearest,
+    neighbours_picture,
+)
 
 SHAPE = (2, 2, 1)
 
@@ -46,6 +52,25 @@ def test_near_duplicates_agree_with_brute_force(images, rows, threshold):
     assert rate == (expected.min(axis=1) <= threshold).mean()
 
 
+@given(sets(2), st.integers(1, 9), st.sampled_from([0, 0.003, 0.5]))
+def test_the_support_agrees_with_brute_force(images, rows, threshold):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(copies, "_BLOCK_ROWS", rows)
+        support = birthday_support(images, threshold)
+    n = len(images)
+    within = distances(images, images) <= threshold
+    pairs = sum(within[i, j] for i in range(n) for j in range(i))
+    assert support == (n * (n - 1) / 2 / pairs if pairs else None)
+
+
+def test_the_support_of_a_sampler_is_about_how_many_images_it_has():
+    few = random(9, 40)
+    draws = few[np.random.default_rng(10).integers(0, 40, 400)]
+    assert 35 < birthday_support(draws, 0.01) < 46
+    assert birthday_support(draws[:1].repeat(9, axis=0), 0.01) == 1
+    assert birthday_support(few, 0.01) is None
+
+
 def test_the_training_set_may_be_a_mapped_file(tmp_path):
     training, queries = random(0, 30), random(1, 5)
     np.save(tmp_path / "pixels.npy", training)
@@ -67,6 +92,7 @@ def test_distances_are_from_0_to_1():
         (lambda: nearest(random(0, 2), random(0, 0)), "too few"),
         (lambda: nearest(random(0, 2), random(0, 2, (3, 8, 8))), "shape"),
         (lambda: near_duplicate_rate(random(0, 1), 0.1), "too few"),
+        (lambda: birthday_support(random(0, 1), 0.1), "at least 2, not 1"),
         (lambda: duplicate_threshold(random(0, 0), random(0, 2)), "at least 1 image"),
         (lambda: duplicate_threshold(random(0, 2), random(0, 2), share=0), "share"),
     ],

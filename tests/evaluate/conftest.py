@@ -1,0 +1,3 @@
+from train.conftest import images, stores, toy
+
+__all__ = ["images", "stores", "toy"]
