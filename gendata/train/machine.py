@@ -66,8 +66,8 @@ class Machine:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def loss(self, model: Any) -> Loss:
-        """The model's loss, compiled where that is asked for. It raises GendataError where torch cannot."""
-        return _told(torch.compile(model.loss)) if self.compiles else model.loss
+        """The model's loss, compiled where that is asked for."""
+        return torch.compile(model.loss) if self.compiles else model.loss
 
     def ready(self, batch: Batch) -> Batch:
         """The batch in memory that a GPU reads by itself, while the processor goes on."""
@@ -142,13 +142,12 @@ def _dtype(precision: str, device: str) -> torch.dtype:
     return torch.bfloat16 if precision == "bfloat16" or (precision == "auto" and fast) else torch.float32
 
 
-def _told(compiled: Loss) -> Loss:
-    def loss(objective: str, batch: Batch, progress: float) -> tuple[Tensor, Figures]:
-        try:
-            return compiled(objective, batch, progress)
-        except RuntimeError as error:
-            if "double backward" not in str(error):
-                raise
-            raise GendataError(f"compile: torch.compile has no second derivatives, which {objective} needs") from None
-
-    return loss
+@contextmanager
+def explained(objective: str) -> Iterator[None]:
+    """What torch.compile cannot do, as a line with what to do: it says so where the gradient is computed."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "double backward" not in str(error):
+            raise
+        raise GendataError(f"compile: torch.compile has no second derivatives, which {objective} needs") from None

@@ -15,7 +15,7 @@ from torch.optim import AdamW
 from gendata.engine import imap_threads
 from gendata.models.family import Batch, Objective, Recipe
 from gendata.train.data import ImageData, TextData
-from gendata.train.machine import CPU, Loss, Machine
+from gendata.train.machine import CPU, Loss, Machine, explained
 
 
 class Training(NamedTuple):
@@ -95,9 +95,10 @@ def _backward(training: Training, objective: str, parts: Sequence[Batch], progre
     machine = training.machine
     sums: dict[str, Tensor] = {}
     for batch in parts:
-        with machine.autocast():
-            loss, figures = training.loss(objective, batch, progress)
-        torch.autograd.backward(loss / len(parts))
+        with explained(objective):
+            with machine.autocast():
+                loss, figures = training.loss(objective, batch, progress)
+            torch.autograd.backward(loss / len(parts))
         for key, value in {"": loss.detach(), **figures}.items():
             share = value.float() / len(parts)
             sums[key] = sums[key] + share if key in sums else share

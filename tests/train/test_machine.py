@@ -15,7 +15,7 @@ from gendata.models.checkpoint import load_tensors
 from gendata.models.family import DataSpec
 from gendata.train.data import image_data
 from gendata.train.machine import CPU, Machine, open_machine
-from gendata.train.step import Training, batches
+from gendata.train.step import Training, batches, optimizer, take_step
 
 CONFIG = ranks.CONFIG
 
@@ -89,20 +89,22 @@ def test_a_compiled_loss_gives_the_same(alone, tmp_path, monkeypatch):
     assert len(calls) == 1
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # torch's, while it traces
 @pytest.mark.parametrize(("family", "works"), [(vae, True), (gan, False)])
 def test_what_torch_cannot_compile_is_said_in_a_line(images, monkeypatch, family, works):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    config = family.Config(size=8, width=8, hidden=8, compile=True)
-    model, batch = family.Model(config, DataSpec(("a", "b"))), image_data(images, 8, 1).batch(0, 0, 4)
+    config = family.Config(size=8, width=8, hidden=8, steps=1, batch=4, compile=True)
+    data = image_data(images, 8, 1)
+    model = family.Model(config, DataSpec(data.classes))
     with open_machine(config, "toy") as machine:
-        loss, objective = machine.loss(model), next(iter(model.objectives()))
+        optimizers = {key: optimizer(o, config, machine) for key, o in model.objectives().items()}
+        training = Training(model, machine.loss(model), optimizers, config, data, machine)
         if works:
-            torch.autograd.backward(loss(objective, batch, 0.5)[0])
+            losses, _ = take_step(training, [data.batch(0, 0, 4)], 0)
+            assert losses["elbo"] > 0
             return
-        with pytest.raises(
-            GendataError, match=r"compile: torch.compile has no second derivatives, which discriminator"
-        ):
-            loss(objective, batch, 0.5)
+        with pytest.raises(GendataError, match=r"compile: torch.compile has no second derivatives, which discrimin"):
+            take_step(training, [data.batch(0, 0, 4)], 0)
 
 
 def test_a_device_that_is_not_there_is_named_by_its_key():
