@@ -53,11 +53,21 @@ class Progress:
     """A count on stderr for work that takes longer than ``after`` seconds: silent before that.
 
     On a terminal the line is redrawn twice a second; elsewhere a line is added every ten seconds.
+
+    Attributes:
+        done: how many are done; what was done before, given at the start, counts for no rate.
+        note: shown behind the count.
+        rate: what is done with one of the units, and its name: (2048, "tokens") shows tokens per second.
     """
 
-    def __init__(self, label: str, total: int | None = None, unit: str = "items", after: float = 2.0) -> None:
+    note = ""
+    rate: tuple[int, str] = (1, "")
+
+    def __init__(
+        self, label: str, total: int | None = None, unit: str = "items", after: float = 2.0, done: int = 0
+    ) -> None:
         self.label, self.total, self.unit, self.after = label, total, unit, after
-        self.done = 0
+        self.done = self._before = done
         self._start = time.monotonic()
         self._tty = sys.stderr.isatty()
         self._next = self._start + after
@@ -74,9 +84,11 @@ class Progress:
     def _print(self, now: float) -> None:
         elapsed = max(now - self._start, 1e-9)
         of = f"/{self.total}" if self.total else ""
-        share = self.done / self.total if self.total else 0.0
-        left = f", {elapsed / share - elapsed:.0f} s left" if share > _ESTIMABLE else ""
-        line = f"{self.label}: {self.done}{of} {self.unit}, {self.done / elapsed:.0f}/s{left}"
+        new, todo = self.done - self._before, (self.total or 0) - self._before
+        left = f", {elapsed * (todo - new) / new:.0f} s left" if new > _ESTIMABLE * todo > 0 else ""
+        size, name = self.rate
+        speed = f"{new * size / elapsed:,.0f}{f' {name}' if name else ''}/s"
+        line = f"{self.label}: {self.done}{of} {self.unit}{f', {self.note}' if self.note else ''}, {speed}{left}"
         with contextlib.suppress(BrokenPipeError):  # nobody listens: no reason to stop
             sys.stderr.write(f"\r\x1b[K{line}" if self._tty else f"{line}\n")
             sys.stderr.flush()

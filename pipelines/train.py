@@ -1,5 +1,6 @@
 """Stage train: a checkpoint of a family, trained on its manifest."""
 
+import time
 from pathlib import Path
 
 from gendata import files, params
@@ -10,7 +11,9 @@ from gendata.select.contents import Contents
 from gendata.store import INPUTS
 from gendata.store.head import open_stores
 from gendata.tracking import TrackingParams, open_tracker
+from gendata.tracking.version import data_version
 from gendata.train import train
+from gendata.train.machine import is_first
 from pipelines import PARAMS, ROOT, main, skip, skipped
 
 
@@ -22,12 +25,17 @@ def run(family: str, selected: Path, stores: Path, out: Path, metrics: Path) -> 
     config = load_config(family, params.read(PARAMS))
     manifest = read_manifest(selected / "manifest.parquet")
     contents = Contents(manifest, open_stores(stores, INPUTS))
-    ledger = Ledger(ROOT)
-    with open_tracker(params.load(PARAMS, "tracking", TrackingParams), ROOT, family) as tracker:
+    tracking = params.load(PARAMS, "tracking", TrackingParams) if is_first() else TrackingParams(to="none")
+    started = time.monotonic()
+    with open_tracker(tracking, ROOT, family) as tracker:
         card = train(family, manifest, contents, config, out, tracker)
+    if not card:
+        return
+    ledger = Ledger(ROOT)
     ledger.keep_manifest(manifest)
     ledger.keep_checkpoint(card)
-    ledger.keep_run({"family": family, "run_id": tracker.run_id, "checkpoint_id": card["checkpoint_id"]})
+    run = {"family": family, "run_id": tracker.run_id, "checkpoint_id": card["checkpoint_id"]}
+    ledger.keep_run({**run, **data_version(ROOT), "seconds": round(time.monotonic() - started, 1)})
     files.write_json(metrics, {"status": "done", "checkpoint_id": card["checkpoint_id"], **card["figures"]})
 
 

@@ -56,3 +56,12 @@ def test_progress_is_silent_when_quick_and_speaks_when_slow(capsys):
     with engine.Progress("slow", 10, "files", after=0) as progress:
         progress.add(5)
     assert "slow: 5/10 files" in capsys.readouterr().err
+
+
+def test_what_was_done_before_counts_for_no_rate(capsys, monkeypatch):
+    clock = iter([0.0, 10.0])
+    monkeypatch.setattr(engine.time, "monotonic", lambda: next(clock))
+    with engine.Progress("train", 1000, "steps", after=0, done=900) as progress:
+        progress.rate, progress.note = (32, "images"), "loss 0.5"
+        progress.add(20)
+    assert capsys.readouterr().err == "train: 920/1000 steps, loss 0.5, 64 images/s, 40 s left\n"

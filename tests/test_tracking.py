@@ -1,5 +1,6 @@
 """Tracking: what MLflow holds after a run, and that a training never notices when it does not work."""
 
+import hashlib
 import json
 import math
 import random
@@ -7,14 +8,17 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from gendata import params
+import gendata
+from gendata import files, params
 from gendata.errors import ParamsError, StoreError
 from gendata.tracking import NullTracker, TrackingParams, checkpoint_folder, open_tracker
+from gendata.tracking.version import data_version
 
 MANIFEST = {
     "schema": 1,
@@ -34,6 +38,10 @@ def default_store():
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         yield
+
+
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
 
 
 def client(root):
@@ -62,6 +70,7 @@ def logged(tmp_path_factory):
     """A project where one training was logged, with all that a training logs."""
     root = tmp_path_factory.mktemp("a project") / "größe #1"
     root.mkdir()
+    (root / "dvc.lock").write_text("schema: '2.0'\n")
     checkpoint = write_checkpoint(root / "vae")
     states = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002 - the state that others use
     with open_tracker(TrackingParams(), root, "vae") as tracker:
@@ -82,6 +91,9 @@ def test_a_run_holds_params_and_tags(logged):
     assert run.info.run_name == "vae"
     assert run.data.params == {"family": "vae", "lr": "0.001", "net.widths": "[32, 64]", "prompt": "x" * 6000}
     assert run.data.tags.items() >= {"family": "vae", "manifest_id": "ab" * 32, "checkpoint_id": "cd" * 32}.items()
+    assert (
+        run.data.tags.items() >= data_version(logged.root).items() >= {"dvc_lock": sha256(b"schema: '2.0'\n")}.items()
+    )
     assert "gendata" in run.data.tags
     assert "error" not in run.data.tags
 
@@ -116,7 +128,8 @@ def test_the_checkpoint_is_a_model_version_with_its_card(logged):
     assert version.description == README
     assert version.run_id == logged.id
     assert version.status == "READY"
-    assert version.tags == {"checkpoint_id": "cd" * 32, "manifest_id": "ab" * 32}
+    tags = {"checkpoint_id": "cd" * 32, "manifest_id": "ab" * 32, "gendata": gendata.__version__}
+    assert version.tags == tags | {"dvc_lock": files.sha256(logged.root / "dvc.lock")}
     from mlflow.artifacts import list_artifacts
 
     names = [f.path.rpartition("/")[2] for f in list_artifacts(artifact_uri=version.source)]
@@ -124,7 +137,7 @@ def test_the_checkpoint_is_a_model_version_with_its_card(logged):
 
 
 def test_everything_lies_in_mlruns(logged):
-    assert {p.name for p in logged.root.iterdir()} == {"vae", "mlruns"}
+    assert {p.name for p in logged.root.iterdir()} == {"vae", "mlruns", "dvc.lock"}
     assert {p.name for p in (logged.root / "mlruns").iterdir()} == {"mlflow.db", ".mlflow.db.lock", "artifacts"}
 
 
@@ -167,16 +180,34 @@ def test_an_error_ends_the_run_and_passes_through(logged, error, status, tag, ca
     assert raised.value is error
     run = the_run(logged.root, name)
     assert (run.info.status, run.data.tags.get("error")) == (status, tag)
-    assert run.data.metrics == {"loss": 2.0}
+    assert run.data.metrics["loss"] == 2.0
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_second_training_is_the_next_version(logged, tmp_path):
+def test_what_the_machine_does_is_logged_also_of_a_short_run(logged):
+    metrics = client(logged.root).get_run(logged.id).data.metrics
+    names = {"cpu_utilization_percentage", "system_memory_usage_megabytes", "disk_usage_percentage"}
+    assert {f"system/{name}" for name in names} <= metrics.keys()
+    assert not [thread for thread in threading.enumerate() if "SystemMetrics" in thread.name]
+
+
+def test_another_checkpoint_is_the_next_version_and_the_same_is_none(logged, tmp_path):
     with open_tracker(TrackingParams(), logged.root, "again") as tracker:
-        for _ in range(2):
-            tracker.checkpoint(write_checkpoint(tmp_path / str(_)), CARD | {"family": "rnn"})
+        for n, checkpoint in enumerate(["cd", "ef", "cd"]):
+            card = CARD | {"family": "rnn", "checkpoint_id": checkpoint * 32}
+            tracker.checkpoint(write_checkpoint(tmp_path / str(n)), card)
     found = client(logged.root).search_model_versions("name = 'gendata-rnn'")
-    assert sorted(int(v.version) for v in found) == [1, 2]
+    assert {int(v.version): v.tags["checkpoint_id"] for v in found} == {1: "cd" * 32, 2: "ef" * 32}
+
+
+def test_the_version_of_the_data_is_what_is_there_of_commit_and_lock(tmp_path):
+    assert data_version(tmp_path) == {}
+    (tmp_path / "dvc.lock").write_bytes(b"locked")
+    assert data_version(tmp_path) == {"dvc_lock": sha256(b"locked")}
+    for command in (["init", "-q"], [*"-c user.name=a -c user.email=b commit -qm c --allow-empty".split()]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    told = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert data_version(tmp_path) == {"git_commit": told.stdout.strip(), "dvc_lock": sha256(b"locked")}
 
 
 def test_a_store_that_breaks_half_way_stops_the_tracking_alone(logged, tmp_path, capsys):

@@ -1,10 +1,10 @@
-"""Which device and which precision a text model runs with."""
+"""Which device and which precision a model runs with."""
 
 from gendata.errors import GendataError
 
 
-def resolve(device: str) -> str:
-    """``auto`` as the best device here, anything else checked. Raises GendataError if it is absent."""
+def resolve(device: str, key: str = "embed.device") -> str:
+    """``auto`` as the best device here, anything else checked. Raises GendataError if it is absent, naming ``key``."""
     import torch
 
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
@@ -12,9 +12,9 @@ def resolve(device: str) -> str:
         return "cuda" if cuda else "mps" if mps else "cpu"
     kind, _, index = device.partition(":")
     if (kind == "cuda" and not cuda) or (kind == "mps" and not mps):
-        raise GendataError(f"embed.device: {device} is not available here; use auto or cpu")
+        raise GendataError(f"{key}: {device} is not available here; use auto or cpu")
     if index and int(index) >= torch.cuda.device_count():
-        raise GendataError(f"embed.device: {device} is not here; there are {torch.cuda.device_count()} CUDA devices")
+        raise GendataError(f"{key}: {device} is not here; there are {torch.cuda.device_count()} CUDA devices")
     return device
 
 

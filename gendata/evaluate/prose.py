@@ -15,7 +15,7 @@ from gendata.evaluate.texts import bits_per_byte, distinct_n, documents, longest
 from gendata.models import ngram
 from gendata.models.tokens import SEPARATOR
 from gendata.train.data import SPLITS, TextData
-from gendata.train.loop import validate
+from gendata.train.step import validate
 
 _SNIPPET = 120
 

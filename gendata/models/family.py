@@ -8,7 +8,7 @@ item, so that item i is the same whatever is sampled beside it.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -53,11 +53,19 @@ class Recipe:
     device: str = "auto"
     # on the CPU; more change the last bits of the weights, and help large models alone
     threads: int = 1
+    # auto | float32 | bfloat16: of products of matrices (autocast); auto: bfloat16 on a GPU that has it, else float32
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    # parts that a batch is computed in, one after the other: less memory, the same step
+    accumulate: int = 1
+    # true: by torch.compile, which takes minutes first; not for families with second derivatives (gan)
+    compile: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "every", "threads"):
+        for name in ("steps", "batch", "every", "threads", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1, not {getattr(self, name)}")
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch: must be a multiple of accumulate, {self.accumulate}, not {self.batch}")
         for name in ("lr", "clip"):
             if not 0 < getattr(self, name) <= _LARGEST:
                 raise ValueError(f"{name}: must be above 0 and at most {_LARGEST:g}, not {getattr(self, name)}")

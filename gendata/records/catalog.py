@@ -45,7 +45,13 @@ CHECKPOINTS = pa.schema(
 """``figures`` is a JSON object from name to number, ``card`` the JSON of the whole card; ``external`` ones were
 trained elsewhere (`gendata model add`) and state no steps, parameters or figures."""
 
-RUNS = pa.schema([(name, pa.string()) for name in ("run_id", "family", "checkpoint_id")])
+RUNS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("run_id", "family", "checkpoint_id", "git_commit", "dvc_lock")),
+        ("seconds", pa.float64()),
+    ]
+)
+"""The last three are null in runs of models from elsewhere; ``dvc_lock`` is the digest of dvc.lock."""
 
 SCHEMAS = {"manifests": MANIFESTS, "manifest_items": MANIFEST_ITEMS, "checkpoints": CHECKPOINTS, "runs": RUNS}
 """The tables and their columns."""

@@ -44,7 +44,7 @@ class Tracker(Protocol):
         """Log sample texts at a step."""
 
     def checkpoint(self, folder: Path, card: Mapping[str, Any]) -> None:
-        """Log the finished checkpoint (all files of the folder) and register it as a model version."""
+        """Log the finished checkpoint (all files of the folder) and register it as a model version, once."""
 
 
 class NullTracker:

@@ -17,9 +17,11 @@ from gendata import files
 from gendata.errors import StoreError
 from gendata.tracking import NullTracker, Tracker
 from gendata.tracking.connect import Mlruns, failures, quiet, unless_there
+from gendata.tracking.version import data_version
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
     from mlflow.tracking import MlflowClient
 
 CHECKPOINT = "checkpoint"
@@ -32,19 +34,29 @@ _MAX_METRICS, _MAX_PARAMS, _MAX_PARAM, _MAX_DIGEST, _MAX_DESCRIPTION = 1000, 100
 
 _MAX_LINE = 400
 
+_SAMPLING_SECONDS = 10
+"""Between points of the curves ``system/...``, where MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL says nothing else."""
+
 
 class MlflowTracker:
     """One run in MLflow. The first write that fails is told on stderr; after it nothing more is tried."""
 
-    def __init__(self, client: "MlflowClient", run: "Run") -> None:
+    def __init__(
+        self, client: "MlflowClient", run: "Run", versions: Mapping[str, str], monitor: "SystemMetricsMonitor"
+    ) -> None:
         self.run_id: str | None = run.info.run_id
         self._client, self._run, self._id = client, run, run.info.run_id
+        self._versions, self._monitor = versions, monitor
         self._points: list[Metric] = []
         self._flushed = time.monotonic()
         self._lost = False
 
     def start(self, params: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
-        """Log the parameters (with ``family``), and the manifest's summary as the dataset ``manifest-<family>``."""
+        """Log the parameters (with ``family``), and the manifest's summary as the dataset ``manifest-<family>``.
+
+        From here on a thread logs what processors, memory, disk, network and, with nvidia-ml-py, GPUs do.
+        """
+        self._monitor.start()
         self._try(self._log_params, params)
         self._try(self._log_manifest, str(params["family"]), manifest)
 
@@ -66,12 +78,16 @@ class MlflowTracker:
         self._try(self._client.log_text, self._id, text, f"{name}/step-{step:06d}.txt")
 
     def checkpoint(self, folder: Path, card: Mapping[str, Any]) -> None:
-        """Log all files below ``checkpoint/``, and register them as the next version of ``gendata-<family>``."""
+        """Log all files below ``checkpoint/``, and register them as the next version of ``gendata-<family>``.
+
+        A checkpoint that is a version already does not become another.
+        """
         self._try(self._log_checkpoint, folder, card)
 
     def end(self, status: str, error: str = "") -> None:
         """Write what is buffered and end the run: FINISHED, FAILED or KILLED."""
         self._flush()
+        self._try(self._end_monitor)
         if self._lost:  # perhaps MLflow is back: then the run does not stand there as running for ever
             with suppress(*failures()):
                 self._end(status, error or "tracking stopped before the training did")
@@ -91,6 +107,13 @@ class MlflowTracker:
         for at in range(0, len(points), _MAX_METRICS):
             self._try(self._client.log_batch, self._id, points[at : at + _MAX_METRICS])
 
+    def _end_monitor(self) -> None:
+        """One more point: a training that is shorter than its thread sleeps would have none."""
+        self._monitor.finish()
+        self._monitor.collect_metrics()
+        self._monitor.publish_metrics(self._monitor.aggregate_metrics())
+        self._monitor.mlflow_logger.flush()
+
     def _log_params(self, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
@@ -102,7 +125,7 @@ class MlflowTracker:
         from mlflow.entities import Dataset, DatasetInput, InputTag, RunTag
 
         manifest_id = str(manifest["manifest_id"])
-        tags = {"gendata": str(gendata.__version__), "family": family, "manifest_id": manifest_id}
+        tags = {**self._tags(manifest_id), "family": family}
         self._client.log_batch(self._id, tags=[RunTag(name, value) for name, value in tags.items()])
         dataset = Dataset(
             name=f"manifest-{family}",
@@ -115,14 +138,20 @@ class MlflowTracker:
 
     def _log_checkpoint(self, folder: Path, card: Mapping[str, Any]) -> None:
         name = f"gendata-{card['family']}"
-        tags = {key: str(card[key]) for key in ("checkpoint_id", "manifest_id")}
+        checkpoint_id = str(card["checkpoint_id"])
         self._client.log_artifacts(self._id, str(folder), CHECKPOINT)
-        self._client.set_tag(self._id, "checkpoint_id", tags["checkpoint_id"])
+        self._client.set_tag(self._id, "checkpoint_id", checkpoint_id)
         with unless_there():
             self._client.create_registered_model(name)
+        if self._client.search_model_versions(f"name = '{name}' and tags.checkpoint_id = '{checkpoint_id}'"):
+            return
         source = f"{self._run.info.artifact_uri}/{CHECKPOINT}"
         text = (folder / "README.md").read_text(encoding="utf-8")[:_MAX_DESCRIPTION]
+        tags = {"checkpoint_id": checkpoint_id, **self._tags(str(card["manifest_id"]))}
         self._client.create_model_version(name, source, self._id, tags=tags, description=text)
+
+    def _tags(self, manifest_id: str) -> dict[str, str]:
+        return {"gendata": str(gendata.__version__), "manifest_id": manifest_id, **self._versions}
 
     def _end(self, status: str, error: str) -> None:
         if error:
@@ -152,7 +181,11 @@ def _new_run(experiment: str, root: Path, run_name: str) -> MlflowTracker | None
     place = Mlruns(root)
     try:
         client = place.client()
-        return MlflowTracker(client, client.create_run(place.experiment(client, experiment), run_name=run_name))
+        run = client.create_run(place.experiment(client, experiment), run_name=run_name)
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(run.info.run_id, _SAMPLING_SECONDS, tracking_uri=place.uri)
+        return MlflowTracker(client, run, data_version(root), monitor)
     except failures() as error:
         _tell("this run", error)
         return None

@@ -39,64 +39,97 @@ def train(
         tracker: logs the run.
 
     Returns:
-        The card, and the figures of the last validation with baselines beside.
+        The card, with the figures of the last validation and baselines beside. Of several processes (``torchrun``)
+        the first alone writes, tracks and gets a card; that of the others is empty.
 
     Raises:
-        DivergedError: a loss is not finite any more.
+        DivergedError: a loss is not finite any more, or far above what it was.
         StoreError: content is not what the manifest says, or a checkpoint cannot be written.
+        GendataError: the recipe does not fit the machine.
     """
     import torch
 
-    from gendata.models.checkpoint import card_of, save_checkpoint
-    from gendata.train.card import model_card
+    from gendata.models.checkpoint import card_of
     from gendata.train.data import load_data
     from gendata.train.loop import fit
+    from gendata.train.machine import open_machine
 
-    data = load_data(contents, needs(name).modality, config)
-    spec = DataSpec(data.classes)
-    torch.set_num_threads(config.threads)  # the order of sums, and with it the last bits, follows from it
-    torch.manual_seed(config.seed)
-    model = load_family(name).Model(config, spec).to(_device(config.device))
-    tracker.start(asdict(config) | {"family": name}, manifest.summary())
-    watch = _Watch(name, model, spec, config, tracker)
-    states = files.WORK / "train" / _key(name, manifest, config)
-    with files.lock(files.WORK / "locks" / states.name):  # by which doctor knows that it is alive
-        state = fit(name, model, config, data, states, watch)
+    with open_machine(config, name) as machine:
+        with machine.first_alone():
+            data = load_data(contents, needs(name).modality, config)
+        spec = DataSpec(data.classes)
+        torch.set_num_threads(config.threads)  # the order of sums, and with it the last bits, follows from it
+        torch.manual_seed(config.seed)
+        model = load_family(name).Model(config, spec).to(machine.device)
+        states = files.WORK / "train" / _key(name, manifest, config, machine.facts())
+        if machine.rank:
+            fit(name, model, config, data, states, _Silent(), machine)
+            return {}
+        tracker.start(asdict(config) | {"family": name}, manifest.summary())
+        watch = _Watch(name, model, spec, config, tracker)
+        with files.lock(files.WORK / "locks" / states.name):  # by which doctor knows that it is alive
+            state = fit(name, model, config, data, states, watch, machine)
     figures = {k: v for k, v in state.history[-1].items() if k.startswith("valid/")} | data.baselines()
-    facts = {
+    facts = _facts(manifest, model) | {"steps": state.step, "figures": figures, "machine": machine.facts()}
+    card = card_of(name, replace(config, device="auto"), spec, facts)
+    card = _write(out, model, card, state.history, watch)
+    for other in set(states.parent.glob(f"{name}-*")) - {states}:  # of params that were given up
+        shutil.rmtree(other)
+    return card
+
+
+def _facts(manifest: Manifest, model: Any) -> dict[str, Any]:
+    import torch
+
+    return {
         "manifest_id": manifest.id,
         "data": {k: v for k, v in manifest.summary().items() if k in {"rows", "by", "selection"}},
-        "steps": state.step,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "figures": figures,
         "gendata": gendata.__version__,
         "torch": torch.__version__.partition("+")[0],
     }
+
+
+def _write(
+    out: Path, model: Any, card: Mapping[str, Any], history: list[dict[str, Any]], watch: "_Watch"
+) -> dict[str, Any]:
+    """The checkpoint's folder, whole or not at all; its card with the id."""
+    from gendata.models.checkpoint import save_checkpoint
+    from gendata.train.card import model_card
+
     with files.output(out) as work:
-        checkpoint = save_checkpoint(work, model, card_of(name, replace(config, device="auto"), spec, facts))
+        checkpoint = save_checkpoint(work, model, card)
         (work / "README.md").write_text(model_card(checkpoint.card), encoding="utf-8")
-        _write_history(work / "history.csv", state.history)
+        _write_history(work / "history.csv", history)
         watch.write_samples(work)
-        tracker.checkpoint(work, checkpoint.card)
-    for other in set(states.parent.glob(f"{name}-*")) - {states}:  # of params that were given up
-        shutil.rmtree(other)
+        watch.tracker.checkpoint(work, checkpoint.card)
     return dict(checkpoint.card)
+
+
+class _Silent:
+    """Of a process that is not the first: the same is told by that one."""
+
+    def figures(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def validated(self, step: int) -> None: ...
+
+    def say(self, line: str) -> None: ...
 
 
 class _Watch:
     """Passes figures and samples on to the tracker."""
 
     def __init__(self, name: str, model: Any, spec: DataSpec, config: Recipe, tracker: Tracker) -> None:
-        self._name, self._model, self._spec, self._config, self._tracker = name, model, spec, config, tracker
+        self._name, self._model, self._spec, self._config, self.tracker = name, model, spec, config, tracker
 
     def figures(self, step: int, values: Mapping[str, float]) -> None:
-        self._tracker.figures(step, values)
+        self.tracker.figures(step, values)
 
     def validated(self, step: int) -> None:
         if isinstance(sample := self._sample(), bytes):
-            self._tracker.image("samples", step, sample)
+            self.tracker.image("samples", step, sample)
         else:
-            self._tracker.text("samples", step, sample)
+            self.tracker.text("samples", step, sample)
 
     def say(self, line: str) -> None:
         sys.stderr.write(f"train {self._name}: {line}\n")
@@ -115,14 +148,8 @@ class _Watch:
         return sample_texts(self._model, self._config.seed)
 
 
-def _device(chosen: str) -> str:
-    from gendata.embed.device import resolve
-
-    return resolve(chosen)
-
-
-def _key(name: str, manifest: Manifest, config: Recipe) -> str:
-    """Where half-way states of this training lie: other data, params or code is another training."""
+def _key(name: str, manifest: Manifest, config: Recipe, machine: Mapping[str, Any]) -> str:
+    """Where half-way states of this training lie: other data, params, code or machine is another training."""
     import torch
 
     modules = [
@@ -130,10 +157,12 @@ def _key(name: str, manifest: Manifest, config: Recipe) -> str:
         "gendata.models.family",
         "gendata.models.tokens",
         "gendata.train.loop",
+        "gendata.train.step",
+        "gendata.train.machine",
         "gendata.train.data",
     ]
     code = "".join(inspect.getsource(import_module(m)) for m in modules)
-    parts = [manifest.id, canonical_json(asdict(config)), code, torch.__version__, _device(config.device)]
+    parts = [manifest.id, canonical_json(asdict(config)), code, torch.__version__, canonical_json(machine)]
     return f"{name}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
 

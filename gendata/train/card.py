@@ -11,7 +11,7 @@ def model_card(card: Mapping[str, Any]) -> str:
         f"# {card['family']} {card['checkpoint_id'][:12]}",
         "",
         f"A `{card['family']}` of {card['parameters']:,} parameters, trained by gendata {card['gendata']} "
-        f"for {card['steps']:,} steps.",
+        f"for {card['steps']:,} steps{_computed(card.get('machine'))}.",
         "",
         "## Training data",
         "",
@@ -40,6 +40,13 @@ def model_card(card: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _computed(machine: Mapping[str, Any] | None) -> str:
+    if not machine:  # a card of before
+        return ""
+    processes = f" in {machine['processes']} processes" if machine["processes"] > 1 else ""
+    return f" on {machine['device']} in {machine['precision']}{processes}"
 
 
 def _allowed(origin: str, facts: Mapping[str, Any]) -> str:

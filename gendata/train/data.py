@@ -32,9 +32,13 @@ _HEADER = 128
 
 SPLITS = ("train", "valid", "test")
 
+_WHOLE = slice(None)
+
 
 class ImageData:
     """Images of one size with their labels, by split."""
+
+    unit = "images"
 
     def __init__(
         self, pixels: dict[str, NDArray[np.uint8]], labels: dict[str, NDArray[np.int64]], classes: tuple[str, ...]
@@ -47,10 +51,14 @@ class ImageData:
         """The split that validation reads: valid, or test where there is none."""
         return "valid" if len(self.labels["valid"]) else "test"
 
-    def batch(self, seed: int, step: int, size: int) -> Batch:
-        """The batch of a step: the training split in a new order in every epoch."""
+    def units(self, items: int) -> int:
+        """How many images so many items of a batch are."""
+        return items
+
+    def batch(self, seed: int, step: int, size: int, part: slice = _WHOLE) -> Batch:
+        """The batch of a step, or a part of it: the training split in a new order in every epoch."""
         n = len(self.labels["train"])
-        at = np.arange(step * size, (step + 1) * size)
+        at = np.arange(step * size, (step + 1) * size)[part]
         epochs = np.unique(at // n)
         return self._at("train", np.concatenate([_order(seed, int(e), n)[at[at // n == e] % n] for e in epochs]))
 
@@ -74,6 +82,7 @@ class TextData:
     """Texts as one stream of tokens per split: a separator, a text, a separator, and so on."""
 
     classes: tuple[str, ...] = ()
+    unit = "tokens"
 
     def __init__(self, streams: dict[str, NDArray[np.uint16]], context: int) -> None:
         self.streams, self.context = streams, context
@@ -83,11 +92,15 @@ class TextData:
         """The split that validation reads: valid, or test where there is none."""
         return "valid" if len(self.streams["valid"]) else "test"
 
-    def batch(self, seed: int, step: int, size: int) -> Batch:
-        """The batch of a step: windows of ``context`` + 1 tokens at random places."""
+    def units(self, items: int) -> int:
+        """How many tokens so many windows of a batch are."""
+        return items * self.context
+
+    def batch(self, seed: int, step: int, size: int, part: slice = _WHOLE) -> Batch:
+        """The batch of a step, or a part of it: windows of ``context`` + 1 tokens at random places."""
         stream = self.streams["train"]
         window = min(self.context + 1, len(stream))
-        starts = np.random.default_rng([seed, step]).integers(0, len(stream) - window + 1, size)
+        starts = np.random.default_rng([seed, step]).integers(0, len(stream) - window + 1, size)[part]
         rows = np.stack([stream[s : s + window] for s in starts]).astype(np.int64)
         return {"tokens": torch.from_numpy(rows)}
 

@@ -1,26 +1,31 @@
-"""The training loop. It knows no family: objectives in turn, clipped, checked, resumable.
+"""The training loop. It knows no family: steps, checked, followed, resumable.
 
-All randomness of a step follows from the seed and the step's number, and so does the batch: a training
-that was killed and goes on gives the weights of an unbroken one, bit for bit on one CPU type.
+A training that was killed goes on from its last checkpoint and gives the weights of an unbroken one, bit for
+bit on one CPU type.
 """
 
 import math
+import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
-from torch.optim import AdamW, Optimizer
 
 from gendata.engine import Progress
 from gendata.errors import GendataError
-from gendata.models.family import Batch, Figures, Model, Objective, Recipe, item_seed
+from gendata.models.family import Recipe
 from gendata.train.data import ImageData, TextData
+from gendata.train.machine import Machine
 from gendata.train.resume import State, last_good, load_state, save_state
+from gendata.train.step import Training, batches, optimizer, take_step, validate
 
 _REPORTED = 10
 """Steps between points of a curve."""
+
+_DIVERGED = 10.0
+"""A held-out loss of so many times the first one is no overfitting any more."""
 
 
 class Watch(Protocol):
@@ -37,56 +42,72 @@ class Watch(Protocol):
 
 
 class DivergedError(GendataError):
-    """A loss or a gradient is not finite any more."""
+    """A loss, a gradient or a weight is not finite any more, or the held-out loss is far above the first."""
 
 
-def fit(name: str, model: Any, config: Recipe, data: ImageData | TextData, work: Path, watch: Watch) -> State:
+def fit(
+    name: str, model: Any, config: Recipe, data: ImageData | TextData, work: Path, watch: Watch, machine: Machine
+) -> State:
     """Train ``model`` in place to ``config.steps``.
 
     Args:
         name: of the family, in messages.
-        model: an ``nn.Module`` with the protocol ``Model``, on its device.
+        model: an ``nn.Module`` with the protocol ``Model``, on the machine's device.
         config: how.
         data: from which batches come.
         work: where half-way states lie; one that is there is gone on from.
         watch: follows what happens.
+        machine: where it computes; the first of several processes writes the states.
 
     Returns:
         The state at the end; ``history`` has a row of means for every validation.
 
     Raises:
-        DivergedError: a loss or gradient is not finite; names the last good checkpoint.
+        DivergedError: the training went astray; names the last good checkpoint.
         StoreError: a checkpoint cannot be written.
     """
-    optimizers = {key: _optimizer(o, config) for key, o in model.objectives().items()}
+    optimizers = {key: optimizer(o, config, machine) for key, o in model.objectives().items()}
+    training = Training(model, machine.loss(model), optimizers, config, data, machine)
     state = load_state(work, model, optimizers, watch.say)
     for row in state.history:  # a resumed run has the whole curve
         watch.figures(row["step"], {key: value for key, value in row.items() if key != "step"})
-    sums: dict[str, float] = {}
-    since = 0
-    with Progress(f"train {name}", config.steps, "steps") as progress:
-        progress.add(state.step)
-        while state.step < config.steps:
+    curves = _Curves(watch, data.units(config.batch), data.unit)
+    after = math.inf if machine.rank else 2.0
+    with (
+        Progress(f"train {name}", config.steps, "steps", after, done=state.step) as progress,
+        closing(batches(training, state.step)) as ahead,
+    ):
+        progress.rate = data.units(config.batch), data.unit
+        for parts in ahead:
             try:
-                figures = _step(model, optimizers, config, data, state.step)
+                losses, figures = take_step(training, parts, state.step)
+                state.step += 1
+                curves.add(state.step, figures)
+                if state.step % config.every == 0 or state.step == config.steps:
+                    _keep(training, state, curves, work, watch)
             except FloatingPointError as error:
                 raise _diverged(name, str(error), state.step, work) from None
-            state.step += 1
-            since += 1
-            for key, value in figures.items():
-                sums[key] = sums.get(key, 0.0) + value
-            if state.step % _REPORTED == 0:
-                watch.figures(state.step, {f"train/{key}": value for key, value in figures.items()})
-            if state.step % config.every == 0 or state.step == config.steps:
-                _check_finite(name, model, work, state.step)
-                row = {f"train/{key}": value / since for key, value in sums.items()} | validate(model, config, data)
-                state.history.append({"step": state.step, **row})
-                sums, since = {}, 0
-                watch.figures(state.step, {key: value for key, value in row.items() if key.startswith("valid/")})
-                watch.validated(state.step)
-                save_state(work, state, model, optimizers)
+            progress.note = ", ".join(f"{key} {value:.4g}" for key, value in losses.items())
             progress.add()
     return state
+
+
+def _keep(training: Training, state: State, curves: "_Curves", work: Path, watch: Watch) -> None:
+    """Validate, and write a checkpoint if all is well. Raises FloatingPointError if it is not, StoreError."""
+    for key, tensor in training.model.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise FloatingPointError(f"the weights {key} are not finite")
+    valid = validate(training.model, training.config, training.data, training.machine)
+    row = {"step": state.step, **curves.means(), **valid}
+    first = next((abs(r["valid/loss"]) for r in state.history if "valid/loss" in r), math.inf)
+    if not valid.get("valid/loss", 0.0) <= _DIVERGED * first:
+        raise FloatingPointError(f"the held-out loss is {valid['valid/loss']:.4g}, at first it was {first:.4g},")
+    state.history.append(row)
+    watch.figures(state.step, valid)
+    watch.validated(state.step)
+    if training.machine.rank == 0:
+        save_state(work, state, training.model, training.optimizers)
+    curves.restart()  # none of this is time of the steps
 
 
 def _diverged(name: str, what: str, step: int, work: Path) -> DivergedError:
@@ -95,71 +116,33 @@ def _diverged(name: str, what: str, step: int, work: Path) -> DivergedError:
     return DivergedError(f"train {name}: {what} at step {step}; {good}; lower train.{name}.lr or clip")
 
 
-def _check_finite(name: str, model: Any, work: Path, step: int) -> None:
-    """Raise DivergedError where a weight is not finite: a state with such weights is not worth keeping."""
-    for key, tensor in model.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise _diverged(name, f"the weights {key} are not finite", step, work)
+class _Curves:
+    """Figures of steps: every tenth as a point, and means since the last validation."""
 
+    def __init__(self, watch: Watch, units: int, unit: str) -> None:
+        self._watch, self._units, self._unit = watch, units, unit
+        self._sums: dict[str, float] = {}
+        self._since = 0
+        self.restart()
 
-def _optimizer(objective: Objective, config: Recipe) -> AdamW:
-    parameters = list(objective.parameters)
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return AdamW([g for g in groups if g["params"]], lr=config.lr, betas=objective.betas)
+    def restart(self) -> None:
+        """What follows is timed from now on."""
+        self._timed, self._clock = 0, time.monotonic()
 
-
-def rate(config: Recipe, step: int) -> float:
-    """The learning rate of a step: a linear rise, then a cosine (Loshchilov and Hutter 2017)."""
-    if step < config.warmup:
-        return config.lr * (step + 1) / config.warmup
-    share = (step - config.warmup) / max(config.steps - config.warmup, 1)
-    return config.lr * (config.final + (1 - config.final) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
-
-
-def _step(
-    model: Any, optimizers: Mapping[str, Optimizer], config: Recipe, data: ImageData | TextData, step: int
-) -> dict[str, float]:
-    """One step of every objective; its figures. Raises FloatingPointError before a bad step is taken."""
-    torch.manual_seed(item_seed(config.seed, step))
-    batch = _to(data.batch(config.seed, step, config.batch), model)
-    model.train()
-    logged: dict[str, float] = {}
-    for key, objective in model.objectives().items():
-        optimizer = optimizers[key]
-        optimizer.zero_grad(set_to_none=True)
-        loss, figures = model.loss(key, batch, step / config.steps)
-        if not math.isfinite(value := loss.item()):
-            raise FloatingPointError(f"the loss of {key} is {value}")
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(list(objective.parameters), config.clip)
-        if not math.isfinite(norm.item()):
-            raise FloatingPointError(f"the gradient of {key} is {norm.item()}")
-        for group in optimizer.param_groups:
-            group["lr"] = rate(config, step)
-        optimizer.step()
-        logged |= {name: float(v) for name, v in figures.items()} | {f"gradient/{key}": norm.item()}
-    model.after_step()
-    return logged
-
-
-@torch.no_grad()
-def validate(model: Any, config: Recipe, data: ImageData | TextData) -> dict[str, float]:
-    """Means over the held-out split, as ``valid/<name>``."""
-    model.eval()
-    torch.manual_seed(config.seed)  # noise in a validation is the same every time
-    sums: dict[str, float] = {}
-    total = 0
-    for batch, weight in data.validation(config.batch):
-        figures: Figures = model.validate(_to(batch, model))
+    def add(self, step: int, figures: Mapping[str, float]) -> None:
+        """The figures of a step that is done."""
+        self._since += 1
+        self._timed += 1
         for key, value in figures.items():
-            sums[key] = sums.get(key, 0.0) + float(value) * weight
-        total += weight
-    return {f"valid/{key}": value / total for key, value in sums.items()}
+            self._sums[key] = self._sums.get(key, 0.0) + value
+        if step % _REPORTED == 0:
+            speed = self._timed * self._units / max(time.monotonic() - self._clock, 1e-9)
+            points = {f"train/{key}": value for key, value in figures.items()}
+            self._watch.figures(step, points | {f"speed/{self._unit}_per_second": speed})
+            self.restart()
 
-
-def _to(batch: Batch, model: Model) -> Batch:
-    device = next(iter(next(iter(model.objectives().values())).parameters)).device
-    return {key: value.to(device) for key, value in batch.items()}
+    def means(self) -> dict[str, float]:
+        """Means over the steps since this was asked last."""
+        found = {f"train/{key}": value / self._since for key, value in self._sums.items()}
+        self._sums, self._since = {}, 0
+        return found

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from warehouse import image, stock, text
 
@@ -39,6 +40,18 @@ def test_a_batch_follows_from_seed_and_step_alone(images, texts):
         key = "pixels" if "pixels" in data.batch(3, 5, 6) else "tokens"
         assert not data.batch(3, 5, 6)[key].equal(data.batch(3, 6, 6)[key])
         assert not data.batch(3, 5, 6)[key].equal(data.batch(4, 5, 6)[key])
+
+
+def test_parts_of_a_batch_are_the_batch(images, texts):
+    for data in (image_data(images, 8, 1), text_data(texts, 16)):
+        parts = [data.batch(3, 5, 20, slice(start, start + 5)) for start in range(0, 20, 5)]
+        for key, value in data.batch(3, 5, 20).items():
+            assert torch.cat([part[key] for part in parts]).equal(value)
+
+
+def test_what_is_trained_on_is_mapped_and_not_in_memory(images, texts):
+    assert isinstance(image_data(images, 8, 1).pixels["train"], np.memmap)
+    assert isinstance(text_data(texts, 16).streams["train"], np.memmap)
 
 
 def test_the_cache_is_read_back_and_may_be_deleted(images, tmp_path):

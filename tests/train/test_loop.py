@@ -1,16 +1,25 @@
 """The loop: kill and resume equal an unbroken run, what is not finite stops it, half-written states are left aside."""
 
+import re
+import resource
+import signal
 import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from train import toys
 
+from gendata.engine import Progress
+from gendata.errors import StoreError
 from gendata.models.family import DataSpec
-from gendata.train.data import image_data
-from gendata.train.loop import DivergedError, fit, rate
+from gendata.train import loop
+from gendata.train.data import ImageData, image_data
+from gendata.train.loop import DivergedError, fit
+from gendata.train.machine import open_machine
+from gendata.train.step import rate
 
 
 class Watch:
@@ -40,7 +49,8 @@ def start(config, data):
 def run(config, data, work, stop=None):
     model, watch = start(config, data), Watch(stop)
     try:
-        state = fit("toy", model, config, data, work, watch)
+        with open_machine(config, "toy") as machine:
+            state = fit("toy", model, config, data, work, watch, machine)
     except KeyboardInterrupt:
         state = None
     return model, state, watch
@@ -99,8 +109,24 @@ def test_weights_that_are_not_finite_are_no_checkpoint(data, tmp_path):
     config = toys.Config()
     model = start(config, data)
     model.average.fill_(float("inf"))  # which no loss sees
-    with pytest.raises(DivergedError, match="the weights average are not finite at step 4; there is no checkpoint"):
-        fit("toy", model, config, data, tmp_path, Watch())
+    with (
+        pytest.raises(DivergedError, match="the weights average are not finite at step 4; there is no checkpoint"),
+        open_machine(config, "toy") as machine,
+    ):
+        fit("toy", model, config, data, tmp_path, Watch(), machine)
+
+
+def test_a_held_out_loss_far_above_the_first_is_divergence(data, tmp_path, monkeypatch):
+    """Finite all the time; what overfits stays below."""
+    losses = iter([2.0, 19.0, 21.0])
+    monkeypatch.setattr(toys.Model, "validate", lambda *_: {"loss": torch.tensor(next(losses))})
+    monkeypatch.setattr(data, "validation", lambda _: iter([(data.batch(0, 0, 1), 1)]))
+    with pytest.raises(DivergedError, match=r"the held-out loss is 21, at first it was 2, at step 12; .*step-00000008"):
+        run(toys.Config(), data, tmp_path)
+    monkeypatch.undo()
+    _, state, watch = run(toys.Config(), data, tmp_path)  # the checkpoint that it names is good
+    assert watch.lines == ["going on from step 8"]
+    assert state.step == 12
 
 
 @pytest.mark.parametrize("harm", ["truncate", "garble", "no tensors", "no json", "half json"])
@@ -154,6 +180,44 @@ print(sorted(p.name for p in folder.iterdir()))
     assert first.startswith("error: ")
     assert "cannot be written" in first
     assert second == "['step-00000004']"
+
+
+def test_a_disk_that_gets_full_ends_a_training_that_goes_on_when_there_is_room(data, tmp_path):
+    """The limit comes with the second validation, before its checkpoint is written."""
+
+    class Full(Watch):
+        def validated(self, step):
+            if step == 8:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+
+    config = toys.Config(size=64)
+    whole, _, _ = run(config, wide(data), tmp_path / "whole")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(StoreError, match="cannot be written") as error, open_machine(config, "toy") as machine:
+            fit("toy", start(config, data), config, wide(data), tmp_path / "cut", Full(), machine)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "\n" not in str(error.value)
+    assert [p.name for p in (tmp_path / "cut").iterdir()] == ["step-00000004"]
+    resumed, _, watch = run(config, wide(data), tmp_path / "cut")
+    assert watch.lines == ["going on from step 4"]
+    assert equal(whole, resumed)
+
+
+def wide(data):
+    """The same images, eight times as wide and high."""
+    pixels = {name: np.asarray(values).repeat(8, 2).repeat(8, 3) for name, values in data.pixels.items()}
+    return ImageData(pixels, data.labels, data.classes)
+
+
+def test_the_line_of_progress_tells_loss_speed_and_time_left(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(loop, "Progress", lambda *args, done: Progress(*args[:3], after=0, done=done))
+    run(toys.Config(), data, tmp_path)
+    said = capsys.readouterr().err
+    assert re.search(r"train toy: 1/12 steps, means [\d.]+, scale [\d.]+, [\d,]+ images/s, \d+ s left\n", said)
 
 
 def test_the_learning_rate_rises_then_falls():
