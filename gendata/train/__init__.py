@@ -53,12 +53,14 @@ def train(
     from gendata.train.loop import fit
 
     data = load_data(contents, needs(name).modality, config)
-    spec = DataSpec(data.classes)
+    spec = DataSpec(data.classes, data.tokenizer)
     torch.set_num_threads(config.threads)  # the order of sums, and with it the last bits, follows from it
     torch.manual_seed(config.seed)
     model = load_family(name).Model(config, spec).to(_device(config.device))
     tracker.start(asdict(config) | {"family": name}, manifest.summary())
     watch = _Watch(name, model, spec, config, tracker)
+    if remark := data.remark():
+        watch.say(remark)
     states = files.WORK / "train" / _key(name, manifest, config)
     with files.lock(files.WORK / "locks" / states.name):  # by which doctor knows that it is alive
         state = fit(name, model, config, data, states, watch)
@@ -73,7 +75,9 @@ def train(
         "torch": torch.__version__.partition("+")[0],
     }
     with files.output(out) as work:
-        checkpoint = save_checkpoint(work, model, card_of(name, replace(config, device="auto"), spec, facts))
+        checkpoint = save_checkpoint(
+            work, model, card_of(name, replace(config, device="auto"), spec, facts), data.tokenizer
+        )
         (work / "README.md").write_text(model_card(checkpoint.card), encoding="utf-8")
         _write_history(work / "history.csv", state.history)
         watch.write_samples(work)
@@ -112,7 +116,7 @@ class _Watch:
 
         if needs(self._name).modality == "image":
             return sample_grid(self._model, self._spec.classes, self._config.seed)
-        return sample_texts(self._model, self._config.seed)
+        return sample_texts(self._model, self._spec, self._config.seed)
 
 
 def _device(chosen: str) -> str:
@@ -128,6 +132,8 @@ def _key(name: str, manifest: Manifest, config: Recipe) -> str:
     modules = [
         MODELS[name],
         "gendata.models.family",
+        "gendata.models.muon",
+        "gendata.models.text",
         "gendata.models.tokens",
         "gendata.train.loop",
         "gendata.train.data",

@@ -15,6 +15,7 @@ from torch.optim import AdamW, Optimizer
 
 from gendata.engine import Progress
 from gendata.errors import GendataError
+from gendata.models import muon
 from gendata.models.family import Batch, Figures, Model, Objective, Recipe, item_seed
 from gendata.train.data import ImageData, TextData
 from gendata.train.resume import State, last_good, load_state, save_state
@@ -103,12 +104,8 @@ def _check_finite(name: str, model: Any, work: Path, step: int) -> None:
 
 
 def _optimizer(objective: Objective, config: Recipe) -> AdamW:
-    parameters = list(objective.parameters)
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return AdamW([g for g in groups if g["params"]], lr=config.lr, betas=objective.betas)
+    groups = muon.groups(objective.parameters, objective.matrices, config.weight_decay)
+    return (muon.Muon if objective.matrices else AdamW)(groups, lr=config.lr, betas=objective.betas)
 
 
 def rate(config: Recipe, step: int) -> float:
