@@ -138,9 +138,11 @@ class TextData:
         return np.concatenate([pieces[t] for t in inside.tolist()]) if inside.size else inside
 
     def baselines(self) -> dict[str, float]:
-        """Held-out loss in nats per byte of n-gram models of the training split, as ``valid/<name>``."""
+        """Held-out loss of n-gram models of bytes of the training split, in nats per token, as ``valid/<name>``."""
         held_out, train = self.bytes_of(self.held_out)[1:], self.bytes_of("train")  # predicted: all but the first
-        return {f"valid/{name}": ngram.loss(train, held_out, n) for name, n in (("unigram", 1), ("bigram", 2))}
+        share = len(held_out) / sum(weight for _, weight in self.validation(1))  # 1 where tokens are bytes
+        orders = (("unigram", 1), ("bigram", 2))
+        return {f"valid/{name}": share * ngram.loss(train, held_out, order) for name, order in orders}
 
     def validation(self, size: int) -> Iterator[tuple[Batch, int]]:
         """Windows that predict every held-out token once, and the number of those in each batch; labels are not."""

@@ -121,7 +121,9 @@ def test_merges_are_of_the_training_split_and_spell_the_same_bytes(texts):
     for split in ("train", "valid", "test"):
         assert np.array_equal(merged.bytes_of(split), plain.streams[split])
     assert len(merged.streams["train"]) < len(plain.streams["train"])
-    assert merged.baselines() == plain.baselines()
+    share = (len(plain.streams["valid"]) - 1) / (len(merged.streams["valid"]) - 1)
+    assert share > 1
+    assert merged.baselines() == {name: pytest.approx(share * v) for name, v in plain.baselines().items()}
     assert text_data(texts, 16, 280).tokenizer.text == merged.tokenizer.text  # from the cache
 
 
