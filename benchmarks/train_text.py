@@ -27,7 +27,7 @@ from torch.nn.functional import cross_entropy, gelu, scaled_dot_product_attentio
 
 from benchmarks.corpus import data_folder
 from gendata.models import load_family, ngram, transformer
-from gendata.models.family import DataSpec, TextRequest
+from gendata.models.family import DataSpec, Objective, TextRequest
 from gendata.models.muon import Muon
 from gendata.models.muon import groups as muon_groups
 from gendata.models.tokens import SEPARATOR
@@ -83,6 +83,10 @@ class Peer(nn.Module):
     def loss(self, tokens: Tensor) -> Tensor:
         """Mean nats of ``tokens`` (B, T + 1)."""
         return cross_entropy(self(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
+
+    def objectives(self) -> dict[str, Objective]:
+        """As our models."""
+        return {"loss": Objective(self.parameters())}
 
     def validate(self, batch: Any) -> dict[str, Tensor]:
         """As our models."""

@@ -21,7 +21,7 @@ of a label stays in front of every window.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -76,17 +76,52 @@ class Config(TextRecipe):
             raise ValueError(f"dropout: must be 0 or more and below 1, not {self.dropout}")
 
 
+class _Norm(torch.autograd.Function):
+    """On a CPU, forth and back, three times as fast as ``rms_norm``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        scale = x.size(-1) ** 0.5 / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=1e-6)
+        y: Tensor = x * scale
+        ctx.save_for_backward(y, scale)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (g,), (y, scale) = gradients, ctx.saved_tensors
+        return torch.addcmul(g, y, (g * y).sum(-1, keepdim=True), value=-1 / y.size(-1)) * scale
+
+
+class _SquaredRelu(torch.autograd.Function):
+    """One product on the way back, where autograd has three steps."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        positive = relu(x)
+        ctx.save_for_backward(positive)
+        return positive * positive
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return 2 * (gradients[0] * ctx.saved_tensors[0])
+
+
 def norm(x: Tensor) -> Tensor:
     """RMSNorm over the last dimension, without gain."""
-    # on a CPU twice as fast as torch's rms_norm, forth and back
-    scaled: Tensor = x * (x.size(-1) ** 0.5 / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=1e-6))
-    return scaled
+    y: Tensor = _Norm.apply(x)  # type: ignore[no-untyped-call]
+    return y
+
+
+def squared_relu(x: Tensor) -> Tensor:
+    """ReLU²."""
+    y: Tensor = _SquaredRelu.apply(x)  # type: ignore[no-untyped-call]
+    return y
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """RoPE of ``x`` (..., T, D): pairs (i, i + D/2) turned by the angles of ``cos`` and ``sin`` (T, D/2)."""
+    """RoPE of ``x`` (..., T, D): pairs (i, i + D/2) turned by angles of ``cos`` and ``sin`` (T, D), -sin first."""
     a, b = x.chunk(2, -1)
-    return torch.cat((a * cos - b * sin, a * sin + b * cos), -1)
+    return torch.addcmul(x * cos, torch.cat((b, a), -1), sin)
 
 
 class Block(nn.Module):
@@ -125,7 +160,7 @@ class Block(nn.Module):
             gate, hidden = hidden.chunk(2, -1)
             hidden = silu(gate) * hidden
         else:
-            hidden = relu(hidden).square()
+            hidden = squared_relu(hidden)
         changed: Tensor = self.dropout(self.reduce(hidden))
         return x + changed
 
@@ -140,15 +175,15 @@ class Model(nn.Module):
         super().__init__()
         self.config = config
         self.vocabulary, self.inputs = data.tokenizer.vocabulary, inputs(data)
-        self.embedding = nn.EmbeddingBag(config.span * self.inputs, config.width, mode="sum")
+        self.embedding = nn.Embedding(config.span * self.inputs, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         if not config.tied:
             self.head = nn.Linear(config.width, self.vocabulary, bias=False)
             nn.init.zeros_(self.head.weight)
         size = config.width // config.heads
         angles = torch.outer(torch.arange(config.context), BASE ** -(torch.arange(0, size, 2) / size))
-        self.register_buffer("cos", angles.cos(), persistent=False)
-        self.register_buffer("sin", angles.sin(), persistent=False)
+        self.register_buffer("cos", angles.cos().repeat(1, 2), persistent=False)
+        self.register_buffer("sin", torch.cat((-angles.sin(), angles.sin()), 1), persistent=False)
 
     def forward(self, tokens: Tensor, cache: Tensor | None = None, start: int = 0) -> Tensor:
         """Logits (B, T - start, V) at the positions of ``tokens`` (B, T) from ``start`` on; T at most ``context``.
@@ -170,8 +205,8 @@ class Model(nn.Module):
         span = self.config.span
         near = pad(tokens, (span - 1, 0), value=SEPARATOR)[:, start:].unfold(1, span, 1)  # (B, T - start, span)
         rows = near + self.inputs * torch.arange(span, device=tokens.device)
-        summed: Tensor = self.embedding(rows.flatten(0, 1))
-        return summed.view(*near.shape[:2], -1)
+        summed: Tensor = self.embedding(rows).sum(2)
+        return summed
 
     def objectives(self) -> Mapping[str, Objective]:
         """One, over all parameters."""

@@ -92,8 +92,24 @@ def test_a_later_token_changes_nothing_before_it():
         assert (after[:, at:] != before[:, at:]).any(-1).all()
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (transformer.norm, lambda x: torch.nn.functional.rms_norm(x, (x.size(-1),), eps=1e-30)),
+        (transformer.squared_relu, lambda x: x.relu().square()),
+    ],
+)
+def test_values_and_gradients_are_those_of_the_definition(ours, theirs):
+    x = torch.randn(3, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    torch.testing.assert_close(ours(x), theirs(x))
+    weights = torch.randn(3, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found, expected = (torch.autograd.grad((f(x) * weights).sum(), x)[0] for f in (ours, theirs))
+    torch.testing.assert_close(found, expected)
+    assert torch.equal(ours(torch.zeros(2, 3)), torch.zeros(2, 3))
+
+
 def test_rotation_of_a_pair_by_hand():
-    turned = transformer.rotate(torch.tensor([3.0, 5.0]), torch.tensor([0.6]), torch.tensor([0.8]))
+    turned = transformer.rotate(torch.tensor([3.0, 5.0]), torch.tensor([0.6, 0.6]), torch.tensor([-0.8, 0.8]))
     torch.testing.assert_close(turned, torch.tensor([3 * 0.6 - 5 * 0.8, 3 * 0.8 + 5 * 0.6]))
 
 
