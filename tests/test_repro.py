@@ -81,7 +81,7 @@ def test_models_are_told_with_what_their_figures_are_read_against(project):
     gan, rnn = (next(n for n, line in enumerate(lines) if line.startswith(f"  {name} ")) for name in ("gan", "rnn"))
     assert lines[gan].endswith("checkpoint cccccccccccc")
     assert [line.strip() for line in lines[gan + 1 : gan + 3]] == ["frechet 12.35 (floor 1.5)", "label accuracy 0.75"]
-    assert lines[rnn + 1].strip() == "valid loss 1.62 nats/byte (unigram 3.31, bigram 2.50)"
+    assert lines[rnn + 1].strip() == "valid loss 1.62 nats/token (unigram 3.31, bigram 2.50)"
     assert "  transformer  skipped: the selection matches no item\n" in told
     assert "  vae          skipped: not trained yet\n" in told
     assert "7 in artifacts/store/outputs" in told

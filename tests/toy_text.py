@@ -6,7 +6,8 @@ import torch
 import toy_family
 from torch import nn
 
-from gendata.models.family import Objective, Recipe, uniforms
+from gendata.models.family import Objective, uniforms
+from gendata.models.text import TextRecipe
 from gendata.models.tokens import SEPARATOR, VOCABULARY
 
 NAME = "toytext"
@@ -18,7 +19,7 @@ def registered():
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Recipe):
+class Config(TextRecipe):
     steps: int = 30
     batch: int = 8
     every: int = 15
@@ -48,7 +49,7 @@ class Model(nn.Module):
     def validate(self, batch):
         return self.loss("next", batch, 1.0)[1]
 
-    def sample(self, seeds, prompt, request):
+    def sample(self, seeds, prompt, request, labels=None):
         last = torch.full((len(seeds),), prompt[-1] if prompt else SEPARATOR)
         texts, noise = [[] for _ in seeds], uniforms(seeds, request.max_tokens)
         done = [False] * len(seeds)

@@ -95,7 +95,7 @@ def _figures(model: "Model") -> list[str]:
     lines = []
     if model.modality == "text" and "valid/loss" in found:
         beside = [f"{name} {found[key]:.2f}" for name in _BESIDE if (key := f"valid/{name}") in found]
-        lines.append(f"valid loss {found['valid/loss']:.2f} nats/byte{_bracket(beside)}")
+        lines.append(f"valid loss {found['valid/loss']:.2f} nats/token{_bracket(beside)}")
     for name in _FIGURES:
         if name in found:
             beside = [f"{other} {found[key]:.4g}" for other in _BESIDE if (key := f"{name}_{other}") in found]

@@ -107,10 +107,18 @@ class TextFigures:
     bits_per_byte: float
     bits_per_byte_unigram: float
     bits_per_byte_bigram: float
+    bits_per_byte_5gram: float
+    """Witten-Bell, as the two before."""
+    bits_per_byte_gzip: float
+    """Of a compressor that reads the held-out texts alone."""
+    bits_per_byte_bz2: float
     distinct_1: float
     distinct_1_floor: float
     distinct_2: float
     distinct_2_floor: float
+    self_bleu: float
+    """BLEU of every text against all others, mean: high where texts are alike."""
+    self_bleu_floor: float
     repetition: float
     repetition_floor: float
     overlap_mean: float

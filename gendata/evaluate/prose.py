@@ -11,10 +11,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gendata.evaluate import TextFigures
-from gendata.evaluate.texts import bits_per_byte, distinct_n, documents, longest_overlap, repetition
+from gendata.evaluate.texts import (
+    bits_per_byte,
+    compressed,
+    distinct_n,
+    documents,
+    longest_overlap,
+    repetition,
+    self_bleu,
+)
 from gendata.models import ngram
 from gendata.models.tokens import SEPARATOR
-from gendata.train.data import SPLITS, TextData
+from gendata.train.data import TextData
 from gendata.train.step import validate
 
 _SNIPPET = 120
@@ -32,28 +40,33 @@ def report(outputs: pa.Table, model: Any, config: Any, data: TextData, out: Path
         data: the manifest's texts as tokens.
         out: an existing folder.
     """
-    stream = data.streams["test"] if len(data.streams["test"]) else data.streams["valid"]
-    streams = {**dict.fromkeys(SPLITS, stream[:0]), "valid": stream}
+    split = "test" if len(data.streams["test"]) else "valid"
     texts = [text or "" for text in outputs["text"].to_pylist()]
-    real = list(_alike(stream, [len(text.encode()) for text in texts]))
-    overlaps = longest_overlap([t.encode() for t in [*texts, *real]], documents(data.streams["train"]))
+    held_out, train = data.bytes_of(split), data.bytes_of("train")
+    real = list(_alike(held_out, [len(text.encode()) for text in texts]))
+    overlaps = longest_overlap([t.encode() for t in [*texts, *real]], documents(train))
     own, floor = overlaps[: len(texts)], overlaps[len(texts) :]
     _write_overlaps(out / "overlaps.csv", outputs["id"].to_pylist(), texts, own)
-    nats = {"": validate(model, config, TextData(streams, data.context))["valid/loss"]}
-    nats["unigram"] = ngram.fit(data.streams["train"], 1).nats_per_token(stream[1:])
-    nats["bigram"] = ngram.fit(data.streams["train"], 2).nats_per_token(stream[1:])
-    n_bytes = int(np.count_nonzero(np.asarray(stream) != SEPARATOR))
-    bits = {name: bits_per_byte(value, len(stream) - 1, n_bytes) for name, value in nats.items()}
+    n_bytes = int(np.count_nonzero(np.asarray(held_out) != SEPARATOR))
+    orders = {"unigram": 1, "bigram": 2, "5gram": 5}
+    nats = {name: ngram.loss(train, held_out[1:], order) for name, order in orders.items()}
+    bits = {name: bits_per_byte(value, len(held_out) - 1, n_bytes) for name, value in nats.items()}
+    bits |= compressed(documents(held_out)) | {"": _bits_of(model, config, data, split, n_bytes)}
     return TextFigures(
         samples=len(texts),
-        held_out=int(np.count_nonzero(np.asarray(stream) == SEPARATOR)) - 1,
+        held_out=int(np.count_nonzero(np.asarray(held_out) == SEPARATOR)) - 1,
         bits_per_byte=bits[""],
         bits_per_byte_unigram=bits["unigram"],
         bits_per_byte_bigram=bits["bigram"],
+        bits_per_byte_5gram=bits["5gram"],
+        bits_per_byte_gzip=bits["gzip"],
+        bits_per_byte_bz2=bits["bz2"],
         distinct_1=distinct_n(texts, 1),
         distinct_1_floor=distinct_n(real, 1),
         distinct_2=distinct_n(texts, 2),
         distinct_2_floor=distinct_n(real, 2),
+        self_bleu=self_bleu(texts),
+        self_bleu_floor=self_bleu(real),
         repetition=repetition(texts),
         repetition_floor=repetition(real),
         overlap_mean=float(np.mean([o.length for o in own])),
@@ -61,6 +74,13 @@ def report(outputs: pa.Table, model: Any, config: Any, data: TextData, out: Path
         overlap_max=max(o.length for o in own),
         overlap_max_floor=max((o.length for o in floor), default=0),
     )
+
+
+def _bits_of(model: Any, config: Any, data: TextData, split: str, n_bytes: int) -> float:
+    """Bits per byte of a model on a split: what all its tokens cost, over the bytes that they stand for."""
+    held_out = data.only(split)
+    weight = sum(n for _, n in held_out.validation(config.batch))
+    return bits_per_byte(validate(model, config, held_out)["valid/loss"], weight, n_bytes)
 
 
 def _alike(stream: NDArray[np.uint16], lengths: Sequence[int]) -> Iterator[str]:

@@ -75,16 +75,17 @@ def generate(
         created_at: UTC, of ad-hoc outputs.
 
     Raises:
-        QueryError: the label is none of the model's classes.
+        QueryError: the label is none of the model's classes, or the prompt longer than it sees.
         StoreError: the weights are not those of the card.
     """
     family = str(checkpoint.card["family"])
+    classes, label = checkpoint.data.classes, asked.request.label
+    if label is not None and label not in classes:
+        known = ", ".join(classes) or f"it has none without `conditional: true` in train.{family}"
+        raise QueryError(f"label {label!r} is none that {family} knows: {known}")
     if isinstance(asked.request, ImageRequest):
         from gendata.generate.images import sample_images
 
-        classes = checkpoint.data.classes
-        if asked.request.label is not None and asked.request.label not in classes:
-            raise QueryError(f"label {asked.request.label!r} is none that {family} knows: {', '.join(classes)}")
         found = sample_images(checkpoint, asked.n, asked.seed, asked.request)
     else:
         from gendata.generate.texts import sample_texts

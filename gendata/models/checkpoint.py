@@ -19,9 +19,10 @@ from gendata.errors import StoreError
 from gendata.items import canonical_json, content_id
 from gendata.models import load_family
 from gendata.models.family import DataSpec, Recipe
+from gendata.models.tokens import BYTES, Tokenizer, load
 
 SCHEMA = 1
-WEIGHTS, CARD = "weights.safetensors", "card.json"
+WEIGHTS, CARD, TOKENIZER = "weights.safetensors", "card.json", "tokenizer.json"
 
 _CARD_KEY = "gendata.card"
 """In the header of the weights: the digest of their card, so that equal weights of two trainings have two ids."""
@@ -42,7 +43,18 @@ class Checkpoint:
     @property
     def data(self) -> DataSpec:
         """What the model knows of its training data."""
-        return DataSpec(tuple(self.card["classes"]))
+        return DataSpec(tuple(self.card["classes"]), self.tokenizer())
+
+    def tokenizer(self) -> Tokenizer:
+        """Of the texts: bytes, unless there is one. Raises StoreError if it is not the one of the card."""
+        digest, path = self.card.get("tokenizer"), self.folder / TOKENIZER
+        if digest is None:
+            return BYTES
+        if not path.is_file():
+            raise StoreError(f"{path}: not found")
+        if files.sha256(path) != digest:
+            raise StoreError(f"{path}: not the tokenizer of checkpoint {self.id[:12]}: cut short or changed")
+        return load(path.read_text(encoding="utf-8"), str(path))
 
     def config(self) -> Recipe:
         """The family's Config that the model was made with. Raises ParamsError for a card of other code."""
@@ -63,8 +75,16 @@ class Checkpoint:
         return made.eval()
 
 
-def save_checkpoint(folder: Path, model: nn.Module, card: Mapping[str, Any]) -> Checkpoint:
-    """Write weights and card into an existing folder; ``checkpoint_id`` and ``schema`` are added to the card."""
+def save_checkpoint(
+    folder: Path, model: nn.Module, card: Mapping[str, Any], tokenizer: Tokenizer = BYTES
+) -> Checkpoint:
+    """Write weights, card and tokenizer into an existing folder; the card gets ``checkpoint_id`` and ``schema``.
+
+    A tokenizer's digest joins the card, and so the id: equal weights over other tokens are another model.
+    """
+    if tokenizer.text:
+        (folder / TOKENIZER).write_text(tokenizer.text, encoding="utf-8")
+        card = {**card, "tokenizer": files.sha256(folder / TOKENIZER)}
     save_tensors(folder / WEIGHTS, model.state_dict(), {_CARD_KEY: content_id(canonical_json(card))})
     full = {**card, "schema": SCHEMA, "checkpoint_id": files.sha256(folder / WEIGHTS)}
     files.write_json(folder / CARD, full)
@@ -89,7 +109,9 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     facts = {key: value for key, value in card.items() if key not in {"schema", "checkpoint_id"}}
     if _card_digest(weights) != content_id(canonical_json(facts)):
         raise StoreError(f"{folder / CARD}: not the card that these weights were saved with: it was changed")
-    return Checkpoint(folder, card)
+    checkpoint = Checkpoint(folder, card)
+    checkpoint.tokenizer()
+    return checkpoint
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from gendata.models.request import ImageRequest as ImageRequest
 from gendata.models.request import TextRequest as TextRequest
+from gendata.models.tokens import BYTES, Tokenizer
 
 Batch = Mapping[str, Tensor]
 """Images: ``pixels`` (B, C, H, W) float32 in [-1, 1] and ``labels`` (B,) int64, an index into the classes.
-Texts: ``tokens`` (B, T + 1) int64, inputs and targets shifted by one."""
+Texts: ``tokens`` (B, T + 1) int64, inputs and targets shifted by one; those past the vocabulary are labels."""
 
 Figures = dict[str, Tensor]
 """Scalars worth logging, by name, detached."""
@@ -84,14 +85,17 @@ class DataSpec:
     """What a module has to know of its training data."""
 
     classes: tuple[str, ...] = ()
-    """The labels of the training split, sorted; empty for text."""
+    """The labels of the training split, sorted; empty for texts that are not trained with their labels."""
+    tokenizer: Tokenizer = BYTES
+    """Of texts."""
 
 
 class Objective(NamedTuple):
-    """Parameters that are optimised together, and with which momenta of Adam."""
+    """Parameters that are optimised together, with which momenta of Adam, and which of them by Muon."""
 
     parameters: Iterable[nn.Parameter]
     betas: tuple[float, float] = (0.9, 0.99)
+    matrices: Sequence[nn.Parameter] = ()
 
 
 class Model(Protocol):
@@ -149,8 +153,14 @@ class LatentModel(ImageModel, Protocol):
 class TextModel(Model, Protocol):
     """A family of texts."""
 
-    def sample(self, seeds: Sequence[int], prompt: Sequence[int], request: TextRequest) -> list[list[int]]:
-        """The tokens that follow the prompt, per seed, without the separator that ends a text."""
+    def sample(
+        self, seeds: Sequence[int], prompt: Sequence[int], request: TextRequest, labels: Tensor | None = None
+    ) -> list[list[int]]:
+        """The tokens that follow the prompt, per seed, without the separator that ends a text.
+
+        ``labels`` (n,) int64 index the classes of a model that has any. Raises QueryError for a prompt that is longer
+        than the model sees.
+        """
 
 
 class Family(Protocol):

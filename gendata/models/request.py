@@ -21,6 +21,8 @@ class ImageRequest:
 class TextRequest:
     """What may be asked of a text family."""
 
+    # one of the model's classes; null takes them in turn
+    label: str | None = None
     # the text to go on from; empty starts a new one
     prompt: str = ""
     # a text ends here at the latest
@@ -29,8 +31,16 @@ class TextRequest:
     temperature: float = 0.8
     # sample from this many likeliest tokens; 0 from all
     top_k: int = 0
+    # sample from the likeliest tokens that together have this probability; 1 from all
+    top_p: float = 1.0
 
     def __post_init__(self) -> None:
+        try:
+            self.prompt.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"prompt: holds what is not UTF-8 at character {error.start}") from None
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p: must be above 0 and at most 1, not {self.top_p}")
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens: must be at least 1, not {self.max_tokens}")
         if not 0 <= self.temperature <= 10:

@@ -1,8 +1,8 @@
-"""rnn: a recurrent network over bytes, with cells LSTM, GRU or tanh.
+"""rnn: a recurrent network over tokens, with cells LSTM, GRU or tanh.
 
 Trained on windows of ``context`` tokens from a zero state (truncated back-propagation through time); sampling carries
 the state on, however long the text gets. Recurrent weights start orthogonal, the forget gates of the LSTM open, the
-head at zero, so that the first loss is ln 257.
+head at zero, so that the first loss is the logarithm of the vocabulary.
 
 - Hochreiter & Schmidhuber 1997, Long short-term memory. Cho et al. 2014 (GRU). Elman 1990 (tanh).
 - Mikolov et al. 2010, Recurrent neural network based language model; Pascanu et al. 2013 (clipped gradients).
@@ -15,10 +15,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from gendata.models.family import Batch, DataSpec, Figures, Objective, Recipe, TextRequest, uniforms
-from gendata.models.tokens import SEPARATOR, VOCABULARY
+from gendata.models.family import Batch, DataSpec, Figures, Objective, TextRequest, uniforms
+from gendata.models.text import TextRecipe, cut, draw, inputs, nats, start
+from gendata.models.tokens import SEPARATOR
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "tanh": nn.RNN}
 
@@ -27,8 +27,8 @@ State = Tensor | tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Recipe):
-    """A recurrent network over bytes. Section ``train.rnn``."""
+class Config(TextRecipe):
+    """A recurrent network over tokens. Section ``train.rnn``."""
 
     # lstm | gru | tanh
     cell: Literal["lstm", "gru", "tanh"] = "lstm"
@@ -38,7 +38,7 @@ class Config(Recipe):
     layers: int = 1
     # of the state
     width: int = 192
-    # of the bytes' embedding
+    # of the tokens' embedding
     embedding: int = 32
     # share of embedding and output dropped in training
     dropout: float = 0.0
@@ -53,7 +53,7 @@ class Config(Recipe):
         super().__post_init__()
         if self.cell not in CELLS:
             raise ValueError(f"cell: must be one of {', '.join(CELLS)}, not {self.cell}")
-        for name in ("context", "layers", "width", "embedding"):
+        for name in ("layers", "width", "embedding"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.dropout < 1:
@@ -65,10 +65,11 @@ class Model(nn.Module):
 
     def __init__(self, config: Config, data: DataSpec) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(VOCABULARY, config.embedding)
+        self.vocabulary = data.tokenizer.vocabulary
+        self.embedding = nn.Embedding(inputs(data), config.embedding)
         self.dropout = nn.Dropout(config.dropout)
         self.recurrent = CELLS[config.cell](config.embedding, config.width, config.layers)
-        self.head = nn.Linear(config.width, VOCABULARY)
+        self.head = nn.Linear(config.width, self.vocabulary)
         self._initialise(config)
 
     def _initialise(self, config: Config) -> None:
@@ -86,7 +87,7 @@ class Model(nn.Module):
             nn.init.zeros_(weight)
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Logits (B, T, 257) after each of ``tokens`` (B, T), and the state after the last."""
+        """Logits (B, T, V) after each of ``tokens`` (B, T), and the state after the last."""
         # time first: what torch's recurrent kernels read
         hidden, state = self.recurrent(self.dropout(self.embedding(tokens.t())), state)
         return self.head(self.dropout(hidden)).transpose(0, 1), state
@@ -98,7 +99,7 @@ class Model(nn.Module):
     def loss(self, objective: str, batch: Batch, progress: float) -> tuple[Tensor, Figures]:
         """Mean cross-entropy in nats per token."""
         tokens = batch["tokens"]
-        loss = cross_entropy(self(tokens[:, :-1])[0].flatten(0, 1), tokens[:, 1:].flatten())
+        loss = nats(self(tokens[:, :-1])[0], tokens)
         return loss, {"loss": loss.detach()}
 
     def after_step(self) -> None:
@@ -111,35 +112,25 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def logits(self, tokens: Tensor) -> Tensor:
-        """Of the next token after each of ``tokens`` (B, T): (B, T, 257). T may be any length."""
+        """Of the next token after each of ``tokens`` (B, T): (B, T, V). T may be any length."""
         logits: Tensor = self(tokens)[0]
         return logits
 
     @torch.no_grad()
-    def sample(self, seeds: Sequence[int], prompt: Sequence[int], request: TextRequest) -> list[list[int]]:
+    def sample(
+        self, seeds: Sequence[int], prompt: Sequence[int], request: TextRequest, labels: Tensor | None = None
+    ) -> list[list[int]]:
         """The tokens that follow the prompt, per seed; see ``TextModel``."""
         noise = uniforms(seeds, request.max_tokens)
         device = self.head.weight.device
-        tokens, state = torch.tensor([SEPARATOR, *prompt], device=device).repeat(len(seeds), 1), None
+        tokens, state = start(prompt, len(seeds), labels, self.vocabulary).to(device), None
+        ended = torch.zeros(len(seeds), dtype=torch.bool)
         drawn: list[Tensor] = []
         for step in range(request.max_tokens):
             logits, state = self(tokens, state)
             drawn.append(draw(logits[:, -1], noise[:, step], request))
-            if (torch.stack(drawn) == SEPARATOR).any(0).all():
+            ended |= drawn[-1] == SEPARATOR
+            if ended.all():
                 break
             tokens = drawn[-1][:, None].to(device)
-        return [row[: row.index(SEPARATOR)] if SEPARATOR in row else row for row in torch.stack(drawn, 1).tolist()]
-
-
-def draw(logits: Tensor, noise: Tensor, request: TextRequest) -> Tensor:
-    """A token per row of ``logits`` (B, 257) by the inverse of the distribution at ``noise`` (B,) in [0, 1): (B,).
-
-    In float64 on the CPU, likeliest token first: noise below 1 cannot reach a token without probability.
-    """
-    ranked, tokens = logits.cpu().double().sort(descending=True, stable=True)
-    if request.temperature == 0 or request.top_k == 1:
-        return tokens[:, 0]
-    ranked = (ranked - ranked[:, :1]) / request.temperature
-    heights = ranked[:, : request.top_k or None].softmax(1).cumsum(1)
-    at = torch.searchsorted(heights, noise[:, None].double() * heights[:, -1:], right=True)
-    return tokens.gather(1, at)[:, 0]
+        return cut(drawn)

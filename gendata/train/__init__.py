@@ -17,6 +17,7 @@ from gendata.errors import StoreError
 from gendata.items import canonical_json
 from gendata.models import MODELS, load_family, needs
 from gendata.models.family import DataSpec, Recipe
+from gendata.models.tokens import Tokenizer
 from gendata.records.manifest import Manifest
 from gendata.select.contents import Contents
 from gendata.tracking import Tracker
@@ -57,7 +58,7 @@ def train(
     with open_machine(config, name) as machine:
         with machine.first_alone():
             data = load_data(contents, needs(name).modality, config)
-        spec = DataSpec(data.classes)
+        spec = DataSpec(data.classes, data.tokenizer)
         torch.set_num_threads(config.threads)  # the order of sums, and with it the last bits, follows from it
         torch.manual_seed(config.seed)
         model = load_family(name).Model(config, spec).to(machine.device)
@@ -67,12 +68,14 @@ def train(
             return {}
         tracker.start(asdict(config) | {"family": name}, manifest.summary())
         watch = _Watch(name, model, spec, config, tracker)
+        if remark := data.remark():
+            watch.say(remark)
         with files.lock(files.WORK / "locks" / states.name):  # by which doctor knows that it is alive
             state = fit(name, model, config, data, states, watch, machine)
     figures = {k: v for k, v in state.history[-1].items() if k.startswith("valid/")} | data.baselines()
     facts = _facts(manifest, model) | {"steps": state.step, "figures": figures, "machine": machine.facts()}
     card = card_of(name, replace(config, device="auto"), spec, facts)
-    card = _write(out, model, card, state.history, watch)
+    card = _write(out, model, card, data.tokenizer, state.history, watch)
     for other in set(states.parent.glob(f"{name}-*")) - {states}:  # of params that were given up
         shutil.rmtree(other)
     return card
@@ -91,14 +94,19 @@ def _facts(manifest: Manifest, model: Any) -> dict[str, Any]:
 
 
 def _write(
-    out: Path, model: Any, card: Mapping[str, Any], history: list[dict[str, Any]], watch: "_Watch"
+    out: Path,
+    model: Any,
+    card: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    history: list[dict[str, Any]],
+    watch: "_Watch",
 ) -> dict[str, Any]:
     """The checkpoint's folder, whole or not at all; its card with the id."""
     from gendata.models.checkpoint import save_checkpoint
     from gendata.train.card import model_card
 
     with files.output(out) as work:
-        checkpoint = save_checkpoint(work, model, card)
+        checkpoint = save_checkpoint(work, model, card, tokenizer)
         (work / "README.md").write_text(model_card(checkpoint.card), encoding="utf-8")
         _write_history(work / "history.csv", history)
         watch.write_samples(work)
@@ -145,7 +153,7 @@ class _Watch:
 
         if needs(self._name).modality == "image":
             return sample_grid(self._model, self._spec.classes, self._config.seed)
-        return sample_texts(self._model, self._config.seed)
+        return sample_texts(self._model, self._spec, self._config.seed)
 
 
 def _key(name: str, manifest: Manifest, config: Recipe, machine: Mapping[str, Any]) -> str:
@@ -155,6 +163,8 @@ def _key(name: str, manifest: Manifest, config: Recipe, machine: Mapping[str, An
     modules = [
         MODELS[name],
         "gendata.models.family",
+        "gendata.models.muon",
+        "gendata.models.text",
         "gendata.models.tokens",
         "gendata.train.loop",
         "gendata.train.step",

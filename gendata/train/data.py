@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from gendata import files
 from gendata.engine import Progress
-from gendata.errors import StoreError
+from gendata.errors import QueryError, StoreError
 from gendata.models import ngram, tokens
 from gendata.models.family import Batch
+from gendata.models.tokens import BYTES, Tokenizer
 from gendata.select.contents import Contents
 
-LAYOUT = 3
+LAYOUT = 4
 """Version of the cached arrays."""
 
 _HEADER = 128
@@ -46,10 +47,16 @@ class ImageData:
         self.pixels, self.labels, self.classes = pixels, labels, classes
         """By split: ``pixels`` (n, C, H, W), ``labels`` (n,) as an index into ``classes``."""
 
+    tokenizer = BYTES
+
     @property
     def held_out(self) -> str:
         """The split that validation reads: valid, or test where there is none."""
         return "valid" if len(self.labels["valid"]) else "test"
+
+    def remark(self) -> str:
+        """Nothing is odd about images."""
+        return ""
 
     def units(self, items: int) -> int:
         """How many images so many items of a batch are."""
@@ -79,13 +86,24 @@ class ImageData:
 
 
 class TextData:
-    """Texts as one stream of tokens per split: a separator, a text, a separator, and so on."""
+    """Texts as one stream of tokens per split: a separator, a text, a separator, and so on.
 
-    classes: tuple[str, ...] = ()
+    With classes, the token of its label comes between a separator and its text: the first past the vocabulary for texts
+    without a label of the training split. A window that starts inside a text starts with that of the text.
+    """
+
     unit = "tokens"
 
-    def __init__(self, streams: dict[str, NDArray[np.uint16]], context: int) -> None:
-        self.streams, self.context = streams, context
+    def __init__(
+        self,
+        streams: dict[str, NDArray[np.uint16]],
+        context: int,
+        tokenizer: Tokenizer = BYTES,
+        classes: tuple[str, ...] = (),
+    ) -> None:
+        self.streams, self.context, self.tokenizer, self.classes = streams, context, tokenizer, classes
+        found = streams if classes else dict[str, NDArray[np.uint16]]()
+        self._labels = {name: np.flatnonzero(s >= tokenizer.vocabulary) for name, s in found.items()}
 
     @property
     def held_out(self) -> str:
@@ -101,26 +119,57 @@ class TextData:
         stream = self.streams["train"]
         window = min(self.context + 1, len(stream))
         starts = np.random.default_rng([seed, step]).integers(0, len(stream) - window + 1, size)[part]
+        return {"tokens": self._windows("train", starts, window)}
+
+    def _windows(self, split: str, starts: NDArray[np.int64], window: int) -> torch.Tensor:
+        stream = self.streams[split]
         rows = np.stack([stream[s : s + window] for s in starts]).astype(np.int64)
-        return {"tokens": torch.from_numpy(rows)}
+        if self.classes:
+            at = self._labels[split]
+            rows[:, 0] = stream[at[np.searchsorted(at, starts, "right").clip(1) - 1]]
+        return torch.from_numpy(rows)
+
+    def only(self, split: str) -> "TextData":
+        """The same with one split alone, as the one that validation reads."""
+        streams = {name: self.streams[split][: len(self.streams[split]) * (name == "valid")] for name in SPLITS}
+        return TextData(streams, self.context, self.tokenizer, self.classes)
+
+    def remark(self) -> str:
+        """What is odd about the data; empty if nothing is."""
+        n = len(self.streams["train"])
+        if n > self.context:
+            return ""
+        return f"context {self.context} is longer than the training split, {n} tokens: windows are as short as that"
+
+    def bytes_of(self, split: str) -> NDArray[np.uint16]:
+        """The stream of a split as bytes and separators: what texts cost is counted in these."""
+        stream = self.streams[split]
+        if self.tokenizer.vocabulary == tokens.VOCABULARY and not self.classes:
+            return stream
+        pieces = [np.frombuffer(p, np.uint8).astype(np.uint16) for p in self.tokenizer.pieces]
+        pieces[tokens.SEPARATOR] = np.array([tokens.SEPARATOR], np.uint16)
+        inside = np.asarray(stream)[np.asarray(stream) < len(pieces)]
+        return np.concatenate([pieces[t] for t in inside.tolist()]) if inside.size else inside
 
     def baselines(self) -> dict[str, float]:
-        """Held-out loss in nats per token of n-gram models of the training split, as ``valid/<name>``."""
-        held_out = self.streams[self.held_out][1:]  # the tokens that a model predicts: all but the first separator
-        models = {"unigram": ngram.fit(self.streams["train"], 1), "bigram": ngram.fit(self.streams["train"], 2)}
-        return {f"valid/{name}": model.nats_per_token(held_out) for name, model in models.items()}
+        """Held-out loss of n-gram models of bytes of the training split, in nats per token, as ``valid/<name>``."""
+        held_out, train = self.bytes_of(self.held_out)[1:], self.bytes_of("train")  # predicted: all but the first
+        share = len(held_out) / sum(weight for _, weight in self.validation(1))  # 1 where tokens are bytes
+        orders = (("unigram", 1), ("bigram", 2))
+        return {f"valid/{name}": share * ngram.loss(train, held_out, order) for name, order in orders}
 
     def validation(self, size: int) -> Iterator[tuple[Batch, int]]:
-        """Windows that predict every held-out token once, and the number of tokens in each batch."""
+        """Windows that predict every held-out token once, and the number of those in each batch; labels are not."""
         stream = self.streams[self.held_out]
         full = (len(stream) - 1) // self.context
         for start in range(0, full, size):
-            offsets = np.arange(start, min(start + size, full)) * self.context
-            rows = np.stack([stream[o : o + self.context + 1] for o in offsets]).astype(np.int64)
-            yield {"tokens": torch.from_numpy(rows)}, rows.shape[0] * self.context
+            yield self._weighed(np.arange(start, min(start + size, full)) * self.context, self.context + 1)
         if (left := len(stream) - 1 - full * self.context) > 0:
-            rest = stream[full * self.context :].astype(np.int64)
-            yield {"tokens": torch.from_numpy(rest[None])}, left
+            yield self._weighed(np.array([full * self.context]), left + 1)
+
+    def _weighed(self, starts: NDArray[np.int64], window: int) -> tuple[Batch, int]:
+        rows = self._windows(self.held_out, starts, window)
+        return {"tokens": rows}, int((rows[:, 1:] < self.tokenizer.vocabulary).sum())
 
 
 @lru_cache(maxsize=2)
@@ -191,27 +240,58 @@ def _flat(image: Any) -> Any:
     return image
 
 
-def text_data(contents: Contents, context: int) -> TextData:
-    """Texts of a manifest as tokens."""
-    folder = _cache(contents, "bytes")
+def text_data(
+    contents: Contents, context: int, vocabulary: int = tokens.VOCABULARY, conditional: bool = False
+) -> TextData:
+    """Texts of a manifest as tokens: bytes, or BPE that is learned here, on the training split alone.
+
+    Raises QueryError for a conditional model of texts of which no training one has a label.
+    """
+    rows = contents.manifest.rows
+    splits = np.array(rows["split"].to_pylist(), np.str_)
+    known = pc.unique(rows["label"].filter(pa.array(splits == "train"))).to_pylist() if conditional else []
+    classes = tuple(sorted(label for label in known if label is not None))
+    if conditional and not classes:
+        raise QueryError("conditional: no training text has a label to be conditional on")
+    folder = _cache(contents, f"texts-{vocabulary}-{'labels' if conditional else ''}")
     if not _whole(folder):
-        splits = np.array(contents.manifest.rows["split"].to_pylist(), np.str_)
         with files.output(folder) as work, Progress("tokenise", len(contents), "texts") as progress:
+            tokenizer = _learn(contents, np.flatnonzero(splits == "train"), vocabulary)
+            (work / "tokenizer.json").write_text(tokenizer.text, encoding="utf-8")
             for name in SPLITS:
-                _write_stream(work / f"{name}.u16", contents, np.flatnonzero(splits == name), progress)
+                positions = np.flatnonzero(splits == name)
+                _write_stream(work / f"{name}.u16", contents, positions, (tokenizer, classes), progress)
             _seal(work)
     streams = {name: _stream(folder / f"{name}.u16") for name in SPLITS}
-    return TextData(streams, context)
+    tokenizer = tokens.load((folder / "tokenizer.json").read_text(encoding="utf-8"), str(folder))
+    return TextData(streams, context, tokenizer, classes)
 
 
-def _write_stream(path: Path, contents: Contents, positions: NDArray[np.int64], progress: Progress) -> None:
+def _learn(contents: Contents, positions: NDArray[np.int64], vocabulary: int) -> Tokenizer:
+    if vocabulary == tokens.VOCABULARY:
+        return BYTES
+    return tokens.learn((text for b in contents.batches(positions) for text in b["text"].to_pylist()), vocabulary)
+
+
+def _write_stream(
+    path: Path,
+    contents: Contents,
+    positions: NDArray[np.int64],
+    using: tuple[Tokenizer, tuple[str, ...]],
+    progress: Progress,
+) -> None:
+    tokenizer, classes = using
+    numbers = {label: tokenizer.vocabulary + 1 + i for i, label in enumerate(classes)}
     separator = np.array([tokens.SEPARATOR], np.uint16)
+    labels = contents.manifest.rows["label"].take(pa.array(positions)).to_pylist() if classes else []
+    of_labels = (np.array([numbers.get(label, tokenizer.vocabulary)], np.uint16) for label in labels)
     with path.open("wb") as file:
         if positions.size:
             file.write(separator.tobytes())
         for batch in contents.batches(positions):
             for text in batch["text"].to_pylist():
-                file.write(np.concatenate([tokens.encode(text), separator]).tobytes())
+                front = [next(of_labels)] if classes else []
+                file.write(np.concatenate([*front, tokenizer.encode(text), separator]).tobytes())
             progress.add(batch.num_rows)
 
 
@@ -242,7 +322,7 @@ def _whole(folder: Path) -> bool:
 
 
 def load_data(contents: Contents, modality: str, config: Any) -> ImageData | TextData:
-    """The arrays that a family of this modality is trained on; its config says size, channels or context."""
+    """The arrays that a family of this modality is trained on; its config says which arrays."""
     if modality == "image":
         return image_data(contents, config.size, config.channels)
-    return text_data(contents, config.context)
+    return text_data(contents, config.context, config.vocabulary, config.conditional)

@@ -4,8 +4,7 @@ from typing import Any
 
 import torch
 
-from gendata.models import tokens
-from gendata.models.family import ImageRequest, TextRequest, item_seed
+from gendata.models.family import DataSpec, ImageRequest, TextRequest, item_seed
 from gendata.models.picture import grid, to_bytes
 
 COLUMNS, ROWS = 10, 6
@@ -22,8 +21,10 @@ def sample_grid(model: Any, classes: tuple[str, ...], seed: int) -> bytes:
 
 
 @torch.no_grad()
-def sample_texts(model: Any, seed: int) -> str:
-    """A few texts, with a line between them."""
+def sample_texts(model: Any, data: DataSpec, seed: int) -> str:
+    """A few texts, with a line between them; of a model with classes, of these in turn."""
     seeds = [item_seed(seed, i) for i in range(TEXTS)]
-    texts = [tokens.decode(t) for t in model.eval().sample(seeds, [], TextRequest(max_tokens=200))]
+    labels = torch.arange(TEXTS) % len(data.classes) if data.classes else None
+    found = model.eval().sample(seeds, [], TextRequest(max_tokens=200), labels)
+    texts = [data.tokenizer.decode(t) for t in found]
     return "\n----\n".join(texts) + "\n"

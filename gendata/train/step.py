@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from gendata.engine import imap_threads
+from gendata.models import muon
 from gendata.models.family import Batch, Objective, Recipe
 from gendata.train.data import ImageData, TextData
 from gendata.train.machine import CPU, Loss, Machine, explained
@@ -43,14 +44,11 @@ def batches(training: Training, start: int) -> Generator[list[Batch], None, None
 
 
 def optimizer(objective: Objective, config: Recipe, machine: Machine) -> AdamW:
-    """AdamW over the objective's parameters; weight decay on matrices alone."""
-    parameters = list(objective.parameters)
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """AdamW over the objective's parameters, with Muon for its matrices."""
+    groups = muon.groups(objective.parameters, objective.matrices, config.weight_decay)
     fused = True if machine.device.type == "cuda" else None  # None: as torch likes, which is the same bytes on a CPU
-    return AdamW([g for g in groups if g["params"]], lr=config.lr, betas=objective.betas, fused=fused)
+    kind = muon.Muon if objective.matrices else AdamW
+    return kind(groups, lr=config.lr, betas=objective.betas, fused=fused)
 
 
 def rate(config: Recipe, step: int) -> float:

@@ -126,7 +126,7 @@ def test_the_options_are_what_is_asked(root):
     invoke(root, "generate", "toytext", "-n", 1, *asked)
     invoke(root, "generate", "toytext", "-n", 1)
     (first,), (second,) = kept(root)
-    expected = {"prompt": "", "temperature": 0.5, "top_k": 3, "max_tokens": 4, "index": 0}
+    expected = {"prompt": "", "temperature": 0.5, "top_k": 3, "max_tokens": 4, "index": 0, "label": None, "top_p": 1.0}
     assert (first["seed"], json.loads(first["request"])) == (7, expected)
     assert (second["seed"], json.loads(second["request"])["max_tokens"]) == (0, 12)
 
@@ -152,7 +152,7 @@ def test_a_table_has_short_ids(root):
     [
         (["toy", "--prompt", "x"], "Error: toy takes no --prompt"),
         (["toy", "--max-tokens", "1"], "Error: toy takes no --max-tokens"),
-        (["toytext", "--label", "1"], "Error: toytext takes no --label"),
+        (["toytext", "--truncation", "1"], "Error: toytext takes no --truncation"),
         (["toytext", "--grid", "x.png"], "Error: toytext takes no --grid: it makes no images"),
         (["toy", "-n", "0"], "Error: Invalid value for '-n': 0 is not in the range 1<=x<=10000."),
     ],

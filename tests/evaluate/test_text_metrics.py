@@ -1,4 +1,6 @@
+import bz2
 import math
+import zlib
 
 import numpy as np
 import pytest
@@ -6,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gendata.evaluate import texts
-from gendata.evaluate.texts import Overlap, bits_per_byte, distinct_n, documents, longest_overlap, repetition
+from gendata.evaluate.texts import (
+    Overlap,
+    bits_per_byte,
+    compressed,
+    distinct_n,
+    documents,
+    longest_overlap,
+    repetition,
+    self_bleu,
+)
 from gendata.models.tokens import SEPARATOR
 
 
@@ -44,6 +55,43 @@ def test_guessing_bytes_takes_eight_bits_each():
     assert bits_per_byte(math.log(2), tokens=10, n_bytes=40) == pytest.approx(0.25)
     with pytest.raises(ValueError, match="n_bytes"):
         bits_per_byte(1, 0, 0)
+
+
+def bleu_by_definition(text, references):
+    def grams(words, n):
+        return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+    words, others = text.split(), [r.split() for r in references]
+    logs = 0.0
+    for n in range(1, 5):
+        own = grams(words, n)
+        clipped = sum(min(own.count(g), max(grams(o, n).count(g) for o in others)) for g in set(own))
+        logs += math.log((clipped or 0.1) / len(own)) / 4
+    closest = min((abs(len(o) - len(words)), len(o)) for o in others)[1]
+    return (1.0 if len(words) > closest else math.exp(1 - closest / len(words))) * math.exp(logs)
+
+
+@given(st.lists(st.lists(st.sampled_from("abc"), min_size=4, max_size=9).map(" ".join), min_size=2, max_size=5))
+def test_self_bleu_agrees_with_its_definition(given):
+    expected = [bleu_by_definition(text, given[:i] + given[i + 1 :]) for i, text in enumerate(given)]
+    assert self_bleu(given) == pytest.approx(sum(expected) / len(expected))
+
+
+def test_self_bleu_of_equal_and_of_too_few_texts():
+    assert self_bleu(["a b c d e"] * 3) == pytest.approx(1)
+    assert self_bleu(["a b c d", "a b c"]) == self_bleu([]) == 0
+
+
+@given(st.lists(st.binary(max_size=50), max_size=6).filter(any))
+def test_compressors_need_what_they_need_for_all_at_once(given):
+    whole = b"".join(given)
+    sizes = {"gzip": len(zlib.compress(whole, 9)), "bz2": len(bz2.compress(whole, 9))}
+    assert compressed(given) == {name: pytest.approx(8 * size / len(whole)) for name, size in sizes.items()}
+
+
+def test_nothing_is_not_compressed():
+    with pytest.raises(ValueError, match="at least one byte"):
+        compressed([b""])
 
 
 def longest(text, training):

@@ -1,6 +1,7 @@
 """The baselines, against counting by hand."""
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from fractions import Fraction
 
 import numpy as np
@@ -14,66 +15,63 @@ from gendata.models.tokens import SEPARATOR, VOCABULARY
 STREAMS = st.lists(st.sampled_from([0, 1, 2, 97, 255, SEPARATOR]), max_size=40).map(lambda t: np.array(t, np.uint16))
 
 
-def brute_force(tokens, order):
-    """Witten-Bell probability (token, before) in exact fractions."""
-
-    def interpolated(follows, token, below):
-        kinds = len(follows)
-        return (follows[token] + kinds * below) / (follows.total() + kinds) if kinds else below
-
-    before = [SEPARATOR, *tokens][: len(tokens)]
-    every = Counter(tokens)
-    after = {h: Counter(t for b, t in zip(before, tokens, strict=True) if b == h) for h in range(VOCABULARY)}
-
-    def probability(token, context):
-        unigram = interpolated(every, token, Fraction(1, VOCABULARY))
-        return unigram if order == 1 else interpolated(after[context], token, unigram)
-
-    return probability
-
-
-@pytest.mark.parametrize("order", [1, 2])
-@given(tokens=STREAMS)
-def test_probabilities_are_those_counted_by_hand_and_sum_to_one(order, tokens):
-    fitted = ngram.fit(tokens, order).probabilities
-    exact = brute_force(tokens.tolist(), order)
-    np.testing.assert_allclose(fitted.sum(axis=1), 1)
-    assert (fitted > 0).all()
-    for before in (0, 97, 200, SEPARATOR):
-        for token in (0, 2, 255, 200, SEPARATOR):
-            assert fitted[before, token] == pytest.approx(float(exact(token, before)), rel=1e-12)
+def by_hand(train, held_out, order):
+    """Witten-Bell in dicts of counters and exact fractions."""
+    after = [defaultdict(Counter) for _ in range(order)]
+    padded = [SEPARATOR] * (order - 1) + train.tolist()
+    for i in range(order - 1, len(padded)):
+        for n in range(order):
+            after[n][tuple(padded[i - n : i])][padded[i]] += 1
+    padded, total = [SEPARATOR] * (order - 1) + held_out.tolist(), 0.0
+    for i in range(order - 1, len(padded)):
+        p = Fraction(1, VOCABULARY)
+        for n in range(order):
+            if follows := after[n].get(tuple(padded[i - n : i])):
+                p = (follows[padded[i]] + len(follows) * p) / (follows.total() + len(follows))
+        total -= math.log(p)
+    return total / len(held_out)
 
 
-@pytest.mark.parametrize("order", [1, 2])
-def test_nats_are_the_mean_over_tokens_and_the_first_follows_a_separator(order):
-    model = ngram.fit(np.array([1, 2, 1, 2, 2, SEPARATOR, 1], np.uint16), order)
-    held_out = [1, 2, 7, SEPARATOR]
-    before = [SEPARATOR, 1, 2, 7]
-    expected = -np.mean([np.log(model.probabilities[b, t]) for b, t in zip(before, held_out, strict=True)])
-    assert model.nats_per_token(np.array(held_out, np.uint16)) == pytest.approx(expected)
-
-
-@given(tokens=STREAMS, chunk=st.integers(1, 7))
-def test_counts_do_not_depend_on_the_chunks_they_are_made_in(tokens, chunk):
-    whole = ngram.pairs(tokens)
+@given(STREAMS, STREAMS.filter(len), st.integers(1, 7), st.integers(1, 9))
+def test_the_loss_is_that_counted_by_hand_whatever_the_chunks(train, held_out, order, chunk):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ngram, "CHUNK", chunk)
-        assert (ngram.pairs(tokens) == whole).all()
-    assert whole.sum() == len(tokens)
+        assert ngram.loss(train, held_out, order) == pytest.approx(by_hand(train, held_out, order), rel=1e-12)
+
+
+@pytest.mark.parametrize("order", [1, 2, 5])
+def test_probabilities_sum_to_one(order):
+    train = np.random.default_rng(0).choice([3, 4, 5, SEPARATOR], 300).astype(np.uint16)
+    for before in ([], [3, 4], [5, 5, 5, 5], [200, 3]):
+        texts = [np.array([*before, token], np.uint16) for token in range(VOCABULARY)]
+        known = len(before) * ngram.loss(train, texts[0][:-1], order) if before else 0.0
+        assert sum(math.exp(known - len(t) * ngram.loss(train, t, order)) for t in texts) == pytest.approx(1)
 
 
 def test_a_memory_mapped_row_is_counted_like_one_in_memory(tmp_path):
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, 5000).astype(np.uint16)
     tokens.tofile(tmp_path / "tokens.u16")
     mapped = np.memmap(tmp_path / "tokens.u16", np.uint16, mode="r")
-    assert (ngram.pairs(mapped) == ngram.pairs(tokens)).all()
+    assert ngram.loss(mapped, mapped, 3) == ngram.loss(tokens, tokens, 3)
 
 
 def test_order_helps_where_there_is_some():
     tokens = np.tile(np.array([1, 2, 3], np.uint16), 500)
-    assert ngram.fit(tokens, 2).nats_per_token(tokens) < 0.1 < 1 < ngram.fit(tokens, 1).nats_per_token(tokens)
+    assert ngram.loss(tokens, tokens, 2) < 0.1 < 1 < ngram.loss(tokens, tokens, 1)
+
+
+def test_real_text_has_the_loss_that_others_found(eval_data):
+    raw = np.frombuffer((eval_data / "lm_tinyshakespeare/input.txt").read_bytes(), np.uint8).astype(np.uint16)
+    cut = int(0.9 * len(raw))
+    assert ngram.loss(raw[:cut], raw[cut:], 5) == pytest.approx(1.669, abs=0.002)
 
 
 def test_without_tokens_there_is_no_mean():
     with pytest.raises(ValueError, match="tokens: must be at least one, not none"):
-        ngram.fit(np.array([1], np.uint16), 1).nats_per_token(np.array([], np.uint16))
+        ngram.loss(np.array([1], np.uint16), np.array([], np.uint16), 1)
+
+
+@pytest.mark.parametrize("order", [0, 8])
+def test_orders_out_of_range_are_named(order):
+    with pytest.raises(ValueError, match=f"order: must be between 1 and 7, not {order}"):
+        ngram.loss(np.array([1], np.uint16), np.array([1], np.uint16), order)

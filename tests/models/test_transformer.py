@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from gendata.errors import QueryError
 from gendata.models import tokens, transformer
 from gendata.models.family import DataSpec, TextRequest
 
@@ -91,8 +92,24 @@ def test_a_later_token_changes_nothing_before_it():
         assert (after[:, at:] != before[:, at:]).any(-1).all()
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (transformer.norm, lambda x: torch.nn.functional.rms_norm(x, (x.size(-1),), eps=1e-30)),
+        (transformer.squared_relu, lambda x: x.relu().square()),
+    ],
+)
+def test_values_and_gradients_are_those_of_the_definition(ours, theirs):
+    x = torch.randn(3, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    torch.testing.assert_close(ours(x), theirs(x))
+    weights = torch.randn(3, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found, expected = (torch.autograd.grad((f(x) * weights).sum(), x)[0] for f in (ours, theirs))
+    torch.testing.assert_close(found, expected)
+    assert torch.equal(ours(torch.zeros(2, 3)), torch.zeros(2, 3))
+
+
 def test_rotation_of_a_pair_by_hand():
-    turned = transformer.rotate(torch.tensor([3.0, 5.0]), torch.tensor([0.6]), torch.tensor([0.8]))
+    turned = transformer.rotate(torch.tensor([3.0, 5.0]), torch.tensor([0.6, 0.6]), torch.tensor([-0.8, 0.8]))
     torch.testing.assert_close(turned, torch.tensor([3 * 0.6 - 5 * 0.8, 3 * 0.8 + 5 * 0.6]))
 
 
@@ -123,12 +140,57 @@ def uncached(model, prompt, n):
 
 @pytest.mark.parametrize("context", [2, 3, 12])
 @pytest.mark.parametrize("span", [1, 4])
-@pytest.mark.parametrize("prompt", [b"", b"ab", b"just eleven", b"far longer than the context of the model"])
+@pytest.mark.parametrize("prompt", [b"", b"a", b"ab", b"just eleven"])
 def test_what_is_kept_between_tokens_changes_nothing(context, span, prompt):
+    prompt = prompt[: context - 1]
     model = awake(dataclasses.replace(TINY, context=context, span=span), seed=2)
     expected = uncached(model, list(prompt), 40)
     assert len(expected) > 2 * context  # past the first window
     assert model.sample([0], list(prompt), TextRequest(temperature=0, max_tokens=40)) == [expected]
+
+
+def test_a_prompt_that_the_model_cannot_see_is_refused():
+    with pytest.raises(QueryError, match="prompt: 12 tokens are more than this transformer sees: at most 11"):
+        awake().sample([0], list(b"twelve bytes"), TextRequest())
+    labelled = transformer.Model(TINY, DataSpec(("a", "b")))
+    with pytest.raises(QueryError, match=r"prompt: 11 tokens .* at most 10"):
+        labelled.sample([0], list(b"just eleven"), TextRequest(), torch.tensor([1]))
+
+
+@pytest.mark.parametrize("changes", [{"mlp": "swiglu"}, {"tied": True}, {"optimizer": "adamw"}])
+def test_every_variant_learns_a_batch_by_heart_and_samples_as_it_computes(changes):
+    config = dataclasses.replace(TINY, **changes)
+    batch = {"tokens": random_tokens(4, 13)}
+    model = train(fresh(config), batch, 300)
+    assert model.validate(batch)["loss"] < 0.1
+    model = awake(config, seed=2)
+    assert model.sample([0], [], TextRequest(temperature=0, max_tokens=30)) == [uncached(model, [], 30)]
+
+
+def test_tokens_of_labels_are_read_and_never_predicted():
+    model = transformer.Model(TINY, DataSpec(("a", "b")))
+    batch = {"tokens": torch.tensor([[256, 258, 97, 98, 256, 259, 97]])}
+    assert model.logits(batch["tokens"]).shape == (1, 7, 257)
+    assert model.validate(batch)["loss"].item() == pytest.approx(math.log(257), abs=1e-5)
+
+
+def test_a_label_stays_in_front_of_every_window():
+    model = transformer.Model(TINY, DataSpec(("a", "b"))).eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight)
+    seen = []
+    forward = model.forward
+
+    def watched(tokens, cache=None, start=0):
+        if start == 0:
+            seen.append(tokens[:, :2].tolist())
+        return forward(tokens, cache, start)
+
+    model.forward = watched
+    model.sample([0, 1], [5], TextRequest(max_tokens=40), torch.tensor([1, 0]))
+    assert seen[0] == [[256, 259], [256, 258]]
+    assert len(seen) > 3
+    assert all([row[0] for row in rows] == [259, 258] for rows in seen[1:])
 
 
 def test_an_item_does_not_depend_on_its_neighbours():

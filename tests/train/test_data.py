@@ -1,5 +1,6 @@
 """Manifests as arrays: every item once an epoch, windows that predict every token once, odd images."""
 
+import dataclasses
 import io
 import shutil
 
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 from warehouse import image, stock, text
 
-from gendata.errors import StoreError
+from gendata.errors import QueryError, StoreError
 from gendata.items import Item
 from gendata.models import Needs, needs, tokens
 from gendata.select import SelectParams
@@ -84,6 +85,64 @@ def test_a_stream_is_its_texts_between_separators(texts):
     for split in ("train", "valid", "test"):
         parts = [p for p in np.split(streams[split], np.flatnonzero(streams[split] == tokens.SEPARATOR)) if len(p) > 1]
         assert [tokens.decode(p.tolist()) for p in parts] == [r["text"] for r in rows if r["split"] == split]
+
+
+def labelled(tmp_path):
+    rows = [text(f"{'low' if i % 2 else 'high'} {i} " * 5, s) for i, s in enumerate(["train"] * 8 + ["valid"] * 2)]
+    for i, (_, item) in enumerate(rows):
+        rows[i] = (rows[i][0], dataclasses.replace(item, label=None if i == 7 else "ba"[i % 2]))
+    stores = stock(tmp_path / "artifacts", notes=("real", rows))
+    return Contents(select("s", needs("rnn"), SelectParams(where="true"), stores)[0], stores)
+
+
+@pytest.mark.parametrize("vocabulary", [257, 270])
+def test_every_window_starts_with_the_label_of_its_text(tmp_path, monkeypatch, vocabulary):
+    monkeypatch.chdir(tmp_path)
+    data = text_data(labelled(tmp_path), 6, vocabulary, conditional=True)
+    assert data.classes == ("a", "b")
+    first = data.tokenizer.vocabulary
+    assert 257 < first <= 270 if vocabulary == 270 else first == 257
+    stream = data.streams["train"].tolist()
+    assert sorted(t for t in stream if t >= first) == sorted([first] + [first + 1] * 3 + [first + 2] * 4)
+    current = {}
+    for place, token in enumerate(stream):
+        current[place] = token if token >= first else current.get(place - 1, stream[1])
+    rows = data._windows("train", np.arange(len(stream) - 6), 7).tolist()
+    for start, row in enumerate(rows):
+        assert row == [current[start], *stream[start + 1 : start + 7]]
+
+
+@pytest.mark.parametrize("context", [2, 6, 1000])
+def test_labels_do_not_count_in_a_validation(tmp_path, monkeypatch, context):
+    monkeypatch.chdir(tmp_path)
+    contents = labelled(tmp_path)
+    plain = text_data(contents, context)
+    data = text_data(contents, context, conditional=True)
+    weights = sum(weight for _, weight in data.validation(3))
+    assert weights == len(plain.streams["valid"]) - 1
+    assert np.array_equal(data.bytes_of("train"), plain.streams["train"])
+
+
+def test_a_conditional_model_wants_labels(texts):
+    with pytest.raises(QueryError, match="no training text has a label"):
+        text_data(texts, 16, conditional=True)
+
+
+def test_merges_are_of_the_training_split_and_spell_the_same_bytes(texts):
+    plain, merged = text_data(texts, 16), text_data(texts, 16, 280)
+    assert merged.tokenizer.vocabulary > 257
+    for split in ("train", "valid", "test"):
+        assert np.array_equal(merged.bytes_of(split), plain.streams[split])
+    assert len(merged.streams["train"]) < len(plain.streams["train"])
+    share = (len(plain.streams["valid"]) - 1) / (len(merged.streams["valid"]) - 1)
+    assert share > 1
+    assert merged.baselines() == {name: pytest.approx(share * v) for name, v in plain.baselines().items()}
+    assert text_data(texts, 16, 280).tokenizer.text == merged.tokenizer.text  # from the cache
+
+
+def test_a_context_longer_than_the_data_is_remarked(texts):
+    assert text_data(texts, 16).remark() == ""
+    assert "context 1000 is longer than the training split, 97 tokens" in text_data(texts, 1000).remark()
 
 
 def test_a_window_is_never_longer_than_the_text(texts):
