@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, pad, relu, scaled_dot_product_attention, silu
+from torch.nn.functional import linear, pad, relu, rms_norm, scaled_dot_product_attention, silu
 
 from gendata.errors import QueryError
 from gendata.models.family import Batch, DataSpec, Figures, Objective, TextRequest, uniforms
@@ -108,14 +108,23 @@ class _SquaredRelu(torch.autograd.Function):
 
 def norm(x: Tensor) -> Tensor:
     """RMSNorm over the last dimension, without gain."""
+    if _fuses(x):
+        return rms_norm(x, (x.size(-1),))
     y: Tensor = _Norm.apply(x)  # type: ignore[no-untyped-call]
     return y
 
 
 def squared_relu(x: Tensor) -> Tensor:
     """ReLU²."""
+    if _fuses(x):
+        return relu(x).square()
     y: Tensor = _SquaredRelu.apply(x)  # type: ignore[no-untyped-call]
     return y
+
+
+def _fuses(x: Tensor) -> bool:
+    """Whether single operations are joined without our help: by a compiler, or by a GPU's own kernels."""
+    return torch.compiler.is_compiling() or x.device.type != "cpu"
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
