@@ -148,8 +148,8 @@ def with_budget(family: str, streams: dict[str, Any], budget: float) -> None:
     """Train a family of ours for so many seconds of CPU time, found from its first steps, and print its loss."""
     data = TextData(streams, OURS[family]["context"])
     short = TextData(streams | {"valid": streams["valid"][: 2 * data.context]}, data.context)
-    first, both = (seconds(lambda n=n: ours(family, short)[1](n))[0] for n in (4, 24))
-    steps = int(budget * 20 / (both - first))  # what stands around the steps does not count twice
+    _, first, both = (seconds(lambda n=n: ours(family, short)[1](n))[0] for n in (4, 4, 44))
+    steps = int(budget * 40 / (both - first))  # without what stands around the steps; the first trial is warm-up
     model, train = ours(family, short)
     cpu, wall = seconds(lambda: train(steps))
     loss = validate(model, load_family(family).Config(**OURS[family]), data)["valid/loss"]

@@ -25,7 +25,8 @@ from gendata.evaluate import (
 )
 from gendata.models.checkpoint import load_weights, save_tensors
 from gendata.records.manifest import Manifest
-from gendata.train.data import ImageData, decode_image
+from gendata.train.data import ImageData
+from gendata.train.decode import decode_image
 
 Pixels = NDArray[np.uint8]
 

@@ -28,8 +28,7 @@ from gendata.train.decode import decode_image
 LAYOUT = 4
 """Version of the cached arrays."""
 
-_HEADER = 128
-"""Bytes of a .npy file without rows, which cannot be mapped."""
+_HEADER = 128  # bytes of a .npy file without rows, which cannot be mapped
 
 SPLITS = ("train", "valid", "test")
 
