@@ -20,6 +20,7 @@ SECTIONS = {
     "store": "gendata.store:StoreParams",
     "search": "gendata.search:SearchParams",
     "evaluate": "gendata.evaluate:EvaluateParams",
+    "compare": "gendata.compare:CompareParams",
     "tracking": "gendata.tracking:TrackingParams",
 }
 """Sections of params.yaml and the dataclass of each. Sections of others are left alone."""
@@ -30,7 +31,7 @@ FAMILIES = ("train", "select", "generate")
 MODEL_STAGES = frozenset({"select", "train", "generate", "evaluate", "collect", "compare"})
 """The stages that `gendata init --full` adds."""
 
-_MODEL_SECTIONS = frozenset({*FAMILIES, "evaluate", "tracking"})
+_MODEL_SECTIONS = frozenset({*FAMILIES, "evaluate", "compare", "tracking"})
 """Theirs. In a project of data stages alone these names are free."""
 
 

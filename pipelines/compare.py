@@ -1,16 +1,24 @@
-"""Stage compare: one table over all families."""
+"""Stage compare: what is said about the families, measured, and one table over all of them."""
 
 from pathlib import Path
 
 from gendata import files, params
-from gendata.evaluate.compare import compare
-from pipelines import PARAMS, main
+from gendata.compare import CompareParams
+from gendata.compare.evidence import Folders
+from gendata.compare.write import compare
+from gendata.tracking import TrackingParams, open_tracker
+from pipelines import PARAMS, ROOT, main
 
 
-def run(trained: Path, evaluated: Path, out: Path, metrics: Path) -> None:
-    """Write the table; families that are not in params.yaml any more are left out."""
+def run(artifacts: Path, out: Path, report: Path, shown: Path, metrics: Path) -> None:
+    """Measure and write, from what the stages before left; families that left params.yaml are left out."""
     families = list(params.read(PARAMS).get("train") or {})
-    files.write_json(metrics, {row["family"]: row for row in compare(families, trained, evaluated, out)})
+    folders = Folders(*(artifacts / name for name in ("select", "train", "generate", "evaluate", "store")))
+    found = compare(families, folders, params.load(PARAMS, "compare", CompareParams), out, report, shown)
+    with open_tracker(params.load(PARAMS, "tracking", TrackingParams), ROOT, "compare") as tracker:
+        tracker.document("comparison.md", found["markdown"])
+    rows = {row["family"]: row for row in found["families"]}
+    files.write_json(metrics, {**rows, "verdicts": found["verdicts"]})
 
 
 if __name__ == "__main__":

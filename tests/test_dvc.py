@@ -26,6 +26,7 @@ REGISTRIES = {
     "train": ("gendata.models", "MODELS"),
     "generate": ("gendata.models", "MODELS"),
     "evaluate": ("gendata.models", "MODELS"),
+    "compare": ("gendata.compare", "EXPERIMENTS"),
 }
 """What a stage imports by name; imports as such are found in the code."""
 VARIES = {
@@ -35,12 +36,12 @@ VARIES = {
     "evaluate": "gendata/models/${key}.py",
 }
 """The dep of a stage of which there is one per source or family: a change to one leaves the others alone."""
-STARTED = {"select": ("gendata.search.sandbox",)}
-"""Modules that a stage runs as a program of their own."""
+STARTED = {"select": ("gendata.search.sandbox",), "compare": tuple(MODELS.values())}
+"""Modules that a stage runs as a program of their own, or finds by name in another registry."""
 KNOWN = {"sources", *SECTIONS, *FAMILIES}
 LOADERS = {"load_select": "select", "load_config": "train"}
 """Functions that take the section that they need out of all."""
-UNDECLARED = {"train": {"tracking"}}
+UNDECLARED = {"train": {"tracking"}, "compare": {"tracking"}}
 """Sections that a stage reads and does not depend on: where a run is logged changes no artifact."""
 
 

@@ -17,7 +17,7 @@ from gendata.project import Project
 from gendata.sections import FAMILIES, MODEL_STAGES, SECTIONS
 
 DATA_STAGES = {"scan", "ingest", "dedup", "tag", "embed", "similar", "store"}
-MODEL_SECTIONS = {*FAMILIES, "evaluate", "tracking"}
+MODEL_SECTIONS = {*FAMILIES, "evaluate", "compare", "tracking"}
 
 
 def contents(root):
@@ -103,7 +103,7 @@ def test_an_upgrade_of_one_family_leaves_the_others_alone(tmp_path, monkeypatch)
     with (copied / "models" / "gan.py").open("a") as file:
         file.write("# another version\n")
     changed = template.write_lock(tmp_path / "p")
-    assert {"train-gan", "generate-gan"} <= set(changed) <= {"train-gan", "generate-gan", "evaluate-gan"}
+    assert {"train-gan", "generate-gan"} <= set(changed) <= {"train-gan", "generate-gan", "evaluate-gan", "compare"}
     with (copied / "tag" / "size.py").open("a") as file:
         file.write("# another version\n")
     assert template.write_lock(tmp_path / "p") == ["tag", "collect"]

@@ -43,6 +43,9 @@ class Tracker(Protocol):
     def text(self, name: str, step: int, text: str) -> None:
         """Log sample texts at a step."""
 
+    def document(self, name: str, text: str) -> None:
+        """Log a document under the name of its file."""
+
     def checkpoint(self, folder: Path, card: Mapping[str, Any]) -> None:
         """Log the finished checkpoint (all files of the folder) and register it as a model version, once."""
 
@@ -62,6 +65,9 @@ class NullTracker:
         """Nothing."""
 
     def text(self, name: str, step: int, text: str) -> None:
+        """Nothing."""
+
+    def document(self, name: str, text: str) -> None:
         """Nothing."""
 
     def checkpoint(self, folder: Path, card: Mapping[str, Any]) -> None:

@@ -77,6 +77,10 @@ class MlflowTracker:
         """Log a text as ``<name>/step-000250.txt``."""
         self._try(self._client.log_text, self._id, text, f"{name}/step-{step:06d}.txt")
 
+    def document(self, name: str, text: str) -> None:
+        """Log a text as ``<name>``."""
+        self._try(self._client.log_text, self._id, text, name)
+
     def checkpoint(self, folder: Path, card: Mapping[str, Any]) -> None:
         """Log all files below ``checkpoint/``, and register them as the next version of ``gendata-<family>``.
 

@@ -13,31 +13,29 @@ from gendata.evaluate import ImageFigures, TextFigures
 _FACTS = ("family", "status", "checkpoint", "manifest", "training_rows", "parameters", "steps")
 
 
-def compare(families: Sequence[str], trained: Path, evaluated: Path, out: Path) -> list[dict[str, Any]]:
-    """Write table.md and table.csv into ``out``: a column per family, a row per fact or figure.
-
-    A family that was skipped has its reason as status.
+def families(names: Sequence[str], trained: Path, evaluated: Path) -> list[dict[str, Any]]:
+    """Facts and figures of each family; one that was skipped has its reason as status.
 
     Args:
-        families: in the order of the table.
+        names: in the order of the table.
         trained: ``<family>/card.json``, or ``skipped.json``.
         evaluated: ``<family>/figures.json``.
-        out: replaced as a whole.
-
-    Returns:
-        Facts and figures of each family.
     """
-    found = [_family(name, trained / name, evaluated / name) for name in families]
+    return [_family(name, trained / name, evaluated / name) for name in names]
+
+
+def write_table(found: Sequence[Mapping[str, Any]], out: Path) -> str:
+    """Write table.md and table.csv into a folder: a column per family, a row per fact or figure. The Markdown."""
     known = [*_FACTS, *(f.name for f in (*fields(ImageFigures), *fields(TextFigures)))]
     names = [name for name in dict.fromkeys(known) if any(name in row for row in found)]
     table = [[name, *(_cell(row.get(name)) for row in found)] for name in names if name != "family"]
-    head = ["", *families]
-    with files.output(out) as work:
-        stream = io.StringIO()
-        csv.writer(stream, lineterminator="\n").writerows([head, *table])
-        (work / "table.csv").write_text(stream.getvalue(), encoding="utf-8")
-        (work / "table.md").write_text(_markdown(head, table), encoding="utf-8")
-    return found
+    head = ["", *(row["family"] for row in found)]
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([head, *table])
+    (out / "table.csv").write_text(stream.getvalue(), encoding="utf-8")
+    text = _markdown(head, table)
+    (out / "table.md").write_text(text, encoding="utf-8")
+    return text
 
 
 def _family(name: str, trained: Path, evaluated: Path) -> dict[str, Any]:

@@ -1,0 +1,145 @@
+"""Stage compare: what is commonly said about generative models, measured; a table over all families beside.
+
+An experiment is one module with ``READS`` (the families whose checkpoints, data or outputs it reads), and ``run``, a
+pure function of its params, the seeds and that evidence, which gives a Finding for each statement that it measures.
+Importing this package imports no torch.
+"""
+
+from dataclasses import dataclass, field
+
+EXPERIMENTS = {
+    "samples": "gendata.compare.experiments.samples",
+    "latents": "gendata.compare.experiments.latents",
+    "stability": "gendata.compare.experiments.stability",
+    "anomalies": "gendata.compare.experiments.anomalies",
+    "compression": "gendata.compare.experiments.compression",
+    "augmentation": "gendata.compare.experiments.augmentation",
+    "recall": "gendata.compare.experiments.recall",
+    "speed": "gendata.compare.experiments.speed",
+    "race": "gendata.compare.experiments.race",
+    "gradients": "gendata.compare.experiments.gradients",
+    "scarcity": "gendata.compare.experiments.scarcity",
+    "drawing": "gendata.compare.experiments.drawing",
+    "dimensions": "gendata.compare.experiments.dimensions",
+    "architecture": "gendata.compare.experiments.architecture",
+    "likeness": "gendata.compare.experiments.likeness",
+    "transfer": "gendata.compare.experiments.transfer",
+    "copies": "gendata.compare.experiments.copies",
+}
+"""Module of each experiment, imported on use: a change to one re-runs that one alone."""
+
+
+def _positive(params: object) -> None:
+    """Every number and every list of numbers of an experiment's params is at least 1. Raises ValueError."""
+    for name, value in vars(params).items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if number < 1:
+                raise ValueError(f"{name}: must be at least 1, not {number}")
+        if value == ():
+            raise ValueError(f"{name}: must not be empty")
+
+
+@dataclass(frozen=True)
+class StabilityParams:
+    """Of the first steps of the families as params.yaml has them."""
+
+    # steps from the start of each family's training, with its learning rates
+    steps: int = 40
+    # items (images, windows of text) of a step
+    batch: int = 8
+
+    def __post_init__(self) -> None:
+        _positive(self)
+
+
+@dataclass(frozen=True)
+class RecallParams:
+    """Of a symbol that has to be named after so many others."""
+
+    # symbols between the one to be named and the question
+    distances: tuple[int, ...] = (8, 32)
+    # training steps of each model
+    steps: int = 120
+
+    def __post_init__(self) -> None:
+        _positive(self)
+
+
+@dataclass(frozen=True)
+class StepsParams:
+    """Of an experiment that trains its models so long."""
+
+    # training steps of each model
+    steps: int = 60
+    # items (images, windows of text) of a step
+    batch: int = 8
+
+    def __post_init__(self) -> None:
+        _positive(self)
+
+
+@dataclass(frozen=True)
+class SpeedParams:
+    """Of what a step costs."""
+
+    # tokens of a sequence
+    lengths: tuple[int, ...] = (32, 64, 128)
+    # how often each is timed
+    repeats: int = 5
+
+    def __post_init__(self) -> None:
+        _positive(self)
+
+
+@dataclass(frozen=True)
+class ScarcityParams:
+    """Of a text model that learns from part of the texts."""
+
+    # percent of the training texts
+    percents: tuple[int, ...] = (1, 100)
+    # training steps of each model
+    steps: int = 60
+    # windows of text of a step
+    batch: int = 4
+
+    def __post_init__(self) -> None:
+        _positive(self)
+
+
+@dataclass(frozen=True)
+class AugmentationParams:
+    """Of a classifier that learns from few real images, with and without those of a GAN."""
+
+    # real training images
+    real: int = 100
+    # training steps of the GAN that is trained on them, and of the classifiers
+    steps: int = 40
+    # images of a step of the GAN
+    batch: int = 16
+
+    def __post_init__(self) -> None:
+        _positive(self)
+
+
+@dataclass(frozen=True)
+class CompareParams:
+    """Section ``compare`` of params.yaml: budgets of the experiments. The defaults are quick and noisy."""
+
+    # seeds of every experiment that trains: each is a training of its own, and an interval takes two
+    seeds: int = 3
+    # false: what takes the time of steps is not measured, so that equal data give the same report, byte for byte
+    timed: bool = True
+    stability: StabilityParams = field(default_factory=StabilityParams)
+    recall: RecallParams = field(default_factory=RecallParams)
+    gradients: StepsParams = field(default_factory=StepsParams)
+    speed: SpeedParams = field(default_factory=SpeedParams)
+    race: StepsParams = field(default_factory=StepsParams)
+    scarcity: ScarcityParams = field(default_factory=ScarcityParams)
+    anomalies: StepsParams = field(default_factory=StepsParams)
+    augmentation: AugmentationParams = field(default_factory=AugmentationParams)
+    transfer: StepsParams = field(default_factory=StepsParams)
+    copies: StepsParams = field(default_factory=StepsParams)
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ValueError(f"seeds: must be at least 1, not {self.seeds}")

@@ -1,0 +1,124 @@
+"""What the stages before left of each family, for experiments that read it: by name alone, and digested."""
+
+import csv
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gendata import files
+from gendata.errors import GendataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from gendata.models.checkpoint import Checkpoint
+    from gendata.train.data import ImageData, TextData
+
+_SKIPPED = "skipped.json"
+
+
+class MissingError(GendataError):
+    """A family that an experiment reads is not there; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the stages before write, each with a folder per family, and the stores."""
+
+    selected: Path
+    trained: Path
+    generated: Path
+    evaluated: Path
+    stores: Path
+
+
+class Evidence:
+    """Checkpoints, curves, figures, data and outputs of some families."""
+
+    def __init__(self, folders: Folders, families: Sequence[str]) -> None:
+        self._folders, self._families = folders, families
+
+    def only(self, names: Sequence[str]) -> "Evidence":
+        """Of these families alone: what an experiment does not name it cannot read."""
+        return Evidence(self._folders, [name for name in self._families if name in names])
+
+    def digest(self) -> str:
+        """Of all that experiments may read; a family that was skipped is its reason."""
+        digest = hashlib.sha256()
+        for name in self._families:
+            parts = [self._folders.trained / name / _SKIPPED, self._folders.trained / name / "card.json"]
+            parts += [self._folders.trained / name / "history.csv", self._folders.evaluated / name / "figures.json"]
+            outputs = self._folders.generated / name / "items"
+            for path in [*parts, *(files.shards(outputs) if outputs.is_dir() else [])]:
+                if path.is_file():
+                    digest.update(f"{name}/{path.name}/{files.sha256(path)}\n".encode())
+        return digest.hexdigest()
+
+    def card(self, name: str) -> Mapping[str, Any]:
+        """The card of a family's checkpoint. Raises MissingError where there is none."""
+        if name not in self._families:
+            raise MissingError(f"no family {name} in params.yaml")
+        skipped = self._folders.trained / name / _SKIPPED
+        if skipped.is_file():
+            raise MissingError(f"{name} was skipped: {files.read_json(skipped)['reason']}")
+        card: Mapping[str, Any] = files.read_json(self._folders.trained / name / "card.json")
+        return card
+
+    def figures(self, name: str) -> Mapping[str, Any]:
+        """Of stage evaluate. Raises MissingError."""
+        self.card(name)
+        found: Mapping[str, Any] = files.read_json(self._folders.evaluated / name / "figures.json")
+        return found
+
+    def figure(self, name: str, key: str) -> float:
+        """One of them. Raises MissingError where there were too few samples for it."""
+        value = self.figures(name).get(key)
+        if value is None:
+            raise MissingError(f"{name} has no figure {key}: too few samples, or of one class alone")
+        return float(value)
+
+    def history(self, name: str) -> list[dict[str, float]]:
+        """Means of every validation. Raises MissingError."""
+        self.card(name)
+        with (self._folders.trained / name / "history.csv").open(newline="", encoding="utf-8") as file:
+            return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+
+    def checkpoint(self, name: str) -> "Checkpoint":
+        """Opened. Raises MissingError."""
+        from gendata.models.checkpoint import open_checkpoint
+
+        self.card(name)
+        return open_checkpoint(self._folders.trained / name)
+
+    def images(self, name: str) -> "ImageData":
+        """What an image family was trained on and is measured by. Raises MissingError."""
+        data: ImageData = self._data(name)
+        return data
+
+    def texts(self, name: str) -> "TextData":
+        """What a text family was trained on and is measured by. Raises MissingError."""
+        data: TextData = self._data(name)
+        return data
+
+    def _data(self, name: str) -> Any:
+        from gendata.models import needs
+        from gendata.records.manifest import read_manifest
+        from gendata.select.contents import Contents
+        from gendata.store import INPUTS
+        from gendata.store.head import open_stores
+        from gendata.train.data import load_data
+
+        config = self.checkpoint(name).config()
+        manifest = read_manifest(self._folders.selected / name / "manifest.parquet")
+        return load_data(Contents(manifest, open_stores(self._folders.stores, INPUTS)), needs(name).modality, config)
+
+    def outputs(self, name: str) -> "pa.Table":
+        """What the pipeline generated: id, label, text, data. Raises MissingError."""
+        import pyarrow as pa
+
+        self.card(name)
+        columns = ["id", "label", "text", "data"]
+        folder = self._folders.generated / name / "items"
+        return pa.concat_tables([files.read_table(path, columns) for path in files.shards(folder)])

@@ -1,0 +1,58 @@
+"""G8: a classifier of few real images, with and without generated ones beside.
+
+An exception to the guard, in memory: generated images train a classifier that is thrown away. The GAN is trained on the
+same few images: one that had seen more would bring in what the classifier is not given.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gendata.compare import AugmentationParams, stats, trial
+from gendata.compare.evidence import Evidence, MissingError
+from gendata.compare.finding import Effect, Finding
+from gendata.evaluate.features import fit_classifier, predict
+from gendata.models.family import item_seed
+from gendata.models.picture import to_bytes
+from gendata.models.request import ImageRequest
+from gendata.train.data import ImageData
+
+READS = ("gan",)
+_GENERATED = 300
+
+
+def run(params: AugmentationParams, seeds: int, evidence: Evidence) -> dict[str, Finding]:
+    """The finding of G8."""
+    data = evidence.images("gan")
+    if len(data.classes) < 2:
+        raise MissingError("the images are of one class: nothing is to be told apart")
+    train, labels = data.pixels["train"], data.labels["train"]
+    held_out, wanted = (np.concatenate([part[s] for s in ("valid", "test")]) for part in (data.pixels, data.labels))
+    config = evidence.checkpoint("gan").config()
+    without, beside = list[float](), list[float]()
+    for seed in range(seeds):
+        few = np.random.default_rng(seed).permutation(len(train))[: params.real]
+        own = trial.short(config, seed, params.steps, params.batch)
+        made, asked = _generated(own, ImageData({"train": train[few]}, {"train": labels[few]}, data.classes))
+        for images, classes, found in (
+            (train[few], labels[few], without),
+            (np.concatenate([train[few], made]), np.concatenate([labels[few], asked]), beside),
+        ):
+            fitted = fit_classifier(images, classes, len(data.classes), seed, params.steps)
+            found.append(float(np.mean(predict(fitted, held_out) == wanted)))
+    low, high = stats.mean_interval([b - a for a, b in zip(without, beside, strict=True)])
+    sides = {"real alone": float(np.mean(without)), "with generated": float(np.mean(beside))}
+    what = f"accuracy on held-out images of a classifier of {params.real} real ones, {_GENERATED} generated"
+    note = "an exception to the guard: generated images trained this classifier; their GAN saw the few real ones alone"
+    return {"G8": Finding((Effect(what, sides, low, high, f"Student's t over {seeds} paired seeds"),), note)}
+
+
+def _generated(config: Any, data: ImageData) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images (n, C, H, W) of a GAN that is trained on these, and their labels: the classes in turn."""
+    model = trial.make("gan", config, data)
+    trial.train(model, config, data)
+    labels = torch.arange(_GENERATED) % len(data.classes)
+    seeds = [item_seed(config.seed, i) for i in range(_GENERATED)]
+    return to_bytes(model.sample(seeds, labels, ImageRequest())).transpose(0, 3, 1, 2), labels.numpy()

@@ -1,0 +1,50 @@
+"""T6: transformer and LSTM on parts of the training texts: who predicts held-out text better when there is little."""
+
+from typing import Any
+
+import numpy as np
+
+from gendata.compare import ScarcityParams, stats, trial
+from gendata.compare.evidence import Evidence
+from gendata.compare.finding import Effect, Finding, Plot
+from gendata.train.data import TextData
+
+READS = ("transformer", "rnn")
+_HELD_OUT = 4096
+"""Tokens of the held-out split that the loss is measured on."""
+
+
+def run(params: ScarcityParams, seeds: int, evidence: Evidence) -> dict[str, Finding]:
+    """The finding of T6."""
+    percents = sorted(params.percents)
+    lost = {
+        name: {p: [_loss(name, p, seed, params, evidence) for seed in range(seeds)] for p in percents} for name in READS
+    }
+    least = {name: found[percents[0]] for name, found in lost.items()}
+    few = Effect(
+        f"held-out nats per token after training on {percents[0]} % of the texts",
+        {name: float(np.mean(values)) for name, values in least.items()},
+        *stats.difference(least["transformer"], least["rnn"]),
+        f"Welch's t over {seeds} seeds each",
+    )
+    lines = {name: [(float(p), float(np.mean(v))) for p, v in found.items()] for name, found in lost.items()}
+    plot = Plot("held-out loss", "percent of the training texts", "nats per token", lines)
+    note = f"{params.steps} steps each: of the data alone, simple sequences are in T1 and T7"
+    return {"T6": Finding((few,), note, plot)}
+
+
+def _loss(name: str, percent: int, seed: int, params: ScarcityParams, evidence: Evidence) -> float:
+    made: Any = evidence.checkpoint(name).config()
+    config = trial.short(made, seed, params.steps, params.batch)
+    data = part(evidence.texts(name), percent)
+    model = trial.make(name, config, data)
+    trial.train(model, config, data)
+    return trial.held_out_loss(model, config, data)
+
+
+def part(data: TextData, percent: int) -> TextData:
+    """With the first so many percent of the training stream, at least two tokens, and a short held-out one."""
+    train = data.streams["train"]
+    streams = {**data.streams, "train": train[: max(2, len(train) * percent // 100)]}
+    streams[data.held_out] = streams[data.held_out][:_HELD_OUT]
+    return TextData(streams, data.context, data.tokenizer, data.classes)

@@ -1,0 +1,100 @@
+"""What an experiment finds of a statement: effects with intervals, one verdict by one rule, points of a plot."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+SUPPORTED, NOT_SUPPORTED, MIXED = "supported", "not supported", "mixed"
+IMPOSSIBLE = "not measurable here"
+OPEN = "not measured yet"
+VERDICTS = (SUPPORTED, NOT_SUPPORTED, MIXED, IMPOSSIBLE, OPEN)
+
+RULE = (
+    "An effect is a number that is above 0 where the statement holds. Its verdict is `supported` where all of its 95 % "
+    "interval is above 0, `not supported` where all is 0 or below, else `mixed`; a statement of several effects has "
+    "the verdict that all of them have, else `mixed`."
+)
+
+_DIGITS = 6
+
+Line = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One comparison."""
+
+    what: str
+    """What is compared, with its unit."""
+    sides: Mapping[str, float]
+    """Our number for each side."""
+    low: float
+    """Of the 95 % interval of the effect, which is above 0 where the statement holds; for an exact count, the count."""
+    high: float
+    test: str
+    """How the interval was found, over how many of what."""
+
+    @property
+    def verdict(self) -> str:
+        """By RULE."""
+        if self.low > 0:
+            return SUPPORTED
+        return NOT_SUPPORTED if self.high <= 0 else MIXED
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines over a common axis."""
+
+    title: str
+    x: str
+    y: str
+    lines: Mapping[str, Line]
+    log: bool = False
+    """Whether the vertical axis is logarithmic."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is said of one statement; ``note`` tells what limits it, or why nothing was measured."""
+
+    effects: tuple[Effect, ...]
+    note: str = ""
+    plot: Plot | None = None
+    unmeasured: str = IMPOSSIBLE
+    """The verdict of a finding without effects."""
+
+    @property
+    def verdict(self) -> str:
+        """By RULE."""
+        found = {effect.verdict for effect in self.effects}
+        if not found:
+            return self.unmeasured
+        return found.pop() if len(found) == 1 else MIXED
+
+    def row(self) -> dict[str, Any]:
+        """Plain values, numbers to six digits: the same finding gives the same JSON."""
+        effects = [
+            {
+                "what": e.what,
+                "sides": {name: _rounded(value) for name, value in e.sides.items()},
+                "effect_interval": [_rounded(e.low), _rounded(e.high)],
+                "test": e.test,
+                "verdict": e.verdict,
+            }
+            for e in self.effects
+        ]
+        return {"verdict": self.verdict, "effects": effects, "note": self.note, "plot": self._plot()}
+
+    def _plot(self) -> dict[str, Any] | None:
+        if self.plot is None:
+            return None
+        lines = {name: [[_rounded(x), _rounded(y)] for x, y in line] for name, line in self.plot.lines.items()}
+        plot = self.plot
+        return {"title": plot.title, "x": plot.x, "y": plot.y, "log": plot.log, "lines": lines}
+
+
+def _rounded(value: float) -> float | None:
+    """To six digits; None for what is not finite, which JSON has no word for."""
+    return float(f"{float(value):.{_DIGITS}g}") if math.isfinite(value) else None

@@ -1,0 +1,57 @@
+"""A training of an experiment: the loop's own steps, in memory, without checkpoints and tracking."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from gendata.models import load_family
+from gendata.models.family import DataSpec, Recipe
+from gendata.train.machine import CPU
+from gendata.train.step import Training, optimizer, take_step, validate
+
+Watch = Callable[[int, Any], None]
+"""Called after every step with the number of steps done and the model."""
+
+
+def short(config: Any, seed: int, steps: int, batch: int) -> Any:
+    """A family's recipe for a training of an experiment: so many steps and items, in float32 on the CPU."""
+    own = {"seed": seed, "steps": steps, "batch": batch, "warmup": min(10, steps), "accumulate": 1}
+    return replace(config, **own, device="cpu", precision="float32", compile=False)
+
+
+def make(name: str, config: Recipe, data: Any) -> Any:
+    """A model of a family as a training starts from: weights of ``config.seed``, one thread, float32."""
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    return load_family(name).Model(config, DataSpec(data.classes, data.tokenizer))
+
+
+def train(
+    model: Any, config: Recipe, data: Any, steps: int | None = None, watch: Watch | None = None
+) -> list[dict[str, float]]:
+    """Train a model in place on the CPU; the losses and figures of each step.
+
+    Args:
+        model: of ``make``, or one that goes on.
+        config: of the model; the learning rate is that of its ``steps``.
+        data: ImageData or TextData, or what has their ``batch``.
+        steps: how many of them are taken; None: all.
+        watch: told of every step.
+    """
+    optimizers = {key: optimizer(objective, config, CPU) for key, objective in model.objectives().items()}
+    training = Training(model, model.loss, optimizers, config, data, CPU)
+    found = []
+    for step in range(config.steps if steps is None else steps):
+        _, figures = take_step(training, [data.batch(config.seed, step, config.batch)], step)
+        found.append(figures)
+        if watch is not None:
+            watch(step + 1, model)
+    model.eval()
+    return found
+
+
+def held_out_loss(model: Any, config: Recipe, data: Any) -> float:
+    """The loss over the held-out split, in the family's unit: nats per token or per image."""
+    return validate(model, config, data)["valid/loss"]

@@ -1,0 +1,168 @@
+"""Every statement has a row with a verdict by the rule, whatever is there; rows are kept until something changes."""
+
+import json
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from gendata import params
+from gendata.compare import EXPERIMENTS, CompareParams, RecallParams, stage
+from gendata.compare.evidence import Evidence, Folders, MissingError
+from gendata.compare.finding import IMPOSSIBLE, MIXED, NOT_SUPPORTED, OPEN, SUPPORTED, VERDICTS, Effect, Finding, Plot
+from gendata.compare.report import as_json, as_markdown, as_page
+from gendata.compare.statements import STATEMENTS, UNBUILT
+from gendata.errors import ParamsError
+
+REPO = params.Path(__file__).parents[2]
+
+
+@pytest.fixture
+def nothing(tmp_path, monkeypatch):
+    """A project without families."""
+    monkeypatch.chdir(tmp_path)
+    return Evidence(Folders(*(tmp_path / name for name in "abcde")), [])
+
+
+def effect(low, high):
+    return Effect("size", {"a": 1.23456789, "b": 2.0}, low, high, "exact count")
+
+
+def test_the_ids_are_those_of_the_claims(eval_data):
+    claims = eval_data.parent / "claims.md"
+    if not claims.is_file():
+        pytest.skip(f"no {claims}")
+    assert set(re.findall(r"^\| ([A-Z]\d+) \|", claims.read_text(), re.MULTILINE)) == set(STATEMENTS)
+
+
+def test_every_statement_has_an_experiment_or_a_reason():
+    for key, said in STATEMENTS.items():
+        assert bool(said.experiment) != bool(said.reason), key
+        assert not said.experiment or said.experiment in EXPERIMENTS, key
+    assert {said.experiment for said in STATEMENTS.values()} == {"", *EXPERIMENTS}
+    assert all(STATEMENTS[key].reason for key in UNBUILT)
+
+
+@pytest.mark.parametrize(
+    ("effects", "verdict"),
+    [
+        ([effect(0.1, 2)], SUPPORTED),
+        ([effect(-2, -0.1)], NOT_SUPPORTED),
+        ([effect(0, 0)], NOT_SUPPORTED),
+        ([effect(-1, 1)], MIXED),
+        ([effect(float("-inf"), float("inf"))], MIXED),
+        ([effect(1, 2), effect(1, 3)], SUPPORTED),
+        ([effect(1, 2), effect(-3, -1)], MIXED),
+        ([], IMPOSSIBLE),
+    ],
+)
+def test_a_verdict_follows_from_intervals(effects, verdict):
+    assert Finding(tuple(effects)).verdict == verdict
+    assert Finding(tuple(effects)).row()["verdict"] == verdict
+
+
+def test_rows_are_plain_json():
+    row = Finding((effect(float("-inf"), 1 / 3),), "why", Plot("t", "x", "y", {"a": [(0, 1 / 3)]})).row()
+    assert json.loads(json.dumps(row, allow_nan=False)) == row
+    assert row["effects"][0]["effect_interval"] == [None, 0.333333]
+
+
+def test_families_that_are_missing_give_rows_that_say_so(nothing):
+    quick = CompareParams(seeds=2, timed=False, recall=RecallParams((2, 3), 2))
+    rows = stage.measure(quick, nothing)
+    assert list(rows) == list(STATEMENTS)
+    assert all(row["verdict"] in VERDICTS for row in rows.values())
+    for key, said in STATEMENTS.items():
+        if said.experiment == "recall":
+            assert rows[key]["effects"], key
+        elif said.experiment in stage.TIMED:
+            assert (rows[key]["verdict"], rows[key]["note"].split(":")[0]) == (OPEN, "compare.timed is false"), key
+        elif said.experiment:
+            assert rows[key]["verdict"] == IMPOSSIBLE, key
+            assert re.match(r"no family \w+ in params\.yaml", rows[key]["note"]), key
+        else:
+            assert rows[key]["verdict"] == (OPEN if key in UNBUILT else IMPOSSIBLE), key
+
+
+def test_a_family_that_was_skipped_says_why(tmp_path):
+    (tmp_path / "gan").mkdir()
+    (tmp_path / "gan" / "skipped.json").write_text('{"reason": "no labels"}')
+    evidence = Evidence(Folders(*[tmp_path] * 5), ["gan"])
+    with pytest.raises(MissingError, match="gan was skipped: no labels"):
+        evidence.card("gan")
+    with pytest.raises(MissingError, match="no family gan"):
+        evidence.only(["vae"]).card("gan")
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Two experiments that count their runs; ``first`` has params."""
+    runs = []
+
+    def experiment(name, key):
+        def run(own, seeds, evidence):
+            runs.append(name)
+            return {key: Finding((effect(seeds, seeds),))}
+
+        return SimpleNamespace(READS=(), run=run)
+
+    modules = {"gendata.compare.chart": experiment("recall", "T1"), "gendata.compare.table": experiment("copies", "D1")}
+    monkeypatch.setattr(stage, "import_module", lambda name: modules[name])
+    known = dict(zip(("recall", "copies"), modules, strict=True))
+    return SimpleNamespace(runs=runs, known=known)
+
+
+def test_a_second_run_computes_nothing_and_a_change_re_runs_what_it_is_about(nothing, counted, monkeypatch):
+    first = stage.measure(CompareParams(), nothing, counted.known)
+    assert counted.runs == ["recall", "copies"]
+    assert stage.measure(CompareParams(), nothing, counted.known) == first
+    assert counted.runs == ["recall", "copies"]
+    stage.measure(CompareParams(recall=RecallParams((8,), 5)), nothing, counted.known)
+    assert counted.runs == ["recall", "copies", "recall"]
+    stage.measure(CompareParams(seeds=4), nothing, counted.known)
+    assert counted.runs[3:] == ["recall", "copies"]
+    assert len(list(stage.CACHE.iterdir())) == 2  # none but the last of each
+    known = {**counted.known, "copies": "gendata.compare.chart"}  # other code
+    stage.measure(CompareParams(seeds=4), nothing, known)
+    assert len(counted.runs) == 6
+
+
+def test_the_report_shows_every_statement_and_loads_nothing():
+    found = Finding((effect(-1, 1),), "a <b>note</b> | two", Plot("p", "x", "y", {"<a>": [(0, 1), (1, 10)]}, log=True))
+    rows = {key: {"statement": said.text, **found.row()} for key, said in STATEMENTS.items()}
+    table = [{"family": "gan", "status": "done", "frechet": 1.5}]
+    shown = as_page(rows, table)
+    assert shown == as_page(rows, table)
+    assert "<b>note" not in shown
+    assert "&lt;a&gt;" in shown
+    assert shown.count("<svg") == len(STATEMENTS)
+    assert not re.search(r"https?://|<script|src=", shown)
+    text = as_markdown(rows, "# Families compared\n")
+    for key in STATEMENTS:
+        assert f'id="{key}"' in shown
+        assert f"| {key} |" in text
+    assert as_json(rows, table)["verdicts"][MIXED] == len(STATEMENTS)
+
+
+def test_the_full_settings_are_valid_and_no_less_than_the_quick_ones():
+    full = params.load(REPO / "params-full.yaml", "compare", CompareParams)
+    quick = CompareParams()
+    assert full.seeds >= quick.seeds
+    for name in EXPERIMENTS:
+        if (own := getattr(quick, name, None)) is not None:
+            assert getattr(full, name).__dict__.keys() == own.__dict__.keys()
+            assert getattr(full, name) != own
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seeds": 0}, "seeds: must be at least 1"),
+        ({"recall": {"distances": [0]}}, "distances: must be at least 1"),
+        ({"recall": {"distances": []}}, "distances: must not be empty"),
+        ({"race": {"steps": 0}}, "steps: must be at least 1"),
+    ],
+)
+def test_settings_that_measure_nothing_are_refused(given, message):
+    with pytest.raises(ParamsError, match=message):
+        params.build(CompareParams, given, "params.yaml: compare")
