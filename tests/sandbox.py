@@ -140,5 +140,8 @@ def full_project(root, families=tuple(MODELS), tracking="none"):
             sections["train"][name] = {key: value for key, value in TINY.items() if key in known}
             sections["generate"][name] = {"n": 4, **({"max_tokens": 20} if needs(name).modality == "text" else {})}
         sections["evaluate"] |= {"classifier_steps": 2, "shown": 2}
+        sections["compare"] = {"seeds": 2, "timed": False, "recall": {"distances": [2], "steps": 2}}
+        for name in ("stability", "gradients", "scarcity", "anomalies", "augmentation", "transfer", "copies"):
+            sections["compare"][name] = {"steps": 2, "batch": 4}
         sections["tracking"]["to"] = tracking
     return box

@@ -12,6 +12,8 @@ import sys
 import pytest
 from sandbox import draw, full_project
 
+from gendata.compare.statements import STATEMENTS
+
 FAMILIES = ("gan", "rnn")
 
 
@@ -56,6 +58,11 @@ def test_a_first_run_goes_from_sources_to_the_table(project):
     for name in ("frechet_floor", "bits_per_byte_bigram", "overlap_max", "label_accuracy"):
         assert f"| {name} |" in table
     assert metrics(project, "collect")["items"] == 8
+    report = json.loads((project.root / "artifacts/reports/comparison.json").read_text())
+    assert set(report["statements"]) == set(STATEMENTS)
+    assert report["statements"]["T1"]["effects"]
+    assert report["statements"]["G7"]["note"] == "no family vae in params.yaml"
+    assert metrics(project, "compare")["verdicts"]["G7"] == "not measurable here"
 
 
 def test_dvc_plots_curves_and_pictures(project):

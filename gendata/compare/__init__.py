@@ -44,7 +44,7 @@ class StabilityParams:
     """Of the first steps of the families as params.yaml has them."""
 
     # steps from the start of each family's training, with its learning rates
-    steps: int = 40
+    steps: int = 15
     # items (images, windows of text) of a step
     batch: int = 8
 
@@ -57,9 +57,9 @@ class RecallParams:
     """Of a symbol that has to be named after so many others."""
 
     # symbols between the one to be named and the question
-    distances: tuple[int, ...] = (8, 32)
+    distances: tuple[int, ...] = (4, 16)
     # training steps of each model
-    steps: int = 120
+    steps: int = 50
 
     def __post_init__(self) -> None:
         _positive(self)
@@ -70,7 +70,7 @@ class StepsParams:
     """Of an experiment that trains its models so long."""
 
     # training steps of each model
-    steps: int = 60
+    steps: int = 15
     # items (images, windows of text) of a step
     batch: int = 8
 
@@ -98,7 +98,7 @@ class ScarcityParams:
     # percent of the training texts
     percents: tuple[int, ...] = (1, 100)
     # training steps of each model
-    steps: int = 60
+    steps: int = 10
     # windows of text of a step
     batch: int = 4
 
@@ -113,7 +113,7 @@ class AugmentationParams:
     # real training images
     real: int = 100
     # training steps of the GAN that is trained on them, and of the classifiers
-    steps: int = 40
+    steps: int = 12
     # images of a step of the GAN
     batch: int = 16
 

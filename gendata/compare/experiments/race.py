@@ -15,8 +15,8 @@ from gendata.compare.evidence import Evidence
 from gendata.compare.finding import Effect, Finding, Plot
 
 READS = ("transformer", "rnn")
-_CHECKS = 6
-_HELD_OUT = 4096
+_CHECKS = 5
+_HELD_OUT = 2048
 """Tokens of the held-out split that the loss is measured on."""
 
 Race = list[tuple[float, float]]

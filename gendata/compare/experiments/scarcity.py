@@ -10,7 +10,7 @@ from gendata.compare.finding import Effect, Finding, Plot
 from gendata.train.data import TextData
 
 READS = ("transformer", "rnn")
-_HELD_OUT = 4096
+_HELD_OUT = 2048
 """Tokens of the held-out split that the loss is measured on."""
 
 
