@@ -44,7 +44,7 @@ class StabilityParams:
     """Of the first steps of the families as params.yaml has them."""
 
     # steps from the start of each family's training, with its learning rates
-    steps: int = 15
+    steps: int = 8
     # items (images, windows of text) of a step
     batch: int = 8
 
@@ -59,7 +59,7 @@ class RecallParams:
     # symbols between the one to be named and the question
     distances: tuple[int, ...] = (4, 16)
     # training steps of each model
-    steps: int = 50
+    steps: int = 30
 
     def __post_init__(self) -> None:
         _positive(self)
@@ -70,7 +70,7 @@ class StepsParams:
     """Of an experiment that trains its models so long."""
 
     # training steps of each model
-    steps: int = 15
+    steps: int = 10
     # items (images, windows of text) of a step
     batch: int = 8
 
@@ -98,7 +98,7 @@ class ScarcityParams:
     # percent of the training texts
     percents: tuple[int, ...] = (1, 100)
     # training steps of each model
-    steps: int = 10
+    steps: int = 6
     # windows of text of a step
     batch: int = 4
 
@@ -113,7 +113,7 @@ class AugmentationParams:
     # real training images
     real: int = 100
     # training steps of the GAN that is trained on them, and of the classifiers
-    steps: int = 12
+    steps: int = 10
     # images of a step of the GAN
     batch: int = 16
 
