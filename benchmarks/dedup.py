@@ -18,8 +18,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
@@ -103,14 +104,15 @@ def datasketch(column: pa.ChunkedArray) -> None:
         sketch.update_batch([shingle.encode() for shingle in shingled(text)])
 
 
-def median(call: Callable[[], Any], rounds: int) -> float:
-    """Seconds."""
-    found = []
+def medians(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Seconds of each call. They take turns: a machine that is shared has fast and slow minutes."""
+    found: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - start)
-    return statistics.median(found)
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            found[name].append(time.perf_counter() - start)
+    return {name: statistics.median(some) for name, some in found.items()}
 
 
 def similarity(a: set[Any], b: set[Any]) -> float:
@@ -162,23 +164,26 @@ def speed(count: int, rounds: int, peers: bool) -> float:
     params = TextParams(contained=0)
     column = pa.chunked_array([pa.array(part) for part in np.array_split(np.array(corpus(count), object), 16)])
     size = column.nbytes / 1e6
-    ours(column.slice(0, 1000), params)  # compiles
-    alone = median(lambda: ours(column, params), rounds)
+    part = column.slice(0, PART)
+    called: dict[str, tuple[Callable[[pa.ChunkedArray], Any], pa.ChunkedArray]] = {
+        "ours": (lambda some: ours(some, params), column),
+        "contained": (lambda some: ours(some, TextParams(), contained=True), column),
+    }
+    called |= {"Daft": (daft, column), "rensa": (rensa, part), "datasketch": (datasketch, part)} if peers else {}
+    for call, some in called.values():
+        call(some.slice(0, 1000))  # compiles
+    took = medians({name: partial(call, some) for name, (call, some) in called.items()}, rounds)
+    alone = took["ours"]
     kept = int((ours(column, params).reason == NO_MATCH).sum())
     print(f"{count} texts, {size:.0f} MB: ours {count / alone:,.0f} texts/s ({alone:.2f} s), {kept} kept; ", end="")
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as alone_there:
         feather.write_feather(pa.table({"text": column}), path := Path(folder) / "texts", compression="uncompressed")
         texts_alone, most = alone_there.submit(memory, path).result()
     print(f"peak memory {most} MB, {most / size:.1f}x the texts; {texts_alone} MB with texts and libraries alone")
-    ours(column.slice(0, 1000), TextParams(), contained=True)
-    both = median(lambda: ours(column, TextParams(), contained=True), max(1, rounds // 2))
-    print(f"  with the search for contained texts: {count / both:,.0f} texts/s")
-    if peers:
-        part = column.slice(0, PART)
-        for name, call, some in (("Daft", daft, column), ("rensa", rensa, part), ("datasketch", datasketch, part)):
-            call(some.slice(0, 100))
-            took = median(lambda call=call, some=some: call(some), rounds) / len(some)
-            print(f"  {name:10} {1 / took:,.0f} texts/s, signatures alone: ours {took * count / alone:.1f}x")
+    print(f"  with the search for contained texts: {count / took['contained']:,.0f} texts/s")
+    for name in ("Daft", "rensa", "datasketch") if peers else ():
+        each = took[name] / len(called[name][1])
+        print(f"  {name:10} {1 / each:,.0f} texts/s, signatures alone: ours {each * count / alone:.1f}x")
     return alone
 
 

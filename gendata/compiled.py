@@ -17,7 +17,7 @@ def jit(function: F) -> F:
     """Compiled at its first call and kept beside the code; threads run it side by side.
 
     numba keeps what it compiled until that function's own file changes, whatever it calls: loops that call each other
-    stand in one file, and ``mix`` stays as it is.
+    stand in one file, and the functions below stay as they are.
     """
     return cast("F", numba.njit(nogil=True, cache=True)(function))
 
@@ -28,6 +28,22 @@ def mix(value: Any) -> Any:
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
+
+
+@jit
+def root(parent: Any, node: int) -> int:
+    """The root of a node's tree, in a forest given by the parent of each node."""
+    while parent[node] != node:
+        parent[node] = parent[parent[node]]  # path halving
+        node = parent[node]
+    return node
+
+
+@jit
+def join(parent: Any, a: int, b: int) -> None:
+    """Join the trees of two nodes of a forest under the lower root."""
+    a, b = root(parent, a), root(parent, b)
+    parent[max(a, b)] = min(a, b)
 
 
 class Notice(event.Listener):

@@ -1,10 +1,13 @@
 """Who stays: the order in which items are visited, and the verdicts that follow from their matches."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gendata.compiled import jit, join
 from gendata.errors import StoreError
 from gendata.items import ORIGINS
 
@@ -102,8 +105,7 @@ class Verdicts:
         """
         if self.role[item] == REFERENCE:
             return True
-        for other in others.tolist():
-            self.join(item, other)
+        self.join(np.full(len(others), item), others)
         own = self.origins[others] == self.origins[item]
         matching = reasons != NO_MATCH
         best, rival = _best(scores, matching & own), _best(scores, matching & ~own)
@@ -113,17 +115,9 @@ class Verdicts:
             self.stays_as[item], self.score[item], self.reason[item] = others[best], scores[best], reasons[best]
         return best < 0 and self.role[item] != PROBE
 
-    def join(self, a: int, b: int) -> None:
-        """Put two items into one group."""
-        a, b = self._root(a), self._root(b)
-        self._parent[max(a, b)] = min(a, b)
-
-    def _root(self, item: int) -> int:
-        parent = self._parent
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]  # path halving
-            item = int(parent[item])
-        return item
+    def join(self, some: Ints, others: Ints) -> None:
+        """Put each of some items into one group with the other at its place."""
+        _join(self._parent, some, others)
 
     def groups(self) -> Ints:
         """The smallest item of each item's component: its group."""
@@ -131,6 +125,13 @@ class Verdicts:
         while not np.array_equal(roots, above):
             roots, above = above, above[above]
         return roots
+
+
+@jit
+def _join(parent: Any, some: Any, others: Any) -> None:
+    """Join the trees of some nodes and others, one by one."""
+    for place in range(len(some)):
+        join(parent, some[place], others[place])
 
 
 def _best(scores: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_]) -> int:

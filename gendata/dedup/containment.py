@@ -163,9 +163,9 @@ def _judge(
 ) -> None:
     """Drop each text, in order, for the one that contains most of it."""
     dropped = code("contained")
+    verdicts.join(sketches.items[pairs[:, 0]], sketches.items[pairs[:, 1]])
     for (a, b), share in zip(pairs.tolist(), shares.tolist(), strict=True):
         part, whole = int(sketches.items[a]), int(sketches.items[b])
-        verdicts.join(part, whole)
         may = params.remove_contained and rank[b] < rank[a] and verdicts.origins[part] == verdicts.origins[whole]
         if may and verdicts.reason[whole] == NO_MATCH:
             better = verdicts.reason[part] == NO_MATCH or share > verdicts.score[part]

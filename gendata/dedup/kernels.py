@@ -10,6 +10,7 @@ import numpy as np
 from gendata.compiled import MULTIPLIER, jit, mix
 
 _HALF = np.uint64(32)
+_LOW = 3  # times as many hashes as are asked for that are looked at first
 _CROWDED = 32  # hashes in one part of the range, from which insertion is slow
 
 
@@ -88,22 +89,46 @@ def _signature(shingles: Any, functions: Any, least: Any) -> None:
 @jit
 def least(shingles: Any, bounds: Any, found: Any) -> None:
     """Fill ``found`` (texts, some) with the least distinct hashes of each text, ascending; the rest stays as it is."""
-    last = found.shape[1] - 1
+    low = np.empty(0, np.uint32)
     for text in range(len(bounds) - 1):
-        row, count = found[text], 0
-        for at in range(bounds[text], bounds[text + 1]):
-            value = np.uint32(shingles[at] >> _HALF)
-            if count > last and value >= row[last]:
-                continue
-            place = 0
-            while place < count and row[place] < value:
-                place += 1
-            if place < count and row[place] == value:
-                continue
-            for later in range(min(count, last), place, -1):
-                row[later] = row[later - 1]
-            row[place] = value
-            count = min(count + 1, last + 1)
+        some = shingles[bounds[text] : bounds[text + 1]]
+        if len(some) >= len(low):
+            low = np.empty(2 * len(some) + 1, np.uint32)
+        most = (_LOW * found.shape[1] << 32) // max(1, len(some))  # hashes are spread evenly: few are as low
+        count = _ascending(low[: _below(some, most, low)], found[text])
+        if count < found.shape[1] and most >> 32 == 0:  # many repeats
+            _ascending(low[: _below(some, 1 << 32, low)], found[text])
+
+
+@jit
+def _below(shingles: Any, most: int, low: Any) -> int:
+    """Put the hashes that are not above ``most`` into ``low``; how many they are."""
+    count = 0
+    for shingle in shingles:
+        value = np.int64(shingle >> _HALF)
+        low[count] = value
+        passes: Any = np.int64(value <= most)
+        count += passes
+    return count
+
+
+@jit
+def _ascending(hashes: Any, row: Any) -> int:
+    """Fill a row with the least distinct hashes, as far as there are some; how many there are."""
+    last, count = len(row) - 1, 0
+    for value in hashes:
+        if count > last and value >= row[last]:
+            continue
+        place = 0
+        while place < count and row[place] < value:
+            place += 1
+        if place < count and row[place] == value:
+            continue
+        for later in range(min(count, last), place, -1):
+            row[later] = row[later - 1]
+        row[place] = value
+        count = min(count + 1, last + 1)
+    return count
 
 
 @jit

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gendata import engine
-from gendata.compiled import jit
+from gendata.compiled import jit, join, root
 from gendata.dedup.minhash import Keys
 from gendata.dedup.words import Hashes
 from gendata.keep import PROBE, REFERENCE, Ints, Verdicts, code
@@ -84,8 +84,7 @@ class Outcome(NamedTuple):
         verdicts.score[items[merged]] = self.score[merged]
         verdicts.reason[items[merged]] = _REASONS[self.match[merged]]
         verdicts.conflict[items[rivalled]] = items[self.rival[rivalled]]
-        for text in np.flatnonzero(self.parent != np.arange(len(self.parent))).tolist():
-            verdicts.join(int(items[text]), int(items[self.parent[text]]))
+        verdicts.join(items, items[self.parent])
 
 
 def visit(
@@ -192,11 +191,11 @@ def _visit(  # noqa: C901  a call per pair would cost more than the rest
                 compared[0] += 1
                 same, how = 1.0, _BY_FORM
                 if forms[other] != forms[text]:  # where they share a group already, only a match matters
-                    least = thresholds[1] if _root(parent, other) == _root(parent, text) else thresholds[0]
+                    least = thresholds[1] if root(parent, other) == root(parent, text) else thresholds[0]
                     same = _similarity(own, shingles[firsts[other] : lasts[other]], least, thresholds[2])
                     how = _BY_SHINGLES
                 if same >= thresholds[0]:
-                    _join(parent, text, other)
+                    join(parent, text, other)
                 if same < thresholds[1]:
                     continue
                 if origins[other] != origins[text]:
@@ -216,19 +215,3 @@ def _better(same: float, how: int, other: int, score: float, best_how: int, best
     if best < 0 or same != score:
         return best < 0 or same > score
     return how < best_how or (how == best_how and other < best)
-
-
-@jit
-def _join(parent: Any, a: int, b: int) -> None:
-    """Join the trees of two nodes of a forest."""
-    a, b = _root(parent, a), _root(parent, b)
-    parent[max(a, b)] = min(a, b)
-
-
-@jit
-def _root(parent: Any, node: int) -> int:
-    """The root of a node's tree."""
-    while parent[node] != node:
-        parent[node] = parent[parent[node]]  # path halving
-        node = parent[node]
-    return node

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 _CODE = (chats, compiled, kernels, minhash, pairs, tokens, words)  # what sketches depend on
 
-BATCH = 4096
+BATCH = 1024
 """Texts that a thread takes at once."""
 
 
@@ -54,11 +54,11 @@ class ArrowTexts:
         """See Texts."""
         for start in range(0, len(self.column), BATCH):
             part = self.column.slice(start, BATCH)
-            part = part if chosen is None else part.filter(pa.array(chosen[start : start + BATCH]))
-            yield partial(_whole, part)
+            yield partial(_whole, part, None if chosen is None else chosen[start : start + BATCH])
 
 
-def _whole(part: pa.ChunkedArray) -> pa.Array:
+def _whole(part: pa.ChunkedArray, chosen: npt.NDArray[np.bool_] | None) -> pa.Array:
+    part = part if chosen is None else part.filter(pa.array(chosen))
     return part.combine_chunks() if part.num_chunks != 1 else part.chunk(0)
 
 
@@ -125,11 +125,11 @@ class BandFile:
         keys, end = np.empty(sum(self._lengths), np.uint32), 0
         if not len(keys):
             return keys
-        with self._path.open("rb") as file:
-            for length in self._lengths:
-                file.seek(4 * (self._bands * end + number * length))
-                keys[end : end + length] = np.fromfile(file, np.uint32, length)
-                end += length
+        mapped = np.memmap(self._path, np.uint32, mode="r")  # a read each would have threads wait for each other
+        for length in self._lengths:
+            start = self._bands * end + number * length
+            keys[end : end + length] = mapped[start : start + length]
+            end += length
         return keys
 
 

@@ -9,7 +9,8 @@ from gendata.compiled import MULTIPLIER, jit, mix
 LONGEST_WORD, ASCII, TABLED = 40, 0x80, 0x30000
 WORD, ALONE, PUNCTUATION, SPACE = range(4)  # kinds of characters: part of a word, a word of its own, separators
 
-_SEED, _TURN, _BACK = np.uint64(0xCBF29CE484222325), np.uint64(5), np.uint64(64 - 5)
+_SEED, _TURN, _BACK, _BITS = np.uint64(0), np.uint64(5), np.uint64(64 - 5), np.uint64(63)
+_BLOCK = 64  # bytes
 _ROOM = 128  # words beside one for each byte
 MOST_FOLDED = 18  # characters that one is folded to
 _UNFIT, _SHORT = -1, -2
@@ -112,26 +113,71 @@ def _mixed(text: Any, at: int, normal: bool, tables: Any, words: Any, end: int, 
 def _ascii(text: Any, at: int, noises: Any, words: Any, end: int, state: Any) -> Any:
     """Go on with a text as far as it is ASCII.
 
-    No branch depends on where words end: what has been read of one is written after each letter, and stays where the
-    next is none.
-
     Returns:
         Where it stops, where the words end, and ``state``: the hash of the word at hand, its length, and the longest.
     """
-    value, length, longest = state
-    before = np.uint64(length != 0)
+    value, before, longest = state
+    some = text[at : _ascii_stop(text, at)]
+    found = _ends(some, noises, words[end:], value, before)
+    longest = max(longest, _settled(some, noises, words[end:], found + 1, before))
+    value, length, place = words[end + found], _NO, len(some)
+    while place > 0 and noises[some[place - 1]]:
+        place, length = place - 1, length + _YES
+    length += before if place == 0 else _NO
+    return at + len(some), end + found, value if length else _SEED, length, longest
+
+
+@jit
+def _ascii_stop(text: Any, at: int) -> int:
+    """Where a text is no longer ASCII."""
+    while at + _BLOCK <= len(text):
+        every = np.uint8(0)
+        for byte in text[at : at + _BLOCK]:  # without a way out, so that many are looked at at once
+            every |= byte
+        if every >= ASCII:
+            break
+        at += _BLOCK
     while at < len(text) and text[at] < ASCII:
-        letter = noises[text[at]]
-        inside = np.uint64(letter != 0)
-        words[end] = value
-        ended: Any = np.int64(before & (inside ^ _YES))
-        end += ended
-        before, mask = inside, _NO - inside
-        value = (_longer(value, letter) & mask) | (_SEED & ~mask)
-        length = (length + _YES) & mask
-        longest = max(longest, length)
         at += 1
-    return at, end, value, length, longest
+    return at
+
+
+@jit
+def _ends(text: Any, noises: Any, words: Any, value: Any, length: Any) -> int:
+    """Where words end in ASCII: ``words[2 k]`` is the hash of all letters before that of word k, ``words[2 k + 1]`` it.
+
+    No branch depends on where they end, and no letter waits for the hash of those before it: each is turned by its
+    place. The letters at the end stand behind the last word, and are not counted. ``value``, ``length``: of the word
+    at hand.
+    """
+    total, turn, before, end = value << _TURN | value >> _BACK, _NO, np.uint64(length != 0), _NO
+    for place in range(np.uint64(len(text))):
+        letter = noises[text[place]]
+        words[end], words[end + _YES] = total, np.uint64(place)
+        inside = np.uint64(letter != 0)
+        end += (before & (inside ^ _YES)) << _YES
+        total ^= letter << turn | letter >> (np.uint64(64) - turn & _BITS)
+        before, turn = inside, (turn - _TURN) & _BITS
+    words[end], words[end + _YES] = total, np.uint64(len(text))
+    return np.int64(end >> _YES)
+
+
+@jit
+def _settled(text: Any, noises: Any, words: Any, count: int, length: Any) -> Any:
+    """Hashes of words from what ``_ends`` left, in its place; the most letters of one that may be too long."""
+    before, last, longest = _NO, _NO, _NO
+    for word in range(count):
+        total, place = words[2 * word], words[2 * word + 1]
+        turn = _TURN * (place - _YES) & _BITS
+        value = total ^ before
+        words[word] = value << turn | value >> (np.uint64(64) - turn & _BITS)
+        if place - last + length > _LONGEST:
+            letters, first = _NO, np.int64(place)
+            while first > 0 and noises[text[first - 1]]:
+                first, letters = first - 1, letters + _YES
+            longest = max(longest, letters + (length if first == 0 else _NO))
+        before, last = total, place
+    return longest
 
 
 @jit

@@ -30,7 +30,7 @@ def plain_words(text):
 
 
 def plain_hash(word):
-    value = 0xCBF29CE484222325
+    value = 0
     for letter in word:
         value = (value << 5 & MASK | value >> 59) ^ mixed((ord(letter) + 1) * 0x9E3779B97F4A7C15 & MASK)
     return mixed(value)
