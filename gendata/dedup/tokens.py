@@ -159,7 +159,8 @@ def _ends(text: Any, noises: Any, words: Any, value: Any, length: Any) -> int:
         total ^= letter << turn | letter >> (np.uint64(64) - turn & _BITS)
         before, turn = inside, (turn - _TURN) & _BITS
     words[end], words[end + _YES] = total, np.uint64(len(text))
-    return np.int64(end >> _YES)
+    count: Any = np.int64(end >> _YES)
+    return count
 
 
 @jit
