@@ -160,7 +160,7 @@ def _ends(text: Any, noises: Any, words: Any, value: Any, length: Any) -> int:
         before, turn = inside, (turn - _TURN) & _BITS
     words[end], words[end + _YES] = total, np.uint64(len(text))
     count: Any = np.int64(end >> _YES)
-    return count
+    return count  # type: ignore[no-any-return]
 
 
 @jit

@@ -9,12 +9,10 @@ may have the pixels of another image of its size is decoded once more, in full:
   everywhere but a flat one, and flat ones are decoded in full at once.
 """
 
-import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +25,9 @@ from gendata.keep import Ints
 if TYPE_CHECKING:
     from gendata.dedup.image.sketches import Sketches
 
-_BATCH, _BATCH_BYTES = 64, 32 << 20  # images that are decoded side by side, at most
+T = TypeVar("T")
+
+_BATCH, _BATCH_BYTES = 32, 8 << 20  # images that a thread takes at once, at most
 _JOBS_PER_PROCESS = 4  # with fewer shards than that, threads work: their start costs nothing
 
 
@@ -38,16 +38,18 @@ def share(jobs: Sequence[NearJob], workers: int) -> tuple[int, int]:
     return processes, workers // processes
 
 
-@contextlib.contextmanager
-def decoding(threads: int) -> Iterator[Executor]:
-    """Threads to decode on, without Pillow's warnings: what is odd about a file was ingest's to report."""
-    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+def in_batches(fn: Callable[[list[bytes]], T], path: Path, positions: Ints, threads: int) -> Iterator[T]:
+    """``fn`` of the images of a shard at ascending positions, some at a time, in threads and in order.
+
+    Without Pillow's warnings: what is odd about a file was ingest's to report.
+    """
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield pool
+        yield from engine.imap_threads(fn, _batches(column_values(path, "data", positions)), threads)
 
 
-def batches(values: Iterator[bytes | None]) -> Iterator[list[bytes]]:
-    """Lists of images to decode side by side, bounded in number and bytes."""
+def _batches(values: Iterator[bytes | None]) -> Iterator[list[bytes]]:
+    """Lists of images, bounded in number and bytes."""
     batch: list[bytes] = []
     for value in values:
         batch.append(value or b"")
@@ -84,8 +86,7 @@ def decided(sketches: "Sketches", jobs: Sequence[NearJob], counts: Sequence[int]
 
 def digest_shard(path: Path, positions: Ints, threads: int) -> list[bytes]:
     """The digests of some images of one shard."""
-    with decoding(threads) as pool:
-        parts = [list(pool.map(digest, batch)) for batch in batches(column_values(path, "data", positions))]
+    parts = in_batches(lambda batch: [digest(data) for data in batch], path, positions, threads)
     return [found for part in parts for found in part]
 
 

@@ -1,7 +1,6 @@
 """What the search keeps of each image: a digest of its pixels, and thumbnails and hashes of its views."""
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from importlib.metadata import version
@@ -15,9 +14,9 @@ from PIL import Image
 from gendata import engine
 from gendata.dedup import ImageParams
 from gendata.dedup.cache import SketchCache, is_whole, key_of, load, save
-from gendata.dedup.exact import NearJob, column_values
+from gendata.dedup.exact import NearJob
 from gendata.dedup.image.decode import NONE, Picture, Unfit, decode
-from gendata.dedup.image.pixels import batches, decided, decoding, digest, share
+from gendata.dedup.image.pixels import decided, digest, in_batches, share
 from gendata.dedup.image.views import (
     BASE,
     SIDE,
@@ -119,22 +118,20 @@ def sketch(jobs: Sequence[NearJob], scratch: Path, params: ImageParams, workers:
 def sketch_shard(path: Path, positions: Ints, place: Path, params: ImageParams, threads: int) -> None:
     """Sketch some rows of one shard into a file."""
     parts, mapped, start = [_joined([], params)], [_large([], np.empty(0, np.uint8), params)], 0
-    with decoding(threads) as pool:
-        for batch in batches(column_values(path, "data", positions)):
-            small, large = _sketch_batch(batch, start, params, pool)
-            parts.append(small)
-            mapped.append(large)
-            start += len(batch)
+    for count, small, large in in_batches(partial(_sketch_batch, params=params), path, positions, threads):
+        parts.append(replace(small, taken=small.taken + start))
+        mapped.append(large)
+        start += count
     whole = _joined(parts, params)
     arrays = {field.name: getattr(whole, field.name) for field in fields(whole)}
     save(place, arrays | {name: np.concatenate([large[name] for large in mapped]) for name in _MAPPED})
 
 
 def _sketch_batch(
-    batch: list[bytes], start: int, params: ImageParams, pool: Executor
-) -> tuple[ShardSketches, dict[str, npt.NDArray[np.generic]]]:
-    """The sketches of the images that begin at row ``start``, and what of them goes to disk."""
-    found = list(pool.map(partial(_decode, params=params), batch))
+    batch: list[bytes], params: ImageParams
+) -> tuple[int, ShardSketches, dict[str, npt.NDArray[np.generic]]]:
+    """How many images there are, their sketches, and what of them goes to disk."""
+    found = [_decode(data, params) for data in batch]
     places = [i for i, seen in enumerate(found) if isinstance(seen, _Seen)]
     pictures = [seen for seen in found if isinstance(seen, _Seen)]
     shown = [(i, view) for i, seen in enumerate(pictures) for view in seen.views]
@@ -147,10 +144,10 @@ def _sketch_batch(
     digests = np.array([seen.picture.digest for seen in pictures], "V32")
     lumas = np.array([seen.picture.luma for seen in pictures], "V32")
     unsure = np.setdiff1d(np.flatnonzero(lumas != np.void(NONE)), owners[surely])
-    digests[unsure] = list(pool.map(digest, [batch[places[i]] for i in unsure.tolist()]))
+    digests[unsure] = [digest(batch[places[i]]) for i in unsure.tolist()]
     flat = len(pictures) - len(np.unique(owners[vivid]))
     small = ShardSketches(
-        taken=np.array(places, np.int64) + start,
+        taken=np.array(places, np.int64),
         widths=np.array([seen.picture.width for seen in pictures], np.int64),
         heights=np.array([seen.picture.height for seen in pictures], np.int64),
         digests=digests,
@@ -161,7 +158,7 @@ def _sketch_batch(
         excluded=np.array([flat * (name == "image-flat") + found.count(name) for name in LEFT_OUT]),
     )
     kept = [view for (_, view), stays in zip(shown, vivid, strict=True) if stays]
-    return small, _large(kept, thumbnails[vivid], params)
+    return len(batch), small, _large(kept, thumbnails[vivid], params)
 
 
 @dataclass(frozen=True, slots=True)
