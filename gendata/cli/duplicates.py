@@ -176,6 +176,8 @@ def _summary(lookup: "Lookup") -> Iterator[str]:
         yield f"  and {len(pairs) - PAIRS} more pairs of sources: artifacts/reports/dedup.html"
     if referenced := lookup.referenced():
         yield f"{referenced:,} match a reference (dedup.against): artifacts/metrics/dedup.json has the counts by file"
+    if contained := lookup.contained():
+        yield f"{contained:,} that stay are contained in another: column contained_in of items, reports/dedup.html"
     if counts := lookup.contradicted():
         told = ", ".join(f"{n:,} by {name}" for name, n in counts.items())
         yield f"items with copies that contradict: {told}; list them with `gendata duplicates --conflicts`"
