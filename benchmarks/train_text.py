@@ -167,18 +167,18 @@ def recipe(codes: dict[str, Any], steps: int) -> float:
     return cpu
 
 
-def speed(codes: dict[str, Any], streams: dict[str, Any]) -> None:
-    """Tokens per second of training at the peer's shape: medians over turns, each of ten steps."""
-    peer, data = Peer(int(codes["train"].max()) + 1), TextData(streams, CONTEXT)
-    shape = {"context": CONTEXT, "layers": LAYERS, "heads": HEADS, "width": WIDTH, "batch": BATCH}
+def speed(streams: dict[str, Any]) -> None:
+    """Tokens per second of training at the peer's shape, vocabulary too: medians over turns, each of ten steps."""
+    peer, data = Peer(DataSpec().tokenizer.vocabulary), TextData(streams, CONTEXT)
+    shape = {"context": CONTEXT, "layers": LAYERS, "heads": HEADS, "width": WIDTH, "batch": BATCH, "span": 1}
     works: dict[str, Callable[[], object]] = {
-        "nanoGPT": lambda: [*peer_steps(peer, TextData(codes, CONTEXT), 10)],
+        "nanoGPT": lambda: [*peer_steps(peer, data, 10)],
         "ours, AdamW": lambda: ours_steps(adam, data, 10),
         "ours, Muon": lambda: ours_steps(muon, data, 10),
     }
     adam, muon = (ours("transformer", data, optimizer=name, **shape)[0] for name in ("adamw", "muon"))
     taken: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(5):
+    for _ in range(9):
         for name, work in works.items():
             taken[name].append(10 * BATCH * CONTEXT / seconds(work)[0])
     rates = {name: statistics.median(values) for name, values in taken.items()}
@@ -236,7 +236,7 @@ def main() -> None:
         )
         print(f", {taken[0]:.1f} s CPU", flush=True)
     sampling()
-    speed(codes, streams)
+    speed(streams)
     budget = recipe(codes, int(STEPS * asked.share))
     for family in OURS:
         with_budget(family, streams, budget)

@@ -89,21 +89,56 @@ class _Norm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         (g,), (y, scale) = gradients, ctx.saved_tensors
-        return torch.addcmul(g, y, (g * y).sum(-1, keepdim=True), value=-1 / y.size(-1)) * scale
+        return torch.addcmul(g, y, (g * y).sum(-1, keepdim=True), value=-1 / y.size(-1)).mul_(scale)
 
 
 class _SquaredRelu(torch.autograd.Function):
-    """One product on the way back, where autograd has three steps."""
+    """In the place of ``x``; one product on the way back, where autograd has three steps."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        positive = relu(x)
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        positive = x.relu_()
+        ctx.mark_dirty(x)
         ctx.save_for_backward(positive)
-        return positive * positive
+        ctx.set_materialize_grads(False)
+        return positive * positive, positive
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         return torch.addcmul(gradients[0].new_zeros(()), gradients[0], ctx.saved_tensors[0], value=2)  # in one pass
+
+
+class _Turned(torch.autograd.Function):
+    """Queries and keys, normalised and rotated, and values, each (B, H, T, D), of what is (B, T, 3, H, D).
+
+    On a CPU, forth and back, twice as fast as one operation at a time: gradients come together in one place.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        qk, (cos, sin) = x[:, :, :2], (part[:, None, None] for part in (cos, sin))
+        scale = x.size(-1) ** 0.5 / torch.linalg.vector_norm(qk, dim=-1, keepdim=True).clamp(min=1e-6)
+        y = qk * scale
+        ctx.save_for_backward(y, scale, cos, sin)
+        q, k = _turn(y, cos, sin).unbind(2)
+        return q.transpose(1, 2), k.transpose(1, 2), x[:, :, 2].transpose(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (q, k, v), (y, scale, cos, sin) = (g.transpose(1, 2) for g in gradients), ctx.saved_tensors
+        g = _turn(torch.stack((q, k), 2), cos, -sin)
+        x = g.new_empty(*g.shape[:2], 3, *g.shape[3:])
+        x[:, :, 2] = v
+        torch.mul(g.addcmul_(y, (g * y).sum(-1, keepdim=True), value=-1 / y.size(-1)), scale, out=x[:, :, :2])
+        return x, None, None
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """As ``rotate``, in two halves instead of a copy with both exchanged."""
+    half, turned = x.size(-1) // 2, x * cos
+    turned[..., :half].addcmul_(x[..., half:], sin[..., :half])
+    turned[..., half:].addcmul_(x[..., :half], sin[..., half:])
+    return turned
 
 
 def norm(x: Tensor) -> Tensor:
@@ -115,10 +150,10 @@ def norm(x: Tensor) -> Tensor:
 
 
 def squared_relu(x: Tensor) -> Tensor:
-    """ReLU²."""
+    """ReLU² of what nothing else needs."""
     if _fuses(x):
         return relu(x).square()
-    y: Tensor = _SquaredRelu.apply(x)  # type: ignore[no-untyped-call]
+    y: Tensor = _SquaredRelu.apply(x)[0]  # type: ignore[no-untyped-call]
     return y
 
 
@@ -157,8 +192,12 @@ class Block(nn.Module):
 
         ``cache`` (2, B, H, context, D) holds those before ``start``; then T must be 1.
         """
-        qkv = self.attend(norm(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, H, T, D)
-        (q, k), v = rotate(norm(qkv[:2]), cos, sin), qkv[2]
+        qkv = self.attend(norm(x)).unflatten(-1, (3, self.heads, -1))  # (B, T, 3, H, D)
+        if _fuses(x):
+            q, k, v = qkv.permute(2, 0, 3, 1, 4)
+            q, k = rotate(norm(torch.stack((q, k))), cos, sin)
+        else:
+            q, k, v = _Turned.apply(qkv, cos, sin)  # type: ignore[no-untyped-call]
         if cache is not None:
             cache[:, :, :, start : start + x.size(1)] = torch.stack((k, v))
             k, v = cache[:, :, :, : start + x.size(1)]

@@ -96,7 +96,7 @@ def test_a_later_token_changes_nothing_before_it():
     ("ours", "theirs"),
     [
         (transformer.norm, lambda x: torch.nn.functional.rms_norm(x, (x.size(-1),), eps=1e-30)),
-        (transformer.squared_relu, lambda x: x.relu().square()),
+        (lambda x: transformer.squared_relu(x.clone()), lambda x: x.relu().square()),
     ],
 )
 def test_values_and_gradients_are_those_of_the_definition(ours, theirs):
@@ -106,6 +106,19 @@ def test_values_and_gradients_are_those_of_the_definition(ours, theirs):
     found, expected = (torch.autograd.grad((f(x) * weights).sum(), x)[0] for f in (ours, theirs))
     torch.testing.assert_close(found, expected)
     assert torch.equal(ours(torch.zeros(2, 3)), torch.zeros(2, 3))
+
+
+def test_queries_and_keys_turned_in_one_step_are_those_turned_one_by_one(monkeypatch):
+    """Logits and gradients, of the path for a CPU and of the plain one."""
+    found = []
+    for plain in (False, True):
+        monkeypatch.setattr(transformer, "_fuses", lambda x, plain=plain: plain)
+        model, tokens = awake().double(), random_tokens(3, 12)
+        loss = model.loss("loss", {"tokens": tokens}, 0.0)[0]
+        loss.backward()
+        found.append([loss.detach(), *(p.grad for p in model.parameters())])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_rotation_of_a_pair_by_hand():
