@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gendata.cli._shared import emit, expected_errors, format_option, note, project, short
+from gendata.cli._shared import emit, expected_errors, format_option, note, project, short, wants_table
 
 if TYPE_CHECKING:
     from gendata.project import Project
@@ -107,6 +107,8 @@ def _dropped(
     if copy:
         note(f"{key} was dropped as a copy ({copy['reason']}) of {short(copy['kept_id'])}")
     item_id = lookup.resolve(key) if key is not None else None
+    is_item = key is not None and item_id is not None and not copy and Path(key).is_file()
+    itself = [_itself(str(key), lookup.item(str(item_id)))] if is_item else []
     found = lookup.duplicates(item_id, LIMIT + 1, reason=reason, source=source)
     rows = _first(found, "copies; all: gendata sql \"SELECT * FROM rejected WHERE stage = 'dedup'\"")
     if not (key or reason or source):
@@ -116,7 +118,20 @@ def _dropped(
         _page(html, rows, lookup)
     if not rows:
         note("no copies of this item were dropped" if key else "no such copies" if reason or source else NOTHING)
-    emit([{**r, "kept": short(r["kept_id"])} for r in rows], format_, COLUMNS)
+    shown = rows if wants_table(format_) else [*itself, *rows]
+    emit([{**r, "kept": short(r["kept_id"])} for r in shown], format_, COLUMNS)
+
+
+ITSELF = "is the item"
+"""In place of a reason: a file that has the content of an item that was kept."""
+
+
+def _itself(path: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    """Says which item a file is; the same as a row like those of copies."""
+    note(f"{path} is item {short(item['id'])} of source {item['source']}, {item['uri']}")
+    kept = {f"kept_{name}": item[name] for name in ("id", "source", "uri")}
+    same = {name: item[name] for name in ("id", "modality", "group", "copies")}
+    return {**same, **kept, "reason": ITSELF, "detail": None, "score": 1.0, "source": None, "uri": path, "text": None}
 
 
 NOTHING = "no duplicates were dropped"

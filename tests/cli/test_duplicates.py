@@ -240,6 +240,25 @@ def test_a_project_that_was_not_run_is_no_all_clear(project, tmp_path):
     assert same["match"] == "exact"
 
 
+def test_a_file_that_is_an_item_is_named(project, tmp_path):
+    whole = tmp_path / "whole.txt"
+    whole.write_text(SOURCES["books"][0].text)
+    result = run(project, "duplicates", whole, "--format", "json")
+    item_id = content_id(SOURCES["books"][0].text)
+    assert result.stderr == f"{whole} is item {item_id[:12]} of source books, whole\n"
+    itself, copy = json.loads(result.stdout)
+    assert (itself["reason"], itself["uri"], itself["kept_id"]) == ("is the item", str(whole), item_id)
+    assert (itself["kept_source"], itself["kept_uri"]) == ("books", "whole")
+    assert (copy["reason"], copy["uri"]) == ("near-text", "part")
+    like = tmp_path / "like.txt"
+    like.write_text(SOURCES["web"][4].text)
+    result = run(project, "duplicates", like, "--format", "table")
+    assert result.stderr.splitlines()[0].endswith("of source web, like")
+    assert "is the item" not in result.stdout
+    whole.write_text(SOURCES["web"][0].text)
+    assert "was dropped as a copy (near-text)" in run(project, "duplicates", whole).stderr
+
+
 def test_the_summary_names_what_references_lack(project):
     left = {"rejected": 2, "rejected_in": [{"file": "e.jsonl", "reason": "invalid-row", "units": 2}]}
     figures = project / "artifacts" / "metrics" / "dedup.json"
