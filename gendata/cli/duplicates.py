@@ -226,6 +226,8 @@ def _summary(lookup: "Lookup", artifacts: Path) -> Iterator[str]:
         yield f"{referenced:,} match a reference (dedup.against): artifacts/metrics/dedup.json has the counts by file"
     if (figures := artifacts / "metrics" / "dedup.json").is_file():
         yield from _references(files.read_json(figures)["against"])
+    if contained := lookup.contained():
+        yield f"{contained:,} that stay are contained in another: column contained_in of items, reports/dedup.html"
     if counts := lookup.contradicted():
         told = ", ".join(f"{n:,} by {name}" for name, n in counts.items())
         yield f"items with copies that contradict: {told}; list them with `gendata duplicates --conflicts`"

@@ -73,6 +73,7 @@ def _parts(report: Mapping[str, Any], shown: Mapping[Key, Shown]) -> Iterator[st
     yield from _contradictions(report, shown)
     yield from _clusters(report["clusters"], shown)
     seen = {_key(copy) for cluster in report["clusters"]["largest"] for copy in cluster["copies"]}
+    yield from _holders(report["contained"]["found"], report["holders"], shown)
     for reason, pairs in report["closest"].items():
         yield from _closest(reason, [pair for pair in pairs if _key(pair["copy"]) not in seen], shown)
 
@@ -105,8 +106,6 @@ def _tables(report: Mapping[str, Any]) -> Iterator[str]:
         if any((counts := found["captions_left_out"]).values())
     ]
     yield _table("Captions that took no part", ("reference", "captions of it", "captions of items"), captions)
-    if found := report["contained"]["found"]:
-        yield f"<p>Texts that are contained in another one, and stay or went: {found:,}.</p>"
     chances = [(similarity, f"{chance:.2%}") for similarity, chance in report["chance_of_comparison"].items()]
     yield _table("How surely two texts are compared", ("similarity", "chance"), chances)
     alone = [(name, n) for name, n in sorted(report["exact_only"].items()) if n]
@@ -160,6 +159,14 @@ def _closest(reason: str, pairs: Sequence[Mapping[str, Any]], shown: Mapping[Key
         yield f"<h2>The least similar that were dropped as {escaped(reason)}</h2>"
     for pair in pairs:
         yield _entry([_pair(pair["kept"], pair["copy"], shown)])
+
+
+def _holders(found: int, holders: Sequence[Mapping[str, Any]], shown: Mapping[Key, Shown]) -> Iterator[str]:
+    if found:
+        yield f"<h2>Texts that are contained in another one, and stay or went: {found:,}</h2>"
+    for holder in holders:
+        pairs = [_pair(holder["whole"], part, shown, ("whole", "part")) for part in holder["parts"]]
+        yield _entry([f"<h3>{holder['count']:,} that stay</h3>", *pairs])
 
 
 def _key(row: Mapping[str, Any]) -> Key:

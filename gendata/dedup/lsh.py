@@ -16,6 +16,7 @@ Codes = npt.NDArray[np.int32]
 
 _BY_FORM, _BY_SHINGLES = range(2)
 _REPLIES = np.uint64(1 << 63)
+_BITS, _MOST_WORDS = 12, 64  # for each shingle of a typical text, and of parities: half a kilobyte a text
 _REASONS = np.array([code("normalised"), code("near-text")], np.int8)
 
 
@@ -98,8 +99,8 @@ def visit(
 ) -> Outcome:
     """Judge the texts of buckets in their order, each by those before it that stay and share a bucket with it.
 
-    So many near-copies of one text cost one comparison each; many texts alike to just under the threshold, which
-    all stay, cost one per pair.
+    So many near-copies of one text cost one comparison each. Of many texts alike to just under the threshold, which
+    all stay, each pair is met; parity bits of their shingles rule most out (Sandes et al. 2017, bitmap filter).
 
     Args:
         found: the buckets; texts come in the order of the keep policy.
@@ -110,7 +111,9 @@ def visit(
         paired: whether they are records, whose similarity is the lower of two parts.
     """
     outcome = Outcome.empty(len(found.texts))
-    _visit(tuple(found), tuple(sets), forms, ranks, (*thresholds, paired), tuple(outcome))
+    typical = int((sets.lasts - sets.firsts).mean()) if len(sets.firsts) else 0
+    parities = _parities(*sets, min(max(1, _BITS * typical // 64), _MOST_WORDS))
+    _visit(tuple(found), tuple(sets), parities, forms, ranks, (*thresholds, paired), tuple(outcome))
     return outcome
 
 
@@ -155,9 +158,9 @@ def _similarity(a: Any, b: Any, least: float, paired: bool) -> float:
 def _jaccard(a: Any, b: Any, least: float) -> float:
     """The Jaccard similarity of two ascending sets without repeats; 0 where it is below ``least``."""
     total, i, j, common = len(a) + len(b), 0, 0, 0
-    if min(len(a), len(b)) < least * max(len(a), len(b)):
-        return 0.0  # |A and B| <= min and |A or B| >= max, so that sizes alone rule pairs out, without loss
-    apart = int((1 - least) / (1 + least) * total) + 1  # elements that may be in one set alone, rounded up
+    if total and min(len(a), len(b)) / max(len(a), len(b)) < least:
+        return 0.0  # |A and B| <= min and |A or B| >= max; a quotient, rounded as that of the sets is: without loss
+    apart = _apart(total, least)
     while i < len(a) and j < len(b):
         if i + j - 2 * common > apart:
             return 0.0
@@ -170,8 +173,38 @@ def _jaccard(a: Any, b: Any, least: float) -> float:
 
 
 @jit
+def _apart(total: int, least: float) -> int:
+    """How many elements of two sets that have ``total`` may be in one alone."""
+    return int((1 - least) / (1 + least) * total + 1e-6)  # more than rounding takes away
+
+
+@jit
+def _parities(shingles: Any, firsts: Any, lasts: Any, words: int) -> Any:
+    """Bits (texts, words) of sets: whether an odd number of their elements falls on each."""
+    bits = np.zeros((len(firsts), words), np.uint64)
+    for text in range(len(firsts)):
+        for at in range(firsts[text], lasts[text]):
+            place = shingles[at] % np.uint64(64 * words)
+            bits[text, np.int64(place >> np.uint64(6))] ^= np.uint64(1) << (place & np.uint64(63))
+    return bits
+
+
+@jit
+def _differ(a: Any, b: Any) -> Any:
+    """How many bits of two sets' parities differ: no more than elements are in one set alone."""
+    count = np.int64(0)
+    for word in range(len(a)):
+        x = a[word] ^ b[word]
+        x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
+        x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
+        x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+        count += np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    return count
+
+
+@jit
 def _visit(  # noqa: C901  a call per pair would cost more than the rest
-    found: Any, located: Any, forms: Any, ranks: Any, thresholds: Any, outcome: Any
+    found: Any, located: Any, parities: Any, forms: Any, ranks: Any, thresholds: Any, outcome: Any
 ) -> None:
     """Judge the texts of buckets in their order; see ``visit``."""
     texts, starts, buckets, room = found
@@ -192,7 +225,10 @@ def _visit(  # noqa: C901  a call per pair would cost more than the rest
                 same, how = 1.0, _BY_FORM
                 if forms[other] != forms[text]:  # where they share a group already, only a match matters
                     least = thresholds[1] if root(parent, other) == root(parent, text) else thresholds[0]
-                    same = _similarity(own, shingles[firsts[other] : lasts[other]], least, thresholds[2])
+                    theirs = shingles[firsts[other] : lasts[other]]
+                    apart = _apart(len(own) + len(theirs), least)
+                    may = _differ(parities[text], parities[other]) <= apart
+                    same = _similarity(own, theirs, least, thresholds[2]) if may else 0.0
                     how = _BY_SHINGLES
                 if same >= thresholds[0]:
                     join(parent, text, other)

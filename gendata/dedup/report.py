@@ -22,7 +22,7 @@ CLOSEST = 5
 """Matches of each reason that are shown, the least similar first: those that a higher threshold would keep."""
 
 _EXACT = ("exact", "origin-conflict")
-_COLUMNS = ("id", "source", "uri", "kept", "reason", "kept_id", "score", "copies")
+_COLUMNS = ("id", "source", "uri", "kept", "reason", "kept_id", "score", "copies", "contained_in")
 _FACTS = ("id", "source", "uri", "reason", "score")
 _STATED = ("id", "modality", "origin", "label", "license", "media_type", "text", "data")
 
@@ -51,6 +51,7 @@ def report(
         "source_pairs": rows.source_pairs(summary["by_source"]),
         "clusters": rows.clusters(),
         "closest": rows.closest(),
+        "holders": rows.holders(),
     }
     files.write_json(out, value)
     files.write_bytes(page, gallery(value, rows.shown(_mentioned(value))).encode())
@@ -59,6 +60,7 @@ def report(
 def _mentioned(value: Mapping[str, Any]) -> set[tuple[str, str]]:
     """(source, uri) of all rows that the page shows with their content."""
     rows = [row for cluster in value["clusters"]["largest"] for row in (cluster["kept"], *cluster["copies"])]
+    rows += [row for holder in value["holders"] for row in (holder["whole"], *holder["parts"])]
     rows += [row for pairs in value["closest"].values() for pair in pairs for row in (pair["kept"], pair["copy"])]
     rows += [row for example in value["label_conflicts"]["examples"] for row in example["rows"]]
     rows += [row for pair in value["conflicts"]["examples"] for row in (pair["lower"], pair["higher"])]
@@ -74,7 +76,8 @@ class _Rows:
         ]
         parts = [files.read_table(decided, _COLUMNS) for _, decided in self._shards]
         self._counts = [part.num_rows for part in parts]
-        strings = [(name, pa.large_string()) for name in ("id", "source", "uri", "reason", "kept_id")]
+        names = ("id", "source", "uri", "reason", "kept_id", "contained_in")
+        strings = [(name, pa.large_string()) for name in names]
         schema = pa.schema([*strings, ("kept", pa.bool_()), ("score", pa.float64()), ("copies", pa.int64())])
         parts = [part.select(schema.names).cast(schema) for part in parts]
         table = pa.concat_tables([schema.empty_table(), *parts]).combine_chunks()
@@ -118,6 +121,17 @@ class _Rows:
             found[reason] = [{"kept": _facts(k), "copy": row} for k, row in zip(kept, rows, strict=True)]
         return found
 
+    def holders(self) -> list[dict[str, Any]]:
+        """The texts that contain most of the other texts that stay, each with some of these."""
+        parts = self._kept.filter(pc.is_valid(self._kept["contained_in"])).sort_by("id")
+        counted = parts.group_by("contained_in").aggregate([("id", "count")])
+        counted = counted.sort_by([("id_count", "descending"), ("contained_in", "ascending")])[:CLUSTERS]
+        wholes = self._kept.take(pc.index_in(counted["contained_in"], self._kept["id"])).to_pylist()
+        return [
+            {"whole": _facts(whole), "count": count, "parts": [_facts(p) for p in _inside(parts, whole["id"])]}
+            for whole, count in zip(wholes, counted["id_count"].to_pylist(), strict=True)
+        ]
+
     def shown(self, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Shown]:
         """What a page shows of some rows: read shard by shard, a row group at a time, and cut at once."""
         likely = pc.is_in(self._table["uri"], pa.array(sorted({uri for _, uri in wanted}), pa.large_string()))
@@ -132,6 +146,10 @@ class _Rows:
             found |= {chosen[at]: shown for at, shown in _read(path, sorted(chosen))}
             start += count
         return found
+
+
+def _inside(parts: pa.Table, whole: str) -> list[dict[str, Any]]:
+    return list(parts.filter(pc.equal(parts["contained_in"], whole))[:COPIES].to_pylist())
 
 
 def _facts(row: Mapping[str, Any]) -> dict[str, Any]:

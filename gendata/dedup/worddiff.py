@@ -60,7 +60,7 @@ def _whole_words(text: str, length: int) -> int:
     at = length
     while at > least and text[at - 1].isalnum():
         at -= 1
-    return at if at > least else length
+    return at if at > least or at == 0 else length
 
 
 def _tokens(text: str) -> tuple[list[str], int]:

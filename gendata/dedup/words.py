@@ -1,16 +1,18 @@
 """The words of texts and their shingles, as hashes, from Arrow's buffers: no Python object per text.
 
 A text's **words**, after NFKC and casefolding, are its runs of characters that are neither white space nor
-punctuation; each character of a script written without spaces (Chinese, Japanese, Thai, Lao, Tibetan, Burmese,
-Khmer) is a word of its own, and so is each character of a run of more than 40 (DNA, base64). A text that has
-punctuation only is taken character by character. Its **shingles** are all sequences of n words; a text of fewer words
-is one shingle. Words and shingles are 64-bit hashes: two that differ fall together with probability 2^-64.
+punctuation (of any script, with signs of mathematics and currencies; emoji are words). What cannot be seen, as soft
+hyphens and joiners, is left out. Each character of a script written without spaces (Chinese, Japanese, Thai, Lao,
+Tibetan, Burmese, Khmer) is a word of its own, and so is each character of a run of more than 40 (DNA, base64). A text
+that has punctuation only is taken character by character. Its **shingles** are all sequences of n words; a text of
+fewer words is one shingle. Words and shingles are 64-bit hashes: two that differ fall together with probability 2^-64.
 
 NFKC goes character by character as long as no character of a text may compose with the one before it or change
 places with it (the quick check of UAX #15); the texts where one may are normalised by Python first.
 """
 
 import functools
+import re
 import unicodedata
 from typing import NamedTuple
 
@@ -28,10 +30,10 @@ _UNSPACED = (  # first and last of ranges
     *("\u0e00\u0eff", "\u0f00\u0fff", "\u1000\u109f", "\u1780\u17ff", "\u2e80\u2fdf", "\u3005\u3007", "\u3040\u312f"),
     *("\u31a0\u31ff", "\u3400\u4dbf", "\u4e00\u9fff", "\uf900\ufaff", "\U00020000\U0002ffff"),
 )
-_PUNCTUATION = (
-    *("\x00/", ":@", "[`", "{\xa9", "\xab\xb4", "\xb6\xb9", "\xbb\xbf", "\u2010\u205e", "\u2060\u2060", "\ufeff\ufeff"),
-    *("\u200b\u200b", "\u3001\u3003", "\u3008\u3020", "\u3030\u3030"),
-)
+_PUNCTUATION = ("\x00/", ":@", "[`", "{\xa9", "\xab\xb4", "\xb6\xb9", "\xbb\xbf", "\u200b\u200b")
+_SEPARATES = frozenset({"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc"})  # categories; other symbols are words
+_UNSEEN = "\xad\u061c\u200c-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
+"""Soft hyphens, joiners and marks of direction: no part of a word, and no end of one."""
 
 
 class Tables(NamedTuple):
@@ -58,7 +60,8 @@ def tables() -> Tables:
         for pair in ranges:
             kinds[ord(pair[0]) : ord(pair[1]) + 1] = kind
     characters = [chr(c) if not 0xD800 <= c < 0xE000 else " " for c in range(TABLED)]  # Arrow holds no surrogates
-    kinds[[c for c, character in enumerate(characters) if character.isspace()]] = SPACE
+    kinds[[c for c, one in enumerate(characters) if unicodedata.category(one) in _SEPARATES]] = PUNCTUATION
+    kinds[[c for c, one in enumerate(characters) if one.isspace()]] = SPACE
     pairs = ((c, unicodedata.decomposition(c).split()) for c in characters if unicodedata.normalize("NFC", c) == c)
     composing = {int(pair[1], 16) for _, pair in pairs if len(pair) == 2 and not pair[0].startswith("<")}
     composing |= {*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)}  # vowels and finals of Hangul
@@ -67,7 +70,8 @@ def tables() -> Tables:
     composes = np.fromiter(marked, bool, TABLED) | [ord(text[0]) in composing for text in normal]
     composes[sorted(composing)] = True
     classes = np.fromiter(map(unicodedata.combining, characters), np.uint8, TABLED)
-    folded = [text.casefold() for text in normal]
+    unseen = re.compile(f"[{_UNSEEN}]")
+    folded = [unseen.sub("", text.casefold()) for text in normal]
     noises = np.array([noise(ord(folded[c])) if kinds[c] == WORD else 0 for c in range(ASCII)], np.uint64)
     starts = np.concatenate(([0], np.cumsum([len(text) for text in folded]))).astype(np.int32)
     every = np.array([ord(c) for text in folded for c in text], np.uint32)

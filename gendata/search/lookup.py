@@ -226,6 +226,10 @@ class Lookup:
         counted = self._rows("SELECT count(*) AS n FROM rejected WHERE stage = 'dedup' AND reason = 'reference'")
         return int(counted[0]["n"])
 
+    def contained(self) -> int:
+        """How many items are contained in another one."""
+        return int(self._rows("SELECT count(*) AS n FROM items WHERE contained_in IS NOT NULL")[0]["n"])
+
     def source_pairs(self) -> list[dict[str, Any]]:
         """How many rows of a source were dropped for a copy in which source, why, and their share of the source."""
         return self._rows(SOURCE_PAIRS)

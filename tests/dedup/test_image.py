@@ -86,6 +86,15 @@ def test_more_pixels_stay_and_caption_and_label_play_no_role(box, image, scene):
     assert 0.95 <= out.row("small")["score"] <= 1
 
 
+def test_of_pictures_as_large_those_in_colour_stay(box, image, scene):
+    photos = [scene(seed, (160, 120)) for seed in range(6)]
+    found = [
+        image(f"{kind}{i}", p) for i, one in enumerate(photos) for kind, p in (("g", one.convert("L")), ("c", one))
+    ]
+    kept = box({"a": found}).kept
+    assert {row["uri"] for row in kept} == {f"c{i}" for i in range(6)}
+
+
 def test_origins_do_not_merge(box, image, scene):
     items = [image("r", scene(1)), image("g", scene(1).resize((80, 60)), known={"origin": "generated"})]
     out = box({"a": items})

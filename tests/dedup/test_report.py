@@ -129,6 +129,20 @@ def test_the_closest_call_is_shown_though_its_cluster_is_small(reported, text):
     assert {"once", "more", "today"} >= {word for marked in shown.all("del") for word in marked.split()} != set()
 
 
+def test_texts_that_hold_others_stand_beside_them(reported, text):
+    whole = " ".join(f"w{i}" for i in range(200))
+    parts = [" ".join(f"w{i}" for i in range(s, s + 40)) for s in (0, 60, 120)]
+    items = [text("whole", whole), *(text(f"part{i}", part) for i, part in enumerate(parts)), text("alone", LINE)]
+    _, figures, html = reported({"a": items})
+    (holder,) = figures["holders"]
+    assert (holder["whole"]["uri"], holder["count"]) == ("whole", 3)
+    assert {part["uri"] for part in holder["parts"]} == {"part0", "part1", "part2"}
+    assert figures["contained"]["found"] == 3
+    shown = Page(html)
+    assert "3 that stay" in shown.all("h3")
+    assert "w150" in " ".join(shown.all("del")).split()
+
+
 def test_the_bytes_do_not_depend_on_order_and_shards(reported, text, image, scene):
     sources = corpus(text, image, scene)
     pages = [reported(sources)[1:]]
@@ -216,6 +230,10 @@ def test_a_comparison_holds_both_texts_and_their_common_part(a, b):
     common = ["".join(text for kind, text in pieces if kind == "same") for pieces in (one, other)]
     assert common[0] == common[1]
     assert (a == b) == all(kind == "same" for kind, _ in [*one, *other])
+
+
+def test_words_at_the_start_are_compared_whole():
+    assert worddiff.compare("w0 same", "w12 same")[0][0] == ("only", "w0")
 
 
 def test_long_texts_are_cut_around_what_differs():

@@ -88,6 +88,33 @@ def test_near_copies_cost_one_comparison_each(box, text):
     assert out.summary["compared_pairs"]["text"] == 1499
 
 
+def test_texts_of_one_template_against_brute_force(box, text):
+    """Pairs just below and above the threshold, of sets so large that parity bits rule out most of the former."""
+    rng, template = random.Random(0), [f"t{i}" for i in range(90)]
+    own = (f"w{i}" for i in range(10_000))
+    documents = [" ".join([*template, *(next(own) for _ in range(rng.randint(4, 14)))]) for _ in range(120)]
+    texts_ = TextParams(threshold=0.8, group_threshold=0.5, recall=0.9999, permutations=512)
+    out = box({"a": [text(d, d) for d in documents]}, DedupParams(workers=1, text=texts_))
+    kept = {row["uri"] for row in out.rows if row["kept"]}
+    stays = []
+    for document in sorted(documents, key=lambda d: (-len(d), next(r["id"] for r in out.rows if r["uri"] == d))):
+        if all(plain_jaccard(document, other, 5) < 0.8 for other in stays):
+            stays.append(document)
+    assert kept == set(stays)
+    assert 1 < len(kept) < len(documents)
+
+
+def test_what_is_as_similar_as_the_threshold_matches_whatever_shares_its_group(box, text):
+    """55 of 100 words: 0.55 * 100 is a little over 55 in floating point."""
+    whole = [f"w{i}" for i in range(100)]
+    params = TextParams(shingle=1, threshold=0.55, group_threshold=0.55, contained=0)
+    out = box(
+        {"a": [text(str(len(some)), " ".join(some)) for some in (whole, whole[:55])]},
+        DedupParams(workers=1, text=params),
+    )
+    assert sorted(row["score"] for row in out.rows if not row["kept"]) == [0.55]
+
+
 def test_case_and_punctuation_make_near_copies_and_longer_stays(box, text):
     words = "the quick brown fox jumps over the lazy dog"
     out = box(

@@ -15,16 +15,18 @@ UNSPACED = (
     "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u312f\u31a0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
-PUNCTUATION = (
-    r"\x00-/:-@\[-`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\u2010-\u205e\u2060\ufeff\u200b\u3001-\u3003\u3008-\u3020\u3030"
+SEPARATING = (
+    chr(c) for c in range(0x80, 0x30000) if unicodedata.category(chr(c)) in "Pc Pd Ps Pe Pi Pf Po Sm Sc".split()
 )
-WORD = re.compile(rf"[{UNSPACED}]|[^\s{PUNCTUATION}{UNSPACED}]+")
+PUNCTUATION = r"\x00-/:-@\[-`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\u200b" + re.escape("".join(SEPARATING))
+UNSEEN = re.compile("[\xad\u061c\u200c-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]")
+WORD = re.compile(rf"(?![{PUNCTUATION}])[{UNSPACED}]|[^\s{PUNCTUATION}{UNSPACED}]+")
 MASK = 2**64 - 1
 
 
 def plain_words(text):
     """The definition, in Python."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = UNSEEN.sub("", unicodedata.normalize("NFKC", text).casefold())
     found = WORD.findall(folded) or list("".join(folded.split()))
     return [part for word in found for part in (word if len(word) > 40 else (word,))]
 
@@ -62,6 +64,12 @@ def shingle_set(text, n):
         ("한국어 문장", ["한국어", "문장"]),
         ("ACGT" * 20, list("acgt" * 20)),
         ("?! ...", list("?!...")),
+        ("مرحبا، عالم؟", ["مرحبا", "عالم"]),
+        ("नमस्ते। दुनिया॥", ["नमस्ते", "दुनिया"]),
+        ("שלום־עולם", ["שלום", "עולם"]),
+        ("スター・ウォーズ", list("スターウォーズ")),
+        ("བོད་སྐད།", list("བོདསྐད")),
+        ("co\xadop \u200fx\u200dy 3−2 🙂", ["coop", "xy", "3", "2", "🙂"]),
         (" \n\t", []),
         ("", []),
     ],
@@ -76,9 +84,10 @@ marked = st.text(
     st.sampled_from("aeiouAbd .,-ß\u0300\u0301\u0316\u0327éﬁ½\u0344\u1100\u1161\u11a8가が\u3099\u0f73ﷺ\u1e9b"),
     max_size=30,
 )
+unseen = st.text(st.sampled_from("aé .\xad\u200d\u200b\u0301\u202e\ufeff・"), max_size=20)
 
 
-@given(st.one_of(st.text(letters, max_size=80), marked, st.text("ab", min_size=35, max_size=90)))
+@given(st.one_of(st.text(letters, max_size=80), marked, unseen, st.text("ab", min_size=35, max_size=90)))
 @example("x" * 40 + " " + "y" * 41 + "½" + "z" * 41)
 @example("ﷺ" * 500)
 @example("a" * 50 + "ﷺ" * 500)

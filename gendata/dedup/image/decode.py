@@ -62,7 +62,7 @@ class Unfit(Exception):  # noqa: N818 (no error: what is unfit is counted)
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """``width`` and ``height`` of the upright image, and the picture in 8-bit grey.
+    """``width`` and ``height`` of the upright image, whether it is stored in ``colour``, and the picture in 8-bit grey.
 
     ``digest`` is that of its pixels, NONE if it has none. A JPEG has NONE yet, and ``luma``, the digest of its
     scaled luma.
@@ -70,6 +70,7 @@ class Picture:
 
     width: int
     height: int
+    colour: bool
     grey: Image.Image
     digest: bytes
     luma: bytes = NONE
@@ -101,20 +102,24 @@ def _opened(data: bytes, use: Callable[[ImageFile.ImageFile], T]) -> T:
 def _picture(image: ImageFile.ImageFile) -> Picture:
     if image.format in _JPEG and image.mode in {"L", "RGB"}:
         return _scaled(image)
-    digest = _pixel_digest(image)
-    return Picture(image.width, image.height, _grey(image, _kind(image)), digest)
+    colour, digest = _has_colour(image), _pixel_digest(image)
+    return Picture(image.width, image.height, colour, _grey(image, _kind(image)), digest)
 
 
 def _scaled(image: ImageFile.ImageFile) -> Picture:
     """A JPEG's luma at the least of its scales at which the sides are ``_LEAST``."""
-    width, height = image.size
+    (width, height), colour = image.size, _has_colour(image)
     image.draft("L", (_LEAST, _LEAST))
     small = image.size
     _upright(image)
     if image.size != small:
         width, height = height, width
     luma = hashlib.sha256(image.tobytes()).digest()
-    return Picture(width, height, _grey(image, "RGB"), NONE, luma)
+    return Picture(width, height, colour, _grey(image, "RGB"), NONE, luma)
+
+
+def _has_colour(image: Image.Image) -> bool:
+    return not image.mode.startswith(("1", "L", "I", "F"))
 
 
 def _pixel_digest(image: ImageFile.ImageFile) -> bytes:

@@ -46,14 +46,16 @@ class ShardSketches:
     """The sketches of some rows of a shard: a function of their bytes and the params.
 
     Per image that could be decoded: ``taken`` (its place among the rows), ``widths`` and ``heights`` (upright),
-    ``digests`` of its pixels and ``lumas`` (V32, NONE where there is none; see ``decode``). Per view, ordered by
-    image: ``owners`` (the position of the image), ``aspects`` (width / height) and ``hashes`` (views, turns). Images
-    without a view are flat; ``excluded`` counts these and what could not be decoded, in the order of LEFT_OUT.
+    ``colours`` (whether it is stored in colour), ``digests`` of its pixels and ``lumas`` (V32, NONE where there is
+    none; see ``decode``). Per view, ordered by image: ``owners`` (the position of the image), ``aspects``
+    (width / height) and ``hashes`` (views, turns). Images without a view are flat; ``excluded`` counts these and what
+    could not be decoded, in the order of LEFT_OUT.
     """
 
     taken: Ints
     widths: Ints
     heights: Ints
+    colours: npt.NDArray[np.bool_]
     digests: Digests
     lumas: Digests
     owners: Ints
@@ -77,8 +79,8 @@ class Sketches(ShardSketches):
 
     @property
     def sizes(self) -> Ints:
-        """Pixels per image."""
-        return self.widths * self.heights
+        """What makes an image the better copy: twice its pixels, and one more in colour."""
+        return 2 * self.widths * self.heights + self.colours
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -150,6 +152,7 @@ def _sketch_batch(
         taken=np.array(places, np.int64),
         widths=np.array([seen.picture.width for seen in pictures], np.int64),
         heights=np.array([seen.picture.height for seen in pictures], np.int64),
+        colours=np.array([seen.picture.colour for seen in pictures], bool),
         digests=digests,
         lumas=lumas,
         owners=owners[vivid],
@@ -203,6 +206,7 @@ def _joined(parts: Sequence[ShardSketches], params: ImageParams) -> ShardSketche
         taken=np.concatenate([ints, *(p.taken for p in parts)]),
         widths=np.concatenate([ints, *(p.widths for p in parts)]),
         heights=np.concatenate([ints, *(p.heights for p in parts)]),
+        colours=np.concatenate([np.empty(0, bool), *(p.colours for p in parts)]),
         digests=np.concatenate([digests, *(p.digests for p in parts)]),
         lumas=np.concatenate([digests, *(p.lumas for p in parts)]),
         owners=np.concatenate([ints, *(p.owners + s for p, s in zip(parts, starts[:-1], strict=True))]),
