@@ -5,7 +5,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from gendata import files, params
 from gendata.dedup import DedupParams, ReferenceParams
-from gendata.errors import GendataError, ParamsError
-from gendata.ingest import IngestParams, SourceParams, infer_source, ingest, scan
+from gendata.errors import GendataError, ParamsError, ProjectError
+from gendata.ingest import IngestParams, SourceParams, infer_source, ingest, scan, tree
 
 if TYPE_CHECKING:
-    from gendata.dedup.against import Reference
+    from gendata.dedup.barred import Reference, Rejected
 
 _TABLES = {".jsonl", ".ndjson", ".csv", ".parquet"}
 
@@ -41,11 +42,15 @@ def readers(
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found: rows that match, how many there were, and how many of the files read were rejected."""
+    """What a check found: rows that match, and how many there were; figures of the files and of what they met.
+
+    ``files`` and each of ``against`` have ``rejected`` and ``rejected_in``, see ``gendata.dedup.barred``.
+    """
 
     rows: list[dict[str, Any]]
     items: int
-    rejected: int
+    files: dict[str, Any]
+    against: dict[str, dict[str, Any]]
 
 
 def check(root: Path, path: Path | None, against: Path | None, ngram: int | None = None) -> Checked:
@@ -60,46 +65,70 @@ def check(root: Path, path: Path | None, against: Path | None, ngram: int | None
     Returns:
         Rows of match, score, reference (its name), kept_id and kept_uri (what it matches there), id, source and uri.
         Of files also those that are copies among themselves, with the reason as match and the file as reference.
+
+    Raises:
+        ProjectError: a project that takes part has not been run.
+        GendataError: nothing in the files could be read.
     """
     from gendata.dedup import dedup
+    from gendata.dedup.barred import rejects
     from gendata.dedup.cache import SketchCache
 
     cache = SketchCache(root / files.WORK / "cache" / "dedup") if os.access(root, os.W_OK) else None
     limits = params.load(root / "params.yaml", "ingest", IngestParams)
     chosen = replace(params.load(root / "params.yaml", "dedup", DedupParams), against={})
-    sections = params.read(root / "params.yaml")["sources"]
+    sections = params.read(root / "params.yaml").get("sources") or {}
     sources = {name: section.get("dedup", True) for name, section in sections.items()}
-    ingested, rejected = root / "artifacts" / "ingest", 0
+    ingested, unread = root / "artifacts" / "ingest", Counter[tuple[str, str]]()
+    read = _ingested(root) if path is None or against is None else {}
     references: dict[str, Callable[[Path], Reference]]
     with tempfile.TemporaryDirectory(prefix="gendata-") as work, contextlib.chdir(work):
         if against is None:
-            folders = {name: ingested / name / "items" for name in sections}
-            references = {name: partial(_there, folder, ngram) for name, folder in folders.items() if folder.is_dir()}
+            references = {name: partial(_there, folder / "items", ngram) for name, folder in read.items()}
         else:
             fixed = {_name(against): ReferenceParams(path=str(against), ngram=ngram)}
             if not _is_project(against):  # whose shards are read as they are
                 scan_references(fixed, root, Path("against"), limits)
             references = readers(fixed, root, Path("against"), limits)
-        if path is not None:
+        if path is not None and _is_project(path):
+            ingested, folders = path / "artifacts" / "ingest", _ingested(path)
+            sources, unread = dict.fromkeys(folders, True), _rejected(folders.values())
+        elif path is not None:
             ingested, sources = Path("in"), {_name(path): True}
-            rejected = _ingest(_name(path), ReferenceParams(path=str(path)), root, limits)
+            unread = _ingest(_name(path), ReferenceParams(path=str(path)), root, limits)
         summary = dedup(ingested, sources, Path("out"), chosen, references, cache)
         rows = [row for name in sources for row in _matches(Path("out", name), alone=path is None)]
-    return Checked(rows, summary["read"], rejected)
+    return Checked(rows, summary["read"], rejects(unread), summary["against"])
 
 
 def _there(folder: Path, ngram: int | None, _: Path) -> "Reference":
-    from gendata.dedup.against import Reference
+    from gendata.dedup.barred import Reference
 
     return Reference((folder,), ngram)
 
 
-def _ingest(name: str, value: ReferenceParams, root: Path, limits: IngestParams) -> int:
-    """Read files into the folder ``in``; how many units were rejected."""
-    scan_references({name: value}, root, Path("listing"), limits)
-    listing = Path("listing", f"{name}.parquet")
-    rejected: int = ingest(name, _source(name, value, root), root, listing, Path("in", name), limits)["rejected"]
-    return rejected
+def _ingest(name: str, value: ReferenceParams, root: Path, limits: IngestParams) -> "Rejected":
+    """Read files into the folder ``in``; what was rejected."""
+    scan({name: _files(name, value, root)}, root, Path("listing"), limits)
+    return _read_files(name, value, root, Path("listing", f"{name}.parquet"), limits, Path("in", name))
+
+
+def _ingested(root: Path) -> dict[str, Path]:
+    """What ingest made of each source of a project. Raises ProjectError where it has not run."""
+    sources = params.read(root / "params.yaml").get("sources") or {}
+    folders = {name: root / "artifacts" / "ingest" / name for name in sources}
+    missing = [name for name, folder in folders.items() if not folder.is_dir()]
+    if missing:
+        raise ProjectError(f"source {missing[0]} of the project {root} was not read yet: run `gendata run` there")
+    if not folders:
+        raise ProjectError(f"the project {root} has no sources: `gendata add` one, then `gendata run` there")
+    return folders
+
+
+def _rejected(folders: Iterable[Path]) -> "Rejected":
+    """What ingest could not read, by file and reason."""
+    tables = (files.read_table(folder / "rejected.parquet", ["uri", "reason"]) for folder in folders)
+    return Counter((row["uri"].split("#", 1)[0], row["reason"]) for table in tables for row in table.to_pylist())
 
 
 def _name(path: Path) -> str:
@@ -124,24 +153,40 @@ def _stated(value: str | ReferenceParams) -> ReferenceParams:
 def _read(
     name: str, value: ReferenceParams, root: Path, listing: Path, limits: IngestParams, folder: Path
 ) -> "Reference":
-    from gendata.dedup.against import Reference  # here: it takes a second to import, and listings need none of it
+    from gendata.dedup.barred import Reference  # here: it takes a second to import, and listings need none of it
 
     path = _path(name, value, root)
     if _is_project(path):
-        return Reference(tuple(sorted(path.glob("artifacts/ingest/*/items"))), value.ngram)
-    summary = ingest(name, _source(name, value, root), root, listing, folder, limits)
+        read = [folder for _, folder in sorted(_ingested(path).items())]
+        return Reference(tuple(folder / "items" for folder in read), value.ngram, _rejected(read))
+    rejected = _read_files(name, value, root, listing, limits, folder)
+    return Reference((folder / "items",), value.ngram, rejected)
+
+
+def _read_files(
+    name: str, value: ReferenceParams, root: Path, listing: Path, limits: IngestParams, folder: Path
+) -> "Rejected":
+    """Read files into a folder; what was rejected. Raises GendataError if that is all."""
+    summary = ingest(name, _files(name, value, root), root, listing, folder, limits)
     if not summary["read"]:
-        raise GendataError(f"reference {name}: nothing in {value.path} could be read, {summary['rejected']} rejected")
-    return Reference((folder / "items",), value.ngram)
+        raise GendataError(f"{name}: nothing in {value.path} could be read, {summary['rejected']} rejected")
+    return _rejected([folder])
 
 
 def _source(name: str, value: ReferenceParams, root: Path) -> SourceParams:
     path = _path(name, value, root)
-    if _is_project(path):  # listed alone: its shards are read as they are
-        return SourceParams(kind="table", origin="unknown", path=str(path / "artifacts" / "ingest"))
+    if not _is_project(path):
+        return _files(name, value, root)
+    _ingested(path)  # which is listed alone: its shards are read as they are
+    return SourceParams(kind="table", origin="unknown", path=str(path / "artifacts" / "ingest"))
+
+
+def _files(name: str, value: ReferenceParams, root: Path) -> SourceParams:
+    path = _path(name, value, root)
     if path.is_file() and path.suffix.lower() not in _TABLES:
         return SourceParams(kind="folder", origin="unknown", path=str(path.parent), include=(path.name,))
-    return SourceParams(kind=infer_source(path), origin="unknown", path=str(path), map=value.map)
+    kind = tree.KIND if path.is_dir() else infer_source(path)
+    return SourceParams(kind=kind, origin="unknown", path=str(path), map=value.map)
 
 
 def _path(name: str, value: ReferenceParams, root: Path) -> Path:
@@ -152,5 +197,6 @@ def _path(name: str, value: ReferenceParams, root: Path) -> Path:
 
 
 def _is_project(path: Path) -> bool:
+    """Whether a folder is a project, as ``Project.find`` has it; one that was never run is one too."""
     file = path / "params.yaml"
-    return (path / "artifacts" / "ingest").is_dir() and file.is_file() and "gendata" in params.read(file)
+    return file.is_file() and "gendata" in params.read(file)

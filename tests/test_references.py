@@ -3,11 +3,13 @@
 import json
 import shutil
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gendata import files, params
 from gendata.dedup import DedupParams
-from gendata.errors import ParamsError
+from gendata.errors import ParamsError, ProjectError
 from pipelines import dedup, ingest, scan
 
 LINE = "the quick brown fox jumps over the lazy dog and runs away from the angry farmer"
@@ -44,7 +46,8 @@ def test_what_shares_words_is_dropped_and_the_page_tells(project):
     root = project({"tests": {"path": "tests.jsonl", "ngram": 13}})
     decided, counts = run(root)
     assert decided == {"other.txt": None, "quote.txt": "reference"}
-    assert counts == {"tests": {"items": 1, "matched": 1, "by_file": {"tests.jsonl": 1}}}
+    nothing = {"rejected": 0, "rejected_in": [], "captions_left_out": {"reference": 0, "items": 0}}
+    assert counts == {"tests": {"items": 1, "matched": 1, "by_file": {"tests.jsonl": 1}} | nothing}
     assert "Matches of references" in (root / "artifacts/reports/dedup.html").read_text()
     listing = (root / "artifacts/scan/against/tests.parquet").read_bytes()
     (root / "tests.jsonl").write_text(json.dumps({"text": "other words"}) + "\n")
@@ -64,6 +67,52 @@ def test_another_project_is_a_reference(project, tmp_path):
     decided, counts = run(root)
     assert decided == {"new.txt": None, "other.txt": "reference", "quote.txt": "reference"}
     assert counts["older"]["matched"] == counts["older"]["items"] == 2
+
+
+def test_every_table_of_a_folder_is_read_and_what_is_not_is_named(project):
+    root = project({"evals": {"path": "evals", "ngram": 8}})
+    (root / "evals" / "deep").mkdir(parents=True)
+    (root / "evals" / "a.jsonl").write_text(json.dumps({"question": "Who jumps?", "answer": LINE}) + "\n")
+    (root / "evals" / "deep" / "a.JSONL").write_text(json.dumps({"text": LINE}) + "\n")
+    (root / "evals" / "deep" / "b.csv").write_text(f"text\nother words\n{LINE}\n")
+    (root / "evals" / "deep" / "c.ndjson").write_text(json.dumps({"text": "more of that"}) + "\nno JSON\n")
+    (root / "evals" / "deep" / "d.txt").write_text("a text as before")
+    pq.write_table(pa.table({"prompt": ["Say it."], "reply": [LINE]}), root / "evals" / "e.parquet")
+    (root / "evals" / "f.json").write_text(json.dumps([{"text": LINE}]))
+    (root / "evals" / "g.csv").write_text("x,y\n1,2\n")
+    decided, counts = run(root)
+    found = counts["evals"]
+    assert decided == {"other.txt": None, "quote.txt": "reference"}
+    assert (found["items"], found["matched"], found["rejected"]) == (7, 1, 3)
+    assert sorted(found["by_file"]) == ["a.jsonl", "deep/a.JSONL", "deep/b.csv", "e.parquet"]
+    assert {(one["file"], one["reason"], one["units"]) for one in found["rejected_in"]} == {
+        ("f.json", "unsupported-type", 1),
+        ("g.csv", "unsupported-columns", 1),
+        ("deep/c.ndjson", "invalid-json", 1),
+    }
+    page = (root / "artifacts/reports/dedup.html").read_text()
+    assert "Not read of references" in page
+    assert "unsupported-columns" in page
+    listing = (root / "artifacts/scan/against/evals.parquet").read_bytes()
+    (root / "evals" / "deep" / "b.csv").write_text("text\nother words alone\n")
+    assert "deep/b.csv" not in run(root)[1]["evals"]["by_file"]
+    assert (root / "artifacts/scan/against/evals.parquet").read_bytes() != listing
+
+
+def test_another_project_must_have_been_run(project, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "words.txt").write_text(LINE)
+    root = project({"other": "other"})
+    sources = {"pages": {"kind": "folder", "origin": "real", "path": "."}}
+    (other / "params.yaml").write_text(json.dumps({"gendata": {"version": 1}, "sources": sources}))
+    with pytest.raises(ProjectError, match=f"source pages of the project {other} was not read yet: run `gendata run`"):
+        scan.run(root / "artifacts/scan")
+    (other / "params.yaml").write_text(json.dumps({"gendata": {"version": 1}}))
+    with pytest.raises(ProjectError, match=f"the project {other} has no sources"):
+        scan.run(root / "artifacts/scan")
+    (other / "params.yaml").write_text(json.dumps({"lr": 1}))  # somebody else's: a folder like any other
+    assert run(root)[0]["quote.txt"] == "reference"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gendata.cli._shared import emit, expected_errors, format_option, note, project, short
+from gendata.cli._shared import emit, expected_errors, format_option, note, project, short, wants_table
 
 if TYPE_CHECKING:
     from gendata.project import Project
@@ -91,23 +91,47 @@ def duplicates(
     if similar:
         _similar(key, html, format_, here)
         return
-    lookup = here.lookup
     if conflicts:
-        contrary = _first(lookup.contradictions(LIMIT + 1), "copies that contradict")
+        contrary = _first(here.lookup.contradictions(LIMIT + 1), "copies that contradict")
         emit([{**r, "kept": short(r["kept_id"])} for r in contrary], format_, CONFLICT_COLUMNS)
         return
-    if key is not None and (copy := lookup.dropped(key)):
+    _dropped(key, reason, source, html, format_, here)
+
+
+def _dropped(
+    key: str | None, reason: str | None, source: str | None, html: Path | None, format_: str | None, here: "Project"
+) -> None:
+    """The copies that were dropped, of all items or of one; of a file first which item it is."""
+    lookup = here.lookup
+    copy = lookup.dropped(key) if key is not None else None
+    if copy:
         note(f"{key} was dropped as a copy ({copy['reason']}) of {short(copy['kept_id'])}")
     item_id = lookup.resolve(key) if key is not None else None
+    is_item = key is not None and item_id is not None and not copy and Path(key).is_file()
+    itself = [_itself(str(key), lookup.item(str(item_id)))] if is_item else []
     found = lookup.duplicates(item_id, LIMIT + 1, reason=reason, source=source)
     rows = _first(found, "copies; all: gendata sql \"SELECT * FROM rejected WHERE stage = 'dedup'\"")
-    for line in [*_summary(lookup), *map(_conflict, lookup.conflicts())] if not (key or reason or source) else []:
-        note(line)
+    if not (key or reason or source):
+        for line in [*_summary(lookup, here.artifacts), *map(_conflict, lookup.conflicts())]:
+            note(line)
     if html is not None:
         _page(html, rows, lookup)
     if not rows:
         note("no copies of this item were dropped" if key else "no such copies" if reason or source else NOTHING)
-    emit([{**r, "kept": short(r["kept_id"])} for r in rows], format_, COLUMNS)
+    shown = rows if wants_table(format_) else [*itself, *rows]
+    emit([{**r, "kept": short(r["kept_id"])} for r in shown], format_, COLUMNS)
+
+
+ITSELF = "is the item"
+"""In place of a reason: a file that has the content of an item that was kept."""
+
+
+def _itself(path: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    """Says which item a file is; the same as a row like those of copies."""
+    note(f"{path} is item {short(item['id'])} of source {item['source']}, {item['uri']}")
+    kept = {f"kept_{name}": item[name] for name in ("id", "source", "uri")}
+    same = {name: item[name] for name in ("id", "modality", "group", "copies")}
+    return {**same, **kept, "reason": ITSELF, "detail": None, "score": 1.0, "source": None, "uri": path, "text": None}
 
 
 NOTHING = "no duplicates were dropped"
@@ -136,12 +160,34 @@ def _report(key: str | None, against: Path | None, ngram: int | None, format_: s
     )
     what = f"of {found.items:,} items of {key or 'the project'}"
     note(f"{len(found.rows):,} {what} match; nothing was changed")
-    if found.rejected:
-        note(f"{found.rejected:,} units of {key} could not be read")
-    places = Counter((row["reference"], (row["kept_uri"] or "").split("#", 1)[0]) for row in found.rows)
-    for (name, file), n in places.most_common(PAIRS):
-        note(f"  {n:,} in {name}{': ' + file if file else ' itself'}")
+    by_file = ((name, *of_file) for name, one in found.against.items() for of_file in one["by_file"].items())
+    places = Counter({f"{name}: {path}": n for name, path, n in by_file})
+    places.update(f"{row['reference']} itself" for row in found.rows if row["kept_uri"] is None)
+    for place, n in places.most_common(PAIRS):
+        note(f"  {n:,} in {place}")
+    for line in [*_left_out(str(key), found.files), *_references(found.against)]:
+        note(line)
     emit([{**row, "kept": short(row["kept_id"])} for row in found.rows], format_, CHECK_COLUMNS)
+
+
+def _references(against: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What of the references was not compared with."""
+    for name, found in against.items():
+        yield from _left_out(name, found)
+
+
+def _left_out(name: str, found: Mapping[str, Any]) -> Iterator[str]:
+    """What could not be read, by file, and the captions that took no part."""
+    if found["rejected"]:
+        yield f"{found['rejected']:,} units of {name} could not be read and were not compared:"
+    for one in found["rejected_in"][:PAIRS]:
+        yield f"  {one['units']:,} in {one['file']}: {one['reason']}"
+    if len(found["rejected_in"]) > PAIRS:
+        yield "  and others"
+    counts = found.get("captions_left_out", {})
+    if any(counts.values()):
+        of = f"{counts['reference']:,} of {name}, {counts['items']:,} of items"
+        yield f"captions take no part in a comparison by words in sequence: {of}"
 
 
 def _check(key: str | None, conflicts: bool, reason: str | None, source: str | None, html: Path | None) -> None:
@@ -160,8 +206,10 @@ def _first(rows: Sequence[Mapping[str, Any]], of_what: str) -> Sequence[Mapping[
     return rows[:LIMIT]
 
 
-def _summary(lookup: "Lookup") -> Iterator[str]:
-    """What was dropped: by reason, by pair of sources, and how much is contradicted."""
+def _summary(lookup: "Lookup", artifacts: Path) -> Iterator[str]:
+    """What was dropped: by reason, by pair of sources; what references lack, and how much is contradicted."""
+    from gendata import files
+
     reasons, pairs, shares = Counter[str](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for row in lookup.source_pairs():
         pair = (row["source"], row["kept_in"])
@@ -176,6 +224,8 @@ def _summary(lookup: "Lookup") -> Iterator[str]:
         yield f"  and {len(pairs) - PAIRS} more pairs of sources: artifacts/reports/dedup.html"
     if referenced := lookup.referenced():
         yield f"{referenced:,} match a reference (dedup.against): artifacts/metrics/dedup.json has the counts by file"
+    if (figures := artifacts / "metrics" / "dedup.json").is_file():
+        yield from _references(files.read_json(figures)["against"])
     if contained := lookup.contained():
         yield f"{contained:,} that stay are contained in another: column contained_in of items, reports/dedup.html"
     if counts := lookup.contradicted():

@@ -44,7 +44,7 @@ from gendata import engine, files
 from gendata.dedup.settings import DedupParams, ImageParams, ReferenceParams, TextParams
 
 if TYPE_CHECKING:
-    from gendata.dedup.against import Reference
+    from gendata.dedup.barred import Reference
     from gendata.dedup.cache import SketchCache
 
 __all__ = ["DedupParams", "ImageParams", "ReferenceParams", "TextParams", "dedup"]
@@ -75,6 +75,8 @@ def dedup(
         ParamsError: ``prefer`` names a source that is not there.
         StoreError: a shard is missing or unreadable.
     """
+    import numpy as np
+
     from gendata import keep
     from gendata.dedup import against, containment, decisions, exact, image, merge, texts
     from gendata.dedup.cache import SketchCache
@@ -105,5 +107,5 @@ def dedup(
         "compared_pairs": compared,
         "chance_of_comparison": texts.chances(params.text),
         "contained": within,
-        "against": barred.counts([*fixed]),
+        "against": barred.counts(fixed, np.bincount(rows.item, minlength=len(rows.stays))),
     }

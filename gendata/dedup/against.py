@@ -4,14 +4,14 @@ References rank before everything else, and are never touched: an item that equa
 shares words with one, is dropped with reason ``reference``, of whatever origin or source it is. What an item is
 compared by is what the reference says: content and likeness, as among the items themselves, or with ``ngram``
 any sequence of that many words (decontamination as of Brown et al., "Language Models are Few-Shot Learners", 2020,
-appendix C; there of 13 words). A text of fewer words matches as a whole.
+appendix C; there of 13 words). A text of fewer words matches as a whole. With ``ngram`` equal content matches too, and
+images are compared as without it; captions take no part, and are counted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,75 +20,13 @@ import pyarrow.compute as pc
 
 from gendata import files
 from gendata.dedup import image, texts
+from gendata.dedup.barred import KNOWN, NGRAM, Barred, Reference, spread
 from gendata.dedup.cache import SketchCache
 from gendata.dedup.exact import NearJob, Rows
 from gendata.dedup.minhash import Sieve, shingle_sets, shingles
 from gendata.dedup.settings import DedupParams
 from gendata.dedup.words import Hashes
-from gendata.items import canonical_json
 from gendata.keep import NO_MATCH, PROBE, REASONS, REFERENCE, Ints, Verdicts
-
-NGRAM = "ngram"
-"""How an item matches that shares words; other matches are named as in REASONS."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Folders of shards (ITEM_SCHEMA), and the length of the sequences of words that must not occur, if any."""
-
-    folders: tuple[Path, ...]
-    ngram: int | None = None
-
-
-@dataclass(frozen=True)
-class Barred:
-    """What matches a reference.
-
-    ``by`` is the place in ``known`` of each item's reference item, -1 where it matches none; ``score`` how similar it
-    is, or the share of its sequences of words; ``match`` how they match.
-    """
-
-    by: Ints
-    score: npt.NDArray[np.float64]
-    match: npt.NDArray[np.object_]
-    known: pa.Table
-
-    @classmethod
-    def none(cls, count: int, known: pa.Table) -> "Barred":
-        """None of ``count`` items matches."""
-        return cls(np.full(count, -1), np.zeros(count), np.full(count, None, object), known)
-
-    @property
-    def items(self) -> npt.NDArray[np.bool_]:
-        """Which items match."""
-        return self.by >= 0
-
-    def bar(self, items: Ints, by: Ints, scores: npt.NDArray[np.float64], how: Sequence[str]) -> None:
-        """Note matches, where an item has none yet."""
-        new = self.by[items] < 0
-        self.by[items[new]], self.score[items[new]] = by[new], scores[new]
-        self.match[items[new]] = np.array(how, object)[new]
-
-    def told(self, item: int) -> str:
-        """What an item matches, as the column ``reference`` has it."""
-        row = self.known.slice(int(self.by[item]), 1).to_pylist()[0]
-        return canonical_json({"match": self.match[item], "name": row["name"], "uri": row["uri"]})
-
-    def counts(self, names: Sequence[str]) -> dict[str, Any]:
-        """Per reference: its items, items that match, and these by file of the reference."""
-        by_file: dict[str, dict[str, int]] = {name: {} for name in names}
-        for row in self.known.take(pa.array(self.by[self.items])).to_pylist():
-            files_ = by_file[row["name"]]
-            path = row["uri"].split("#", 1)[0]
-            files_[path] = files_.get(path, 0) + 1
-        sizes = {row["values"]: row["counts"] for row in pc.value_counts(self.known["name"]).to_pylist()}
-        return {
-            name: {"items": sizes.get(name, 0), "matched": sum(found.values()), "by_file": dict(sorted(found.items()))}
-            for name, found in sorted(by_file.items())
-        }
-
-
-_KNOWN = pa.schema([(name, pa.string()) for name in ("id", "modality", "uri", "name")])
 
 
 class _Shard(NamedTuple):
@@ -103,17 +41,19 @@ def search(
 ) -> Barred:
     """Compare all items with the references. Raises StoreError if a shard is unreadable."""
     shards = list(_shards(references))
-    barred = Barred.none(len(rows.stays), pa.concat_tables([_KNOWN.empty_table(), *(s.rows for s in shards)]))
-    alike = [s for s in shards if references[s.name].ngram is None]
-    if alike:
-        _equal(rows, barred, alike)
-        for modality in ("text", "record", "image"):
-            old = _jobs(alike, modality, len(rows.stays))
-            new = rows.near_jobs(modality, ~barred.items, every=True)
+    barred = Barred.none(len(rows.stays), pa.concat_tables([KNOWN.empty_table(), *(s.rows for s in shards)]))
+    for n in sorted({r.ngram for r in references.values()}, key=lambda n: n or 0):
+        some = [s for s in shards if references[s.name].ngram == n]
+        if not some:
+            continue
+        others = _equal(rows, barred, some)
+        for modality in ("text", "record", "image") if n is None else ("image",):
+            old, new = _jobs(some, modality, len(rows.stays)), rows.near_jobs(modality, others, every=True)
             if old and new:
-                _near(modality, [*old, *new], barred, scratch / f"against-{modality}", params, cache)
-    for n in sorted({r.ngram for r in references.values() if r.ngram is not None}):
-        _shared_words(rows, barred, [s for s in shards if references[s.name].ngram == n], n, params.workers)
+                _near(modality, [*old, *new], barred, scratch / f"against-{n}-{modality}", params, cache)
+        if n is not None:
+            _shared_words(rows, barred, some, n, params.workers)
+            _note_captions(rows, barred, some)
     return barred
 
 
@@ -122,7 +62,7 @@ def _shards(references: Mapping[str, Reference]) -> Iterator[_Shard]:
     for name, reference in sorted(references.items()):
         for path in (path for folder in reference.folders for path in files.shards(folder)):
             rows = files.read_table(path, ["id", "modality", "uri"])
-            yield _Shard(name, path, start, rows.append_column("name", pa.repeat(name, len(rows))).cast(_KNOWN))
+            yield _Shard(name, path, start, rows.append_column("name", pa.repeat(name, len(rows))).cast(KNOWN))
             start += len(rows)
 
 
@@ -142,13 +82,16 @@ def _jobs(shards: Sequence[_Shard], modality: str, first: int) -> list[NearJob]:
     return jobs
 
 
-def _equal(rows: Rows, barred: Barred, shards: Sequence[_Shard]) -> None:
+def _equal(rows: Rows, barred: Barred, shards: Sequence[_Shard]) -> npt.NDArray[np.bool_]:
+    """Bar what is in a reference; which items are not."""
     ids = rows.table["id"].take(pa.array(rows.stays)).cast(pa.string())
     chosen = np.concatenate([np.arange(s.start, s.start + len(s.rows)) for s in shards])
     found = pc.index_in(ids, barred.known["id"].take(pa.array(chosen)).combine_chunks())
     items = np.flatnonzero(pc.is_valid(found).to_numpy())
     by = chosen[found.drop_null().to_numpy()]
     barred.bar(items, by, np.ones(len(items)), ["exact"] * len(items))
+    others: npt.NDArray[np.bool_] = pc.is_null(found).to_numpy()
+    return others
 
 
 def _roles(barred: Barred) -> Verdicts:
@@ -191,35 +134,56 @@ def _take(verdicts: Verdicts, barred: Barred) -> None:
 
 def _shared_words(rows: Rows, barred: Barred, shards: Sequence[_Shard], n: int, workers: int) -> None:
     """Bar the texts and records that share ``n`` words in sequence with one of the references."""
-    old = [job for modality in ("text", "record") for job in _jobs(shards, modality, 0)]
-    sets = [np.empty((2, 0), np.uint64)]
-    for job in old:
-        start = 0
-        for found in texts.in_threads(partial(shingle_sets, n=n), texts.ShardTexts([job]), workers):
-            sizes = np.diff(found.bounds)
-            owners = np.repeat(job.items[start : start + len(sizes)], sizes)
-            sets.append(np.stack((found.hashes, owners.astype(np.uint64))))
-            start += len(sizes)
-    both = np.concatenate(sets, axis=1)
-    hashes, first = np.unique(both[0], return_index=True)
-    owners = both[1][first].astype(np.int64)
+    hashes, bounds, owners = _sequences(shards, barred.files, n, workers)
     if not len(hashes):
         return
-    new = [job for modality in ("text", "record") for job in rows.near_jobs(modality, ~barred.items, every=True)]
+    every = np.ones(len(barred.by), bool)  # also what is barred already: it may match other files
+    new = [job for modality in ("text", "record") for job in rows.near_jobs(modality, every, every=True)]
     items, at = np.concatenate([np.empty(0, np.int64), *(job.items for job in new)]), 0
     probe = partial(_probe, n=n, sieve=Sieve.of(hashes), hashes=hashes)
     for text, place, share in texts.in_threads(probe, texts.ShardTexts(new), workers):
-        matched = np.flatnonzero(share)
-        of_each = np.split(owners[place], np.searchsorted(text, matched[1:]))
-        most = [_most(some) for some in of_each[: len(matched)]]
-        barred.bar(items[at + matched], np.array(most, np.int64), share[matched], [NGRAM] * len(matched))
+        hit, owner = spread(bounds[place], bounds[place + 1])
+        pairs, often = np.unique(text[hit] * len(barred.known) + owners[owner], return_counts=True)
+        of_text, by = np.divmod(pairs, len(barred.known))
+        best = np.lexsort((by, -often, of_text))  # the most sequences, the least of equals
+        matched, first = np.unique(of_text, return_index=True)
+        barred.bar(items[at + matched], by[best[first]], share[matched], [NGRAM] * len(matched))
+        barred.hits.append((items[at + of_text], by))
         at += len(share)
 
 
-def _most(owners: Ints) -> int:
-    """The most frequent, the least of equals."""
-    found, counts = np.unique(owners, return_counts=True)
-    return int(found[counts.argmax()])
+def _sequences(shards: Sequence[_Shard], of_file: Ints, n: int, workers: int) -> tuple[Hashes, Ints, Ints]:
+    """Hashes of all sequences of ``n`` words, ascending and distinct; of each the bounds of its owners, and these.
+
+    An owner is the first item of a file that has the sequence.
+    """
+    hashes, owners = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+    for job in (job for modality in ("text", "record") for job in _jobs(shards, modality, 0)):
+        start = 0
+        for found in texts.in_threads(partial(shingle_sets, n=n), texts.ShardTexts([job]), workers):
+            sizes = np.diff(found.bounds)
+            hashes.append(found.hashes)
+            owners.append(np.repeat(job.items[start : start + len(sizes)], sizes))
+            start += len(sizes)
+    order = np.argsort(np.concatenate(hashes), kind="stable")
+    every, owner = np.concatenate(hashes)[order], np.concatenate(owners)[order]
+    new = np.ones(len(every), bool)  # items of a file come one after the other
+    new[1:] = (every[1:] != every[:-1]) | (of_file[owner[1:]] != of_file[owner[:-1]])
+    distinct, first = np.unique(every[new], return_index=True)
+    return distinct, np.append(first, new.sum()), owner[new]
+
+
+def _note_captions(rows: Rows, barred: Barred, shards: Sequence[_Shard]) -> None:
+    """Count the captions whose words are not compared: of each reference, and of the items."""
+    wordless = pc.take(rows.table["wordless"], pa.array(rows.stays))
+    image = pc.equal(rows.table["modality"].take(pa.array(rows.stays)), "image")
+    of_items = pc.sum(pc.and_not(image, wordless)).as_py() or 0
+    for shard in shards:
+        counts = barred.captions.setdefault(shard.name, {"reference": 0, "items": of_items})
+        if pc.any(pc.equal(shard.rows["modality"], "image")).as_py():
+            for batch in files.iter_batches(shard.path, ["modality", "text"]):
+                captioned = pc.and_(pc.equal(batch["modality"], "image"), pc.is_valid(batch["text"]))
+                counts["reference"] += pc.sum(captioned).as_py() or 0
 
 
 def _probe(array: pa.Array, n: int, sieve: Sieve, hashes: Hashes) -> tuple[Ints, Ints, npt.NDArray[np.float64]]:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from gendata import items
 from gendata.columns import write_columns
-from gendata.dedup.against import Barred
+from gendata.dedup.barred import Barred
 from gendata.dedup.exact import Rows
 from gendata.dedup.merge import EXAMPLES, FIELDS, Merged
 from gendata.keep import NO_MATCH, REASONS, Ints, Verdicts, code

@@ -94,6 +94,18 @@ def _tables(report: Mapping[str, Any]) -> Iterator[str]:
         for file, n in found["by_file"].items() or [("no match", 0)]
     ]
     yield _table("Matches of references", ("reference", "items of it", "file", "rows that match"), matched)
+    unread = [
+        (name, one["file"], one["reason"], one["units"], found["rejected"])
+        for name, found in report["against"].items()
+        for one in found["rejected_in"]
+    ]
+    yield _table("Not read of references", ("reference", "file", "why", "units", "of the reference"), unread)
+    captions = [
+        (name, counts["reference"], counts["items"])
+        for name, found in report["against"].items()
+        if any((counts := found["captions_left_out"]).values())
+    ]
+    yield _table("Captions that took no part", ("reference", "captions of it", "captions of items"), captions)
     chances = [(similarity, f"{chance:.2%}") for similarity, chance in report["chance_of_comparison"].items()]
     yield _table("How surely two texts are compared", ("similarity", "chance"), chances)
     alone = [(name, n) for name, n in sorted(report["exact_only"].items()) if n]

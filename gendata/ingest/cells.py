@@ -30,10 +30,15 @@ def as_text(value: Any, max_chars: int) -> str | None:
 
 
 def as_label(value: Any) -> str | None:
-    """A label: numbers and truth values as JSON writes them; None if there is none (or NaN)."""
+    """A label, as ``as_words`` has it."""
+    return as_words("label", value)
+
+
+def as_words(name: str, value: Any) -> str | None:
+    """A text; numbers and truth values as JSON writes them; None if there is none (or NaN)."""
     if isinstance(value, bool | int | float):
         return None if isinstance(value, float) and math.isnan(value) else json.dumps(value)
-    return as_string("label", value)
+    return as_string(name, value)
 
 
 def as_string(name: str, value: Any) -> str | None:

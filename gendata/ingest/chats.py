@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gendata import chats
-from gendata.ingest.cells import as_meta, as_string, as_text
+from gendata.ingest.cells import as_meta, as_string, as_text, as_words
 from gendata.ingest.reader import UnitError
 from gendata.ingest.records import parse_json
 from gendata.items import canonical_json, content_id
@@ -77,8 +77,9 @@ _SPEAKERS = {"system": "system", "prompt": "user", "reply": "assistant"}
 
 
 def _columns(cell: Mapping[str, Any], *names: str) -> Iterator[chats.Turn]:
-    """The turn that columns with strings are together; none where they are empty."""
-    found = [value for name in names if (value := as_string(name, cell.get(name))) and value.strip()]
+    """The turn that columns are together; none where they are empty. A reply may be a number or a truth value."""
+    read = as_words if "reply" in names else as_string  # answers of benchmarks often are; a prompt of 3 is a mistake
+    found = [value for name in names if (value := read(name, cell.get(name))) and value.strip()]
     if found:
         yield _SPEAKERS[names[0]], "\n".join(found)
 

@@ -20,13 +20,16 @@ READERS: dict[str, str] = {
 }
 """Kind of source to the module that reads it, imported on use: a change to one re-runs its sources only."""
 
+_BESIDE = {"tree": "gendata.ingest.tree"}
+"""What references alone are read as: it reads by several of READERS, on which no single source should depend."""
+
 DERIVED = ("artifacts", str(files.WORK), "mlruns", "records")
 """Folders of the project that gendata writes: no source may lie there."""
 
 
 def reader_of(kind: str) -> Reader:
-    """The module that reads this kind of source."""
-    return cast(Reader, importlib.import_module(READERS[kind]))
+    """The module that reads this kind of source, or of reference."""
+    return cast(Reader, importlib.import_module((READERS | _BESIDE)[kind]))
 
 
 def load_sources(sections: Mapping[str, Any], root: Path) -> dict[str, SourceParams]:

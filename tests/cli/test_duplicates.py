@@ -191,3 +191,79 @@ def test_a_check_names_what_is_wrong(project, tmp_path):
     assert "nothing in" in run(project, "duplicates", "--against", tmp_path / "empty", code=1).stderr
     assert "goes with" in run(project, "duplicates", "--against", tmp_path, "--conflicts", code=2).stderr
     assert "no such file" in run(project, "duplicates", "3f2a9c12", "--ngram", "13", code=2).stderr
+
+
+def test_what_could_not_be_read_is_named(project, tmp_path):
+    evals = tmp_path / "evals"
+    evals.mkdir()
+    rows = [{"question": "how many?", "answer": [number]} for number in range(10)] + [{"question": "a", "answer": 1}]
+    (evals / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (evals / "old.json").write_text("[]")
+    said = run(project, "duplicates", "--against", evals).stderr
+    assert said.startswith("0 of 9 items of the project match")
+    assert "11 units of evals could not be read and were not compared:" in said
+    assert "  10 in sums.jsonl: invalid-row\n  1 in old.json: unsupported-type" in said
+    said = run(project, "duplicates", evals, "--ngram", 8).stderr
+    assert "0 of 1 items of" in said
+    assert "  10 in sums.jsonl: invalid-row" in said
+    (evals / "sums.jsonl").unlink()
+    for args in (("duplicates", evals), ("duplicates", "--against", evals)):
+        assert "nothing in" in run(project, *args, code=1).stderr
+
+
+def test_a_table_in_a_folder_is_looked_for(project, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "rows.csv").write_text(f"text\n{LINE}\nnew words\n")
+    (row,) = listed(run(project, "duplicates", tmp_path / "new"))
+    assert (row["match"], row["uri"], row["kept_uri"]) == ("exact", "rows.csv#1", "part")
+
+
+def test_an_item_that_is_in_two_files_counts_for_both(project, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": f"{name} {LINE}"}) + "\n")
+    said = run(project, "duplicates", "--against", tmp_path, "--ngram", 8).stderr.splitlines()
+    assert [line.rpartition(": ")[2] for line in said if line.startswith("  2 in")] == ["a.jsonl", "b.jsonl"]
+
+
+def test_a_project_that_was_not_run_is_no_all_clear(project, tmp_path):
+    (tmp_path / "new.txt").write_text(LINE)
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    sources = {"pages": {"kind": "folder", "origin": "real", "path": "pages"}}
+    (fresh / "params.yaml").write_text(json.dumps({"gendata": {"version": 1}, "sources": sources}))
+    new = tmp_path / "new.txt"
+    for args in (("--against", new), (new, "--ngram", 13), ("--against", fresh), ("--against", fresh, "--ngram", 8)):
+        said = run(fresh, "duplicates", *args, code=1).stderr
+        assert said == f"error: source pages of the project {fresh} was not read yet: run `gendata run` there\n"
+    assert "pages" in run(project, "duplicates", "--against", fresh, code=1).stderr
+    (same,) = listed(run(fresh, "duplicates", new, "--against", new))  # files with files: no project takes part
+    assert same["match"] == "exact"
+
+
+def test_a_file_that_is_an_item_is_named(project, tmp_path):
+    whole = tmp_path / "whole.txt"
+    whole.write_text(SOURCES["books"][0].text)
+    result = run(project, "duplicates", whole, "--format", "json")
+    item_id = content_id(SOURCES["books"][0].text)
+    assert result.stderr == f"{whole} is item {item_id[:12]} of source books, whole\n"
+    itself, copy = json.loads(result.stdout)
+    assert (itself["reason"], itself["uri"], itself["kept_id"]) == ("is the item", str(whole), item_id)
+    assert (itself["kept_source"], itself["kept_uri"]) == ("books", "whole")
+    assert (copy["reason"], copy["uri"]) == ("near-text", "part")
+    like = tmp_path / "like.txt"
+    like.write_text(SOURCES["web"][4].text)
+    result = run(project, "duplicates", like, "--format", "table")
+    assert result.stderr.splitlines()[0].endswith("of source web, like")
+    assert "is the item" not in result.stdout
+    whole.write_text(SOURCES["web"][0].text)
+    assert "was dropped as a copy (near-text)" in run(project, "duplicates", whole).stderr
+
+
+def test_the_summary_names_what_references_lack(project):
+    left = {"rejected": 2, "rejected_in": [{"file": "e.jsonl", "reason": "invalid-row", "units": 2}]}
+    figures = project / "artifacts" / "metrics" / "dedup.json"
+    files.write_json(figures, {"against": {"eval": left | {"captions_left_out": {"reference": 0, "items": 4}}}})
+    said = run(project, "duplicates").stderr
+    figures.unlink()
+    assert "2 units of eval could not be read and were not compared:\n  2 in e.jsonl: invalid-row\n" in said
+    assert "captions take no part in a comparison by words in sequence: 0 of eval, 4 of items" in said

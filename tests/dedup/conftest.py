@@ -14,7 +14,7 @@ from PIL import Image
 
 from gendata import files
 from gendata.dedup import DedupParams, dedup
-from gendata.dedup.against import Reference
+from gendata.dedup.barred import Reference
 from gendata.dedup.cache import SketchCache
 from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, Item
 

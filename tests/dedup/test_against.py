@@ -1,5 +1,6 @@
 """Fixed references: what matches one goes, whatever it is; references are never touched, and nothing else changes."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from gendata import files
 from gendata.dedup import DedupParams, TextParams, dedup
-from gendata.dedup.against import Reference
+from gendata.dedup.barred import Reference
 from gendata.items import ITEM_SCHEMA
 
 PARAMS = DedupParams(workers=1, text=TextParams(shingle=2, threshold=0.6, group_threshold=0.3, recall=0.9999))
@@ -57,7 +58,8 @@ def test_equal_near_and_other_texts(run, text):
     assert all('"name":"eval","uri":"q1"' in rows[uri]["reference"] for uri in matches(rows))
     assert (rows["same"]["score"], rows["shout"]["score"]) == (1.0, 1.0)
     assert rows["near"]["kept_id"] == rows["same"]["id"]
-    assert summary["against"] == {"eval": {"items": 1, "matched": 3, "by_file": {"q1": 3}}}
+    nothing = {"rejected": 0, "rejected_in": [], "captions_left_out": {"reference": 0, "items": 0}}
+    assert summary["against"] == {"eval": {"items": 1, "matched": 3, "by_file": {"q1": 3}} | nothing}
     assert summary["dropped_by_reason"]["reference"] == summary["dropped"] == 3
     assert rows["other"]["copies"] == 1
 
@@ -108,6 +110,45 @@ def test_shared_words(run, text):
     shingles = len(quoting.split()) - 8 + 1
     assert rows["quoting"]["score"] == pytest.approx(3 / shingles)  # of nine words in sequence, "and" is the tenth
     assert summary["against"]["eval"]["by_file"] == {"tests.jsonl": 1}
+
+
+def test_every_file_that_is_hit_counts(run, text):
+    """Of shared sequences, of equal items, and of references that are compared in one way or another."""
+    quoting = " ".join(["they", "say:", LINE, *(f"word{i}" for i in range(30))])
+    evals = [
+        text("a.jsonl#1", LINE),
+        text("b.jsonl#1", LINE + " to another place"),
+        text("b.jsonl#2", "away: " + LINE + " to another"),
+        text("c.jsonl#7", LINE),  # the same item as a.jsonl#1
+        text("d.jsonl#1", "none of these words occur elsewhere"),
+    ]
+    items = {"x": [text("quoting", quoting), text("equal", LINE)], "y": [text("again", quoting)]}
+    summary, rows = run(items, {"eval": (evals, 8), "short": ([text("s.jsonl#1", LINE)], None)})
+    found = summary["against"]
+    assert found["eval"]["by_file"] == {"a.jsonl": 3, "b.jsonl": 3, "c.jsonl": 3}  # rows
+    assert (found["eval"]["matched"], found["short"]["matched"]) == (3, 1)
+    assert found["short"]["by_file"] == {"s.jsonl": 1}
+    assert json.loads(rows["quoting"]["reference"]) == {"match": "ngram", "name": "eval", "uri": "a.jsonl#1"}
+    assert json.loads(rows["equal"]["reference"]) == {"match": "exact", "name": "short", "uri": "s.jsonl#1"}
+
+
+def test_equal_items_of_two_files_both_count(run, text):
+    evals = [text("a.csv#1", LINE), text("b.csv#4", LINE)]
+    found = run({"x": [text("near", LINE + " now"), text("same", LINE)]}, {"eval": (evals, None)})[0]["against"]["eval"]
+    assert (found["matched"], found["by_file"]) == (2, {"a.csv": 2, "b.csv": 2})
+
+
+def test_with_ngram_images_are_compared_and_captions_counted(run, image, scene):
+    caption = {"text": LINE, "text_origin": "column"}
+    items = [
+        image("jpeg", scene(1), "JPEG", quality=70, known=caption),
+        image("png", scene(2), compress_level=1),
+        image("other", scene(3), known=caption),
+    ]
+    references = [image("x", scene(1)), image("y", scene(2), compress_level=9), image("z", scene(4), known=caption)]
+    summary, rows = run({"a": items}, {"eval": (references, 8)}, DedupParams(workers=1))
+    assert matches(rows) == {"jpeg": "reference", "png": "reference"}
+    assert summary["against"]["eval"]["captions_left_out"] == {"reference": 1, "items": 2}
 
 
 def plain_shared(a, b, n):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gendata.chats import render
 from gendata.dedup import DedupParams, TextParams
-from gendata.dedup.against import Reference
+from gendata.dedup.barred import Reference
 from gendata.items import Item
 from tests.dedup.test_texts import plain_jaccard
 

@@ -81,6 +81,17 @@ def test_equal_replies_to_two_prompts_are_two_items(project, run):
     assert [parts(item["text"]) for item in (first, second)] == [("Is it so?", "Yes."), ("Is it?", "Yes.")]
 
 
+def test_a_reply_may_be_a_number_or_a_truth_value(project, run):
+    rows = [{"question": "How many?", "answer": answer} for answer in (3, -0.5, True, [1], float("inf"), 2)]
+    (project / "t.jsonl").write_text("\n".join(json.dumps(row) for row in rows[:4]))
+    result = run(table())
+    assert [item["text"].rpartition(": ")[2] for item in result.items] == ["3", "-0.5", "true"]
+    assert [r["detail"] for r in result.rejects] == ["reply is list instead of a text"]
+    pq.write_table(pa.table({"question": ["How many?", "And now?"], "answer": [3.0, None]}), project / "t.parquet")
+    texts = [item["text"] for item in run(table("t.parquet")).items]
+    assert texts == ["user: How many?\n\nassistant: 3.0", "user: And now?"]
+
+
 def test_the_input_of_an_instruction_is_part_of_the_prompt(project, run):
     jsonl(
         project,
