@@ -25,10 +25,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, pad, relu, rms_norm, scaled_dot_product_attention, silu
+from torch.nn.functional import linear, pad, scaled_dot_product_attention, silu
 
 from gendata.errors import QueryError
 from gendata.models.family import Batch, DataSpec, Figures, Objective, TextRequest, uniforms
+from gendata.models.steps import norm, squared_relu, turned
 from gendata.models.text import TextRecipe, cut, draw, inputs, nats, start
 from gendata.models.tokens import SEPARATOR
 
@@ -76,98 +77,6 @@ class Config(TextRecipe):
             raise ValueError(f"dropout: must be 0 or more and below 1, not {self.dropout}")
 
 
-class _Norm(torch.autograd.Function):
-    """On a CPU, forth and back, three times as fast as ``rms_norm``."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        scale = x.size(-1) ** 0.5 / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=1e-6)
-        y: Tensor = x * scale
-        ctx.save_for_backward(y, scale)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        (g,), (y, scale) = gradients, ctx.saved_tensors
-        return torch.addcmul(g, y, (g * y).sum(-1, keepdim=True), value=-1 / y.size(-1)).mul_(scale)
-
-
-class _SquaredRelu(torch.autograd.Function):
-    """In the place of ``x``; one product on the way back, where autograd has three steps."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        positive = x.relu_()
-        ctx.mark_dirty(x)
-        ctx.save_for_backward(positive)
-        ctx.set_materialize_grads(False)
-        return positive * positive, positive
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        return torch.addcmul(gradients[0].new_zeros(()), gradients[0], ctx.saved_tensors[0], value=2)  # in one pass
-
-
-class _Turned(torch.autograd.Function):
-    """Queries and keys, normalised and rotated, and values, each (B, H, T, D), of what is (B, T, 3, H, D).
-
-    On a CPU, forth and back, twice as fast as one operation at a time: gradients come together in one place.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        qk, (cos, sin) = x[:, :, :2], (part[:, None, None] for part in (cos, sin))
-        scale = x.size(-1) ** 0.5 / torch.linalg.vector_norm(qk, dim=-1, keepdim=True).clamp(min=1e-6)
-        y = qk * scale
-        ctx.save_for_backward(y, scale, cos, sin)
-        q, k = _turn(y, cos, sin).unbind(2)
-        return q.transpose(1, 2), k.transpose(1, 2), x[:, :, 2].transpose(1, 2)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        (q, k, v), (y, scale, cos, sin) = (g.transpose(1, 2) for g in gradients), ctx.saved_tensors
-        g = _turn(torch.stack((q, k), 2), cos, -sin)
-        x = g.new_empty(*g.shape[:2], 3, *g.shape[3:])
-        x[:, :, 2] = v
-        torch.mul(g.addcmul_(y, (g * y).sum(-1, keepdim=True), value=-1 / y.size(-1)), scale, out=x[:, :, :2])
-        return x, None, None
-
-
-def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """As ``rotate``, in two halves instead of a copy with both exchanged."""
-    half, turned = x.size(-1) // 2, x * cos
-    turned[..., :half].addcmul_(x[..., half:], sin[..., :half])
-    turned[..., half:].addcmul_(x[..., :half], sin[..., half:])
-    return turned
-
-
-def norm(x: Tensor) -> Tensor:
-    """RMSNorm over the last dimension, without gain."""
-    if _fuses(x):
-        return rms_norm(x, (x.size(-1),))
-    y: Tensor = _Norm.apply(x)  # type: ignore[no-untyped-call]
-    return y
-
-
-def squared_relu(x: Tensor) -> Tensor:
-    """ReLU² of what nothing else needs."""
-    if _fuses(x):
-        return relu(x).square()
-    y: Tensor = _SquaredRelu.apply(x)[0]  # type: ignore[no-untyped-call]
-    return y
-
-
-def _fuses(x: Tensor) -> bool:
-    """Whether single operations are joined without our help: by a compiler, or by a GPU's own kernels."""
-    return torch.compiler.is_compiling() or x.device.type != "cpu"
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """RoPE of ``x`` (..., T, D): pairs (i, i + D/2) turned by angles of ``cos`` and ``sin`` (T, D), -sin first."""
-    a, b = x.chunk(2, -1)
-    return torch.addcmul(x * cos, torch.cat((b, a), -1), sin)
-
-
 class Block(nn.Module):
     """Attention, then an MLP, each added to the residual stream."""
 
@@ -193,11 +102,7 @@ class Block(nn.Module):
         ``cache`` (2, B, H, context, D) holds those before ``start``; then T must be 1.
         """
         qkv = self.attend(norm(x)).unflatten(-1, (3, self.heads, -1))  # (B, T, 3, H, D)
-        if _fuses(x):
-            q, k, v = qkv.permute(2, 0, 3, 1, 4)
-            q, k = rotate(norm(torch.stack((q, k))), cos, sin)
-        else:
-            q, k, v = _Turned.apply(qkv, cos, sin)  # type: ignore[no-untyped-call]
+        q, k, v = turned(qkv, cos, sin)
         if cache is not None:
             cache[:, :, :, start : start + x.size(1)] = torch.stack((k, v))
             k, v = cache[:, :, :, : start + x.size(1)]

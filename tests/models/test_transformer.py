@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gendata.errors import QueryError
-from gendata.models import tokens, transformer
+from gendata.models import steps, tokens, transformer
 from gendata.models.family import DataSpec, TextRequest
 
 TINY = transformer.Config(context=12, layers=2, heads=2, width=16, span=3)
@@ -95,8 +95,8 @@ def test_a_later_token_changes_nothing_before_it():
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (transformer.norm, lambda x: torch.nn.functional.rms_norm(x, (x.size(-1),), eps=1e-30)),
-        (lambda x: transformer.squared_relu(x.clone()), lambda x: x.relu().square()),
+        (steps.norm, lambda x: torch.nn.functional.rms_norm(x, (x.size(-1),), eps=1e-30)),
+        (lambda x: steps.squared_relu(x.clone()), lambda x: x.relu().square()),
     ],
 )
 def test_values_and_gradients_are_those_of_the_definition(ours, theirs):
@@ -112,7 +112,7 @@ def test_queries_and_keys_turned_in_one_step_are_those_turned_one_by_one(monkeyp
     """Logits and gradients, of the path for a CPU and of the plain one."""
     found = []
     for plain in (False, True):
-        monkeypatch.setattr(transformer, "_fuses", lambda x, plain=plain: plain)
+        monkeypatch.setattr(steps, "_fuses", lambda x, plain=plain: plain)
         model, tokens = awake().double(), random_tokens(3, 12)
         loss = model.loss("loss", {"tokens": tokens}, 0.0)[0]
         loss.backward()
@@ -122,7 +122,7 @@ def test_queries_and_keys_turned_in_one_step_are_those_turned_one_by_one(monkeyp
 
 
 def test_rotation_of_a_pair_by_hand():
-    turned = transformer.rotate(torch.tensor([3.0, 5.0]), torch.tensor([0.6, 0.6]), torch.tensor([-0.8, 0.8]))
+    turned = steps.rotate(torch.tensor([3.0, 5.0]), torch.tensor([0.6, 0.6]), torch.tensor([-0.8, 0.8]))
     torch.testing.assert_close(turned, torch.tensor([3 * 0.6 - 5 * 0.8, 3 * 0.8 + 5 * 0.6]))
 
 
@@ -130,7 +130,7 @@ def test_rotated_products_depend_on_the_distance_alone():
     model = fresh()
     q, k = torch.randn(2, 12, 8).unbind()  # the same vector at every position
     q, k = q[:1].expand(12, 8), k[:1].expand(12, 8)
-    products = transformer.rotate(q, model.cos, model.sin) @ transformer.rotate(k, model.cos, model.sin).T
+    products = steps.rotate(q, model.cos, model.sin) @ steps.rotate(k, model.cos, model.sin).T
     for distance in range(12):
         diagonal = products.diagonal(-distance)
         torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal))
