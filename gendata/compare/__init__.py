@@ -24,9 +24,13 @@ EXPERIMENTS = {
     "architecture": "gendata.compare.experiments.architecture",
     "likeness": "gendata.compare.experiments.likeness",
     "transfer": "gendata.compare.experiments.transfer",
+    "steering": "gendata.compare.experiments.steering",
     "copies": "gendata.compare.experiments.copies",
 }
 """Module of each experiment, imported on use: a change to one re-runs that one alone."""
+
+
+_TREND = 4
 
 
 def _positive(params: object) -> None:
@@ -50,6 +54,8 @@ class StabilityParams:
 
     def __post_init__(self) -> None:
         _positive(self)
+        if self.steps < _TREND:
+            raise ValueError(f"steps: must be at least {_TREND}, not {self.steps}: fewer show no trend")
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ class AugmentationParams:
 class CompareParams:
     """Section ``compare`` of params.yaml: budgets of the experiments. The defaults are quick and noisy."""
 
-    # seeds of every experiment that trains: each is a training of its own, and an interval takes two
+    # seeds of every experiment that trains: each is a training of its own, and fewer than 3 decide nothing
     seeds: int = 3
     # false: what takes the time of steps is not measured, so that equal data give the same report, byte for byte
     timed: bool = True
