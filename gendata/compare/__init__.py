@@ -44,6 +44,19 @@ def _positive(params: object) -> None:
 
 
 @dataclass(frozen=True)
+class SamplesParams:
+    """Of what GAN and VAE draw."""
+
+    # trainings of each family by its recipe, from other seeds; 1: its checkpoint alone, which decides nothing
+    trainings: int = 1
+    # images that each of several trainings draws
+    images: int = 500
+
+    def __post_init__(self) -> None:
+        _positive(self)
+
+
+@dataclass(frozen=True)
 class StabilityParams:
     """Of the first steps of the families as params.yaml has them."""
 
@@ -135,6 +148,7 @@ class CompareParams:
     seeds: int = 3
     # false: what takes the time of steps is not measured, so that equal data give the same report, byte for byte
     timed: bool = True
+    samples: SamplesParams = field(default_factory=SamplesParams)
     stability: StabilityParams = field(default_factory=StabilityParams)
     recall: RecallParams = field(default_factory=RecallParams)
     gradients: StepsParams = field(default_factory=StepsParams)

@@ -21,7 +21,7 @@ CACHE = files.WORK / "cache" / "compare"
 TIMED = frozenset({"speed", "race"})
 """Experiments that take the time of steps: what they find differs from run to run."""
 _SHARED = tuple(
-    f"compare/{name}.py" for name in ("finding", "stats", "sample", "direction", "trial", "evidence")
+    f"compare/{name}.py" for name in ("finding", "stats", "sample", "direction", "trial", "retrain", "evidence")
 ) + tuple(f"{package}/*.py" for package in ("models", "train", "evaluate"))
 """Code that experiments share; a change to it re-runs all."""
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from gendata.compare import StabilityParams
+from gendata.compare import SamplesParams, StabilityParams
 from gendata.compare.evidence import MissingError
 from gendata.compare.experiments import compression, drawing, latents, likeness, samples, stability, steering
 from gendata.compare.finding import IMPOSSIBLE, MIXED, SUPPORTED
@@ -81,7 +81,7 @@ def test_the_latent_of_a_vae_is_measured_without_a_gan_and_its_curve_takes_two_p
 
 def test_a_missing_figure_is_missed_by_its_statement_alone():
     figures = {"samples": 50, "near_duplicates": 0.5, "near_duplicates_floor": 0.0, "classes": 2, "classes_covered": 2}
-    found = samples.run(None, 3, Toy("gan", **figures))
+    found = samples.run(SamplesParams(), 3, Toy("gan", **figures))
     assert len(found["G2"].effects) == 2
     assert (found["G2"].verdict, found["G2"].note) == (MIXED, "vae was skipped")
     assert found["G4"].verdict == IMPOSSIBLE
@@ -143,3 +143,18 @@ def test_an_activation_steers_where_the_head_reads_it():
     assert all(effect.verdict != SUPPORTED and math.isfinite(effect.interval.low) for effect in effects)
     with pytest.raises(MissingError, match="too few tokens"):
         steering.steered(model, TextData({"train": data.streams["train"][:2], "valid": data.streams["train"][:2]}, 8))
+
+
+@pytest.mark.filterwarnings("error")
+def test_several_trainings_of_a_family_have_a_spread_and_no_limit():
+    found = samples.run(SamplesParams(3, 20), 3, Toy("gan", "vae"))
+    assert {key: len(finding.effects) for key, finding in found.items()} == {"G1": 2, "G2": 2, "G4": 2}
+    for effect in (*found["G1"].effects, *found["G4"].effects):
+        assert "3 trainings" in effect.test
+        assert effect.interval.limit in {"", "a tie without any spread"}
+    assert found["G1"].effects[0].interval.low < found["G1"].effects[0].interval.high
+    alone = samples.run(SamplesParams(3, 20), 3, Toy("gan"))
+    assert len(alone["G2"].effects) == 2
+    assert (alone["G1"].verdict, alone["G1"].note) == (IMPOSSIBLE, "vae was skipped")
+    two = samples.run(SamplesParams(2, 20), 3, Toy("gan"))["G2"].effects
+    assert all(effect.interval.limit == "2 of at least 3 seeds" for effect in two)

@@ -1,13 +1,15 @@
-"""G1, G2, G4: the images of GAN and VAE, by the figures of stage evaluate; one training of each.
+"""G1, G2, G4: the images of GAN and VAE, by the figures of stage evaluate, or over trainings of their own.
 
-Intervals are those of the samples at hand: another training of the same family may lie outside of them.
+Of one training the intervals are those of the samples at hand: another one may lie outside of them.
 """
 
 import math
+from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
-from gendata.compare import sample, stats
+from gendata.compare import SamplesParams, retrain, sample, stats
 from gendata.compare.evidence import Evidence, MissingError, findings
 from gendata.compare.finding import ONE_TRAINING, Effect, Finding, Plot
 from gendata.evaluate.sharpness import detail
@@ -18,10 +20,61 @@ _REAL = 1000
 """Real images that the sharpness of samples is measured by."""
 
 
-def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
-    """Findings of G1, G2 and G4."""
+def run(params: SamplesParams, seeds: int, evidence: Evidence) -> dict[str, Finding]:
+    """Findings of G1, G2 and G4: of the checkpoints, or of several trainings where there is more than one."""
+    if params.trainings > 1:
+        return _over_trainings(params, evidence)
     return findings(
         {"G1": lambda: _sharper(evidence), "G2": lambda: _collapsed(evidence), "G4": lambda: _covers(evidence)}
+    )
+
+
+def _over_trainings(params: SamplesParams, evidence: Evidence) -> dict[str, Finding]:
+    n = params.trainings
+
+    @cache
+    def judge(name: str) -> retrain.Judge:
+        return retrain.Judge(evidence.images(name), params.images)
+
+    @cache
+    def found(name: str) -> dict[str, Sequence[float]]:
+        return retrain.figures(name, n, params.images, evidence, judge(name))
+
+    def against(what: str, key: str, more: str, less: str) -> Effect:
+        both = {name: found(name)[key] for name in (more, less)}
+        sides = {name: float(np.mean(values)) for name, values in both.items()}
+        return Effect(what, sides, stats.difference(both[more], both[less]), f"Welch's t over {n} trainings each")
+
+    def collapsed() -> Finding:
+        gan, real = found("gan"), judge("gan").near_duplicates
+        over = f"Student's t over {n} trainings"
+        sides = {"gan": float(np.mean(gan["near_duplicates"])), "real": real}
+        more = stats.mean_interval([share - real for share in gan["near_duplicates"]])
+        shown = {"classes missing": float(np.mean(gan["missing"]))}
+        return Finding(
+            (
+                Effect("share of samples that have a near-copy", sides, more, over),
+                Effect("classes that no sample shows", shown, stats.mean_interval(gan["missing"]), over),
+            )
+        )
+
+    sharp = "logarithm of the energy of the Laplacian over that of real images, off 0 either way"
+    return findings(
+        {
+            "G1": lambda: Finding(
+                (
+                    against(sharp, "blur", "vae", "gan"),
+                    against("share of samples that lie among real images", "precision", "gan", "vae"),
+                )
+            ),
+            "G2": collapsed,
+            "G4": lambda: Finding(
+                tuple(
+                    against(f"share of held-out images that samples reach ({key})", key, "vae", "gan")
+                    for key in ("recall", "coverage")
+                )
+            ),
+        }
     )
 
 
