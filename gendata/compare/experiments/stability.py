@@ -77,8 +77,9 @@ def _warming(steps: int, names: Sequence[str], evidence: Evidence) -> str:
     """What limits a finding whose steps are all before the full learning rate of a family, or a small part of it."""
     for name in names:
         config = evidence.checkpoint(name).config()
-        if steps <= config.warmup:
-            return f"{steps} steps, all within the {config.warmup} of the warm-up of {name}"
+        taken = min(steps, config.steps)
+        if taken <= config.warmup:
+            return f"{taken} steps, all within the {config.warmup} of the warm-up of {name}"
         if hasty := trial.hasty(steps, config):
             return hasty
     return ""
