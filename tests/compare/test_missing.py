@@ -1,6 +1,7 @@
 """A statement is measured by what is there; what it misses takes nothing from the others, and is named."""
 
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from gendata.compare import SamplesParams, StabilityParams
 from gendata.compare.evidence import MissingError
 from gendata.compare.experiments import compression, drawing, latents, likeness, samples, stability, steering
 from gendata.compare.finding import IMPOSSIBLE, MIXED, SUPPORTED
+from gendata.evaluate import features
 from gendata.models import gan, rnn, transformer, vae
 from gendata.models.family import DataSpec
 from gendata.train.data import ImageData, TextData
@@ -146,7 +148,8 @@ def test_an_activation_steers_where_the_head_reads_it():
 
 
 @pytest.mark.filterwarnings("error")
-def test_several_trainings_of_a_family_have_a_spread_and_no_limit():
+def test_several_trainings_of_a_family_have_a_spread_and_no_limit(monkeypatch):
+    monkeypatch.setattr(features, "fit_classifier", partial(features.fit_classifier, steps=5))
     found = samples.run(SamplesParams(3, 20), 3, Toy("gan", "vae"))
     assert {key: len(finding.effects) for key, finding in found.items()} == {"G1": 2, "G2": 2, "G4": 2}
     for effect in (*found["G1"].effects, *found["G4"].effects):
