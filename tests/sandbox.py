@@ -142,6 +142,6 @@ def full_project(root, families=tuple(MODELS), tracking="none"):
         sections["evaluate"] |= {"classifier_steps": 2, "shown": 2}
         sections["compare"] = {"seeds": 2, "timed": False, "recall": {"distances": [2], "steps": 2}}
         for name in ("stability", "gradients", "scarcity", "anomalies", "augmentation", "transfer", "copies"):
-            sections["compare"][name] = {"steps": 2, "batch": 4}
+            sections["compare"][name] = {"steps": 4 if name == "stability" else 2, "batch": 4}
         sections["tracking"]["to"] = tracking
     return box

@@ -24,9 +24,13 @@ EXPERIMENTS = {
     "architecture": "gendata.compare.experiments.architecture",
     "likeness": "gendata.compare.experiments.likeness",
     "transfer": "gendata.compare.experiments.transfer",
+    "steering": "gendata.compare.experiments.steering",
     "copies": "gendata.compare.experiments.copies",
 }
 """Module of each experiment, imported on use: a change to one re-runs that one alone."""
+
+
+_TREND = 4
 
 
 def _positive(params: object) -> None:
@@ -40,6 +44,19 @@ def _positive(params: object) -> None:
 
 
 @dataclass(frozen=True)
+class SamplesParams:
+    """Of what GAN and VAE draw."""
+
+    # trainings of each family by its recipe, from other seeds; 1: its checkpoint alone, which decides nothing
+    trainings: int = 1
+    # images that each of several trainings draws
+    images: int = 500
+
+    def __post_init__(self) -> None:
+        _positive(self)
+
+
+@dataclass(frozen=True)
 class StabilityParams:
     """Of the first steps of the families as params.yaml has them."""
 
@@ -50,6 +67,8 @@ class StabilityParams:
 
     def __post_init__(self) -> None:
         _positive(self)
+        if self.steps < _TREND:
+            raise ValueError(f"steps: must be at least {_TREND}, not {self.steps}: fewer show no trend")
 
 
 @dataclass(frozen=True)
@@ -125,10 +144,11 @@ class AugmentationParams:
 class CompareParams:
     """Section ``compare`` of params.yaml: budgets of the experiments. The defaults are quick and noisy."""
 
-    # seeds of every experiment that trains: each is a training of its own, and an interval takes two
+    # seeds of every experiment that trains: each is a training of its own, and fewer than 3 decide nothing
     seeds: int = 3
     # false: what takes the time of steps is not measured, so that equal data give the same report, byte for byte
     timed: bool = True
+    samples: SamplesParams = field(default_factory=SamplesParams)
     stability: StabilityParams = field(default_factory=StabilityParams)
     recall: RecallParams = field(default_factory=RecallParams)
     gradients: StepsParams = field(default_factory=StepsParams)

@@ -2,12 +2,13 @@
 
 import csv
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gendata import files
+from gendata.compare.finding import Finding
 from gendata.errors import GendataError
 
 if TYPE_CHECKING:
@@ -20,7 +21,33 @@ _SKIPPED = "skipped.json"
 
 
 class MissingError(GendataError):
-    """A family that an experiment reads is not there; the message is the reason."""
+    """Something that a statement takes is not there; the message is the reason."""
+
+
+def findings(measures: Mapping[str, Callable[[], Finding]]) -> dict[str, Finding]:
+    """The finding of each statement; one that misses something has that as its reason, and takes no other away."""
+    found = {}
+    for key, measure in measures.items():
+        try:
+            found[key] = measure()
+        except MissingError as error:
+            found[key] = Finding((), str(error))
+    return found
+
+
+def there(names: Sequence[str], evidence: "Evidence") -> tuple[list[str], str]:
+    """Those of the families that were trained, and a note on the others. Raises MissingError where none was."""
+    found, reasons = list[str](), list[str]()
+    for name in names:
+        try:
+            evidence.card(name)
+        except MissingError as error:
+            reasons.append(str(error))
+        else:
+            found.append(name)
+    if not found:
+        raise MissingError("; ".join(reasons))
+    return found, "; ".join(reasons)
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gendata.compare.stats import Interval
+
 SUPPORTED, NOT_SUPPORTED, MIXED = "supported", "not supported", "mixed"
 IMPOSSIBLE = "not measurable here"
-OPEN = "not measured yet"
-VERDICTS = (SUPPORTED, NOT_SUPPORTED, MIXED, IMPOSSIBLE, OPEN)
+VERDICTS = (SUPPORTED, NOT_SUPPORTED, MIXED, IMPOSSIBLE)
 
 RULE = (
     "An effect is a number that is above 0 where the statement holds. Its verdict is `supported` where all of its 95 % "
-    "interval is above 0, `not supported` where all is 0 or below, else `mixed`; a statement of several effects has "
-    "the verdict that all of them have, else `mixed`."
+    "interval is above 0, `not supported` where all is 0 or below, else `mixed`. Where something limits what it says "
+    "(few seeds or rows, one training that stands for a family, a small part of a training) the verdict is `mixed`, "
+    "and the test names it. A statement of several effects has the verdict that all of them have, else `mixed`."
 )
+
+ONE_TRAINING = "one training stands for the family"
+"""Limits what figures of a family's checkpoint say of the family."""
 
 _DIGITS = 6
 
@@ -29,18 +34,19 @@ class Effect:
     """What is compared, with its unit."""
     sides: Mapping[str, float]
     """Our number for each side."""
-    low: float
-    """Of the 95 % interval of the effect, which is above 0 where the statement holds; for an exact count, the count."""
-    high: float
+    interval: Interval
+    """Of the effect, which is above 0 where the statement holds; for an exact count, the count."""
     test: str
     """How the interval was found, over how many of what."""
 
     @property
     def verdict(self) -> str:
         """By RULE."""
-        if self.low > 0:
+        if self.interval.limit:
+            return MIXED
+        if self.interval.low > 0:
             return SUPPORTED
-        return NOT_SUPPORTED if self.high <= 0 else MIXED
+        return NOT_SUPPORTED if self.interval.high <= 0 else MIXED
 
 
 @dataclass(frozen=True)
@@ -62,15 +68,13 @@ class Finding:
     effects: tuple[Effect, ...]
     note: str = ""
     plot: Plot | None = None
-    unmeasured: str = IMPOSSIBLE
-    """The verdict of a finding without effects."""
 
     @property
     def verdict(self) -> str:
         """By RULE."""
         found = {effect.verdict for effect in self.effects}
         if not found:
-            return self.unmeasured
+            return IMPOSSIBLE
         return found.pop() if len(found) == 1 else MIXED
 
     def row(self) -> dict[str, Any]:
@@ -79,8 +83,8 @@ class Finding:
             {
                 "what": e.what,
                 "sides": {name: _rounded(value) for name, value in e.sides.items()},
-                "effect_interval": [_rounded(e.low), _rounded(e.high)],
-                "test": e.test,
+                "effect_interval": [_rounded(e.interval.low), _rounded(e.interval.high)],
+                "test": e.test + (f"; no more than mixed: {e.interval.limit}" if e.interval.limit else ""),
                 "verdict": e.verdict,
             }
             for e in self.effects

@@ -12,17 +12,17 @@ from typing import Any
 from gendata import files
 from gendata.compare import EXPERIMENTS, CompareParams
 from gendata.compare.evidence import Evidence, MissingError
-from gendata.compare.finding import IMPOSSIBLE, OPEN, Finding
-from gendata.compare.statements import STATEMENTS, UNBUILT
+from gendata.compare.finding import Finding
+from gendata.compare.statements import STATEMENTS
 from gendata.engine import Progress
 from gendata.items import canonical_json
 
 CACHE = files.WORK / "cache" / "compare"
 TIMED = frozenset({"speed", "race"})
 """Experiments that take the time of steps: what they find differs from run to run."""
-_SHARED = tuple(f"compare/{name}.py" for name in ("finding", "stats", "trial", "evidence")) + tuple(
-    f"{package}/*.py" for package in ("models", "train", "evaluate")
-)
+_SHARED = tuple(
+    f"compare/{name}.py" for name in ("finding", "stats", "sample", "direction", "trial", "retrain", "evidence")
+) + tuple(f"{package}/*.py" for package in ("models", "train", "evaluate"))
 """Code that experiments share; a change to it re-runs all."""
 
 
@@ -46,10 +46,8 @@ def measure(params: CompareParams, evidence: Evidence, experiments: Mapping[str,
 
 def _unmeasured(key: str) -> dict[str, Any]:
     """The row of a statement that no experiment measures, with the reason."""
-    said = STATEMENTS[key]
-    if said.experiment:
-        return Finding((), "compare.timed is false: nothing that takes the time of steps is run", unmeasured=OPEN).row()
-    return Finding((), said.reason, unmeasured=OPEN if key in UNBUILT else IMPOSSIBLE).row()
+    timed = "compare.timed is false: times are not measured; `gendata run compare` does where it is true"
+    return Finding((), STATEMENTS[key].reason or timed).row()
 
 
 def _experiment(name: str, module: str, params: CompareParams, evidence: Evidence) -> dict[str, Any]:

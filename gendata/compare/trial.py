@@ -17,8 +17,14 @@ Watch = Callable[[int, Any], None]
 
 def short(config: Any, seed: int, steps: int, batch: int) -> Any:
     """A family's recipe for a training of an experiment: so many steps and items, in float32 on the CPU."""
-    own = {"seed": seed, "steps": steps, "batch": batch, "warmup": min(10, steps), "accumulate": 1}
+    own = {"seed": seed, "steps": steps, "batch": batch, "warmup": min(10, steps // 4), "accumulate": 1}
     return replace(config, **own, device="cpu", precision="float32", compile=False)
+
+
+def hasty(steps: int, *configs: Recipe) -> str:
+    """What limits trainings of so many steps, where they are under a tenth of those of a recipe; else empty."""
+    most = max(config.steps for config in configs)
+    return f"{steps} steps, under a tenth of the {most} of the recipe" if 10 * steps < most else ""
 
 
 def make(name: str, config: Recipe, data: Any) -> Any:

@@ -8,10 +8,11 @@ import pytest
 
 from gendata import params
 from gendata.compare import EXPERIMENTS, CompareParams, RecallParams, stage
-from gendata.compare.evidence import Evidence, Folders, MissingError
-from gendata.compare.finding import IMPOSSIBLE, MIXED, NOT_SUPPORTED, OPEN, SUPPORTED, VERDICTS, Effect, Finding, Plot
+from gendata.compare.evidence import Evidence, Folders, MissingError, findings
+from gendata.compare.finding import IMPOSSIBLE, MIXED, NOT_SUPPORTED, SUPPORTED, VERDICTS, Effect, Finding, Plot
 from gendata.compare.report import as_json, as_markdown, as_page
-from gendata.compare.statements import STATEMENTS, UNBUILT
+from gendata.compare.statements import STATEMENTS
+from gendata.compare.stats import Interval
 from gendata.errors import ParamsError
 
 REPO = params.Path(__file__).parents[2]
@@ -24,8 +25,8 @@ def nothing(tmp_path, monkeypatch):
     return Evidence(Folders(*(tmp_path / name for name in "abcde")), [])
 
 
-def effect(low, high):
-    return Effect("size", {"a": 1.23456789, "b": 2.0}, low, high, "exact count")
+def effect(low, high, limit=""):
+    return Effect("size", {"a": 1.23456789, "b": 2.0}, Interval(low, high, limit), "exact count")
 
 
 def test_the_ids_are_those_of_the_claims(eval_data):
@@ -40,7 +41,6 @@ def test_every_statement_has_an_experiment_or_a_reason():
         assert bool(said.experiment) != bool(said.reason), key
         assert not said.experiment or said.experiment in EXPERIMENTS, key
     assert {said.experiment for said in STATEMENTS.values()} == {"", *EXPERIMENTS}
-    assert all(STATEMENTS[key].reason for key in UNBUILT)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,8 @@ def test_every_statement_has_an_experiment_or_a_reason():
         ([effect(float("-inf"), float("inf"))], MIXED),
         ([effect(1, 2), effect(1, 3)], SUPPORTED),
         ([effect(1, 2), effect(-3, -1)], MIXED),
+        ([effect(1, 2, "2 seeds")], MIXED),
+        ([effect(-2, -1, "2 seeds")], MIXED),
         ([], IMPOSSIBLE),
     ],
 )
@@ -65,6 +67,9 @@ def test_rows_are_plain_json():
     row = Finding((effect(float("-inf"), 1 / 3),), "why", Plot("t", "x", "y", {"a": [(0, 1 / 3)]})).row()
     assert json.loads(json.dumps(row, allow_nan=False)) == row
     assert row["effects"][0]["effect_interval"] == [None, 0.333333]
+    assert row["effects"][0]["test"] == "exact count"
+    limited = Finding((effect(1, 2, "2 of at least 3 seeds"),)).row()["effects"][0]
+    assert limited["test"] == "exact count; no more than mixed: 2 of at least 3 seeds"
 
 
 def test_families_that_are_missing_give_rows_that_say_so(nothing):
@@ -76,12 +81,14 @@ def test_families_that_are_missing_give_rows_that_say_so(nothing):
         if said.experiment == "recall":
             assert rows[key]["effects"], key
         elif said.experiment in stage.TIMED:
-            assert (rows[key]["verdict"], rows[key]["note"].split(":")[0]) == (OPEN, "compare.timed is false"), key
+            assert (rows[key]["verdict"], rows[key]["note"].split(":")[0]) == (IMPOSSIBLE, "compare.timed is false"), (
+                key
+            )
         elif said.experiment:
             assert rows[key]["verdict"] == IMPOSSIBLE, key
             assert re.match(r"no family \w+ in params\.yaml", rows[key]["note"]), key
         else:
-            assert rows[key]["verdict"] == (OPEN if key in UNBUILT else IMPOSSIBLE), key
+            assert (rows[key]["verdict"], rows[key]["note"]) == (IMPOSSIBLE, said.reason), key
 
 
 def test_a_family_that_was_skipped_says_why(tmp_path):
@@ -92,6 +99,15 @@ def test_a_family_that_was_skipped_says_why(tmp_path):
         evidence.card("gan")
     with pytest.raises(MissingError, match="no family gan"):
         evidence.only(["vae"]).card("gan")
+
+
+def test_what_one_statement_misses_takes_no_other_away():
+    def missing():
+        raise MissingError("gan was skipped: no labels")
+
+    found = findings({"G3": missing, "G9": lambda: Finding((effect(1, 2),))})
+    assert (found["G3"].verdict, found["G3"].note) == (IMPOSSIBLE, "gan was skipped: no labels")
+    assert found["G9"].verdict == SUPPORTED
 
 
 @pytest.fixture
@@ -161,6 +177,7 @@ def test_the_full_settings_are_valid_and_no_less_than_the_quick_ones():
         ({"recall": {"distances": [0]}}, "distances: must be at least 1"),
         ({"recall": {"distances": []}}, "distances: must not be empty"),
         ({"race": {"steps": 0}}, "steps: must be at least 1"),
+        ({"stability": {"steps": 3}}, "steps: must be at least 4"),
     ],
 )
 def test_settings_that_measure_nothing_are_refused(given, message):

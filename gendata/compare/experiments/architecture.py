@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gendata.compare.evidence import Evidence
+from gendata.compare import stats
+from gendata.compare.evidence import Evidence, findings, there
 from gendata.compare.finding import Effect, Finding
 
 READS = ("gan", "vae", "transformer", "rnn")
@@ -20,20 +21,22 @@ _EXACT = "exact count"
 
 def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
     """Findings of X2, S1 and S4."""
-    return {"X2": _complex(evidence), "S1": _labels(evidence), "S4": _built(evidence)}
+    return findings({"X2": lambda: _complex(evidence), "S1": lambda: _labels(evidence), "S4": lambda: _built(evidence)})
 
 
 def _complex(evidence: Evidence) -> Finding:
     """The smallest model of images against the largest of texts: the statement is about all of them."""
-    names = {"image": ("gan", "vae"), "text": ("transformer", "rnn")}
-    sizes = {name: int(evidence.card(name)["parameters"]) for name in READS}
-    work = {name: operations(evidence, name) for name in READS}
+    images, missing = there(("gan", "vae"), evidence)
+    texts, missing_too = there(("transformer", "rnn"), evidence)
+    sizes = {name: int(evidence.card(name)["parameters"]) for name in (*images, *texts)}
+    work = {name: operations(evidence, name) for name in sizes}
     effects = []
     for what, found in (("parameters", sizes), ("operations for one item (image or window)", work)):
-        gap = min(found[name] for name in names["image"]) - max(found[name] for name in names["text"])
-        sides = {name: float(found[name]) for name in READS}
-        effects.append(Effect(f"{what}; effect: least of images less most of texts", sides, gap, gap, _EXACT))
-    return Finding(tuple(effects), "sizes are those that params.yaml chose, at the quality in the table of families")
+        gap = stats.exact(min(found[name] for name in images) - max(found[name] for name in texts))
+        sides = {name: float(n) for name, n in found.items()}
+        effects.append(Effect(f"{what}; effect: least of images less most of texts", sides, gap, _EXACT))
+    note = "sizes are those that params.yaml chose, at the quality in the table of families"
+    return Finding(tuple(effects), "; ".join(part for part in (note, missing, missing_too) if part))
 
 
 def operations(evidence: Evidence, name: str) -> int:
@@ -62,11 +65,11 @@ def recurrent_operations(model: Any) -> int:
 def _labels(evidence: Evidence) -> Finding:
     """How many classes each was told: a model that is trained without any needs none."""
     told = {name: len(evidence.card(name)["classes"]) for name in ("transformer", "gan")}
-    gap = told["transformer"] - told["gan"]
+    gap = stats.exact(told["transformer"] - told["gan"])
     sides = {name: float(n) for name, n in told.items()}
     what = "classes of labels that it was trained with; effect: the transformer's less the GAN's"
     note = "a transformer predicts the next token of texts as they are; the GAN here is told the label of each image"
-    return Finding((Effect(what, sides, gap, gap, _EXACT),), note)
+    return Finding((Effect(what, sides, gap, _EXACT),), note)
 
 
 def _built(evidence: Evidence) -> Finding:
@@ -75,12 +78,12 @@ def _built(evidence: Evidence) -> Finding:
     kinds = Counter(type(block).__name__ for block in transformer.blocks)
     layers = max(kinds.values())
     what = "blocks of one kind on top of each other; effect: how many more than one"
-    stack = Effect(what, {"transformer": float(layers)}, layers - 1, layers - 1, _EXACT)
+    stack = Effect(what, {"transformer": float(layers)}, stats.exact(layers - 1), _EXACT)
     counted = weight_layers(nn.ModuleList([gan.generator, gan.discriminator]))
     sides = {"gan, convolutions": float(counted["convolution"]), "gan, dense": float(counted["dense"])}
-    gap = counted["convolution"] - counted["dense"]
+    gap = stats.exact(counted["convolution"] - counted["dense"])
     what = "layers with weights; effect: convolutions less dense layers"
-    return Finding((stack, Effect(what, sides, gap, gap, _EXACT)), "of generator and discriminator together")
+    return Finding((stack, Effect(what, sides, gap, _EXACT)), "of generator and discriminator together")
 
 
 def weight_layers(model: nn.Module) -> Counter[str]:

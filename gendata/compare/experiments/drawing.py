@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendata.compare.evidence import Evidence
+from gendata.compare import stats
+from gendata.compare.evidence import Evidence, there
 from gendata.compare.finding import Effect, Finding, Plot
 from gendata.models.request import TextRequest
 
@@ -15,23 +16,26 @@ _TEXTS = 4
 
 def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
     """The finding of T8."""
-    effects, lines = [], {}
-    for name in READS:
+    effects, lines, cost = [], {}, []
+    families, missing = there(READS, evidence)
+    for name in families:
         checkpoint = evidence.checkpoint(name)
         model: Any = checkpoint.model()
         n = int(checkpoint.card["config"]["context"]) // 2
         before, after = dependence(model, n)
         sides = {"earlier logits": before, "later logits": after}
         what = f"{name}: largest change of logits where one token changes; effect: of later over a thousand earlier"
-        gap = after - 1000 * before
-        effects.append(Effect(what, sides, gap, gap, "exact, one sequence"))
+        effects.append(Effect(what, sides, stats.exact(after - 1000 * before), "exact, one sequence"))
         same = prefixes(model, n)
         sides = {"texts that begin alike": same}
         what = f"{name}: share of texts that begin the same when more tokens are asked for; effect: above a half"
-        effects.append(Effect(what, sides, same - 0.5, same - 0.5, f"exact, {_TEXTS} texts"))
+        effects.append(Effect(what, sides, stats.exact(same - 0.5), f"exact, {_TEXTS} texts"))
+        spent = [operations(model, checkpoint.card["config"], name, tokens) for tokens in (1, n)]
+        cost.append(f"{name} {spent[0]:,} and {spent[1]:,}")
         lines[name] = [(float(tokens), kept(checkpoint.card["config"], name, tokens)) for tokens in range(1, 2 * n, 8)]
+    note = f"multiplications and additions for the first token and the last of half a context: {', '.join(cost)}"
     plot = Plot("what is kept between two tokens", "tokens so far", "numbers", lines)
-    return {"T8": Finding(tuple(effects), "", plot)}
+    return {"T8": Finding(tuple(effects), "; ".join(part for part in (note, missing) if part), plot)}
 
 
 @torch.no_grad()
@@ -55,3 +59,13 @@ def kept(config: Any, name: str, tokens: int) -> float:
     if name == "transformer":
         return float(2 * config["layers"] * config["width"] * min(tokens, config["context"]))
     return float(config["layers"] * config["width"] * (2 if config["cell"] == "lstm" else 1))
+
+
+def operations(model: Any, config: Any, name: str, tokens: int) -> int:
+    """Multiplications and additions for one more token: every matrix once, and what is kept of those before."""
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+    weights = sum(p.numel() for p in model.parameters() if p.dim() == 2 and id(p) not in tables)
+    if name != "transformer":
+        return int(2 * weights)
+    tied = config["width"] * model.vocabulary if config["tied"] else 0
+    return int(2 * (weights + tied) + 4 * config["layers"] * config["width"] * min(tokens, config["context"]))

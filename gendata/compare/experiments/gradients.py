@@ -34,10 +34,11 @@ def run(params: StepsParams, seeds: int, evidence: Evidence) -> dict[str, Findin
     lost = {name: [powers_lost(norms) for norms in runs] for name, runs in found.items()}
     effects = []
     for cell in rnn.CELLS:
-        low, high = stats.difference(lost[cell], lost["transformer"])
+        limit = trial.hasty(params.steps, *(_sides()[name][1] for name in (cell, "transformer")))
+        more = stats.difference(lost[cell], lost["transformer"]).limited(limit)
         sides = {name: float(np.mean(lost[name])) for name in (cell, "transformer")}
         what = f"powers of ten that the gradient loses over {_CONTEXT} tokens, {cell}"
-        effects.append(Effect(what, sides, low, high, f"Welch's t over {seeds} seeds each"))
+        effects.append(Effect(what, sides, more, f"Welch's t over {seeds} seeds each"))
     lines = {name: list(enumerate(np.mean(runs, 0).tolist())) for name, runs in found.items()}
     plot = Plot("gradient with respect to an input", "tokens back", "norm", lines, log=True)
     return {"T5": Finding(tuple(effects), f"after {params.steps} steps of training, width {_WIDTH}", plot)}

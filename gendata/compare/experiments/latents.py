@@ -9,21 +9,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gendata.compare import stats
-from gendata.compare.evidence import Evidence
-from gendata.compare.finding import Effect, Finding, Plot
+from gendata.compare.direction import MOVED, moved
+from gendata.compare.evidence import Evidence, MissingError, findings
+from gendata.compare.finding import ONE_TRAINING, Effect, Finding, Plot
 
 READS = ("gan", "vae")
-_DRAWS, _MOVED = 2000, 400
-_FACTORS = (-1.0, -0.5, 0.0, 0.5, 1.0)
-NOTE = "one training of each family: the interval is over images, not over seeds"
+_WAYS, _STEPS = 200, 9
+"""Pairs of latents that are gone between, in how many pictures."""
 
 
 def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
     """Findings of G3 and G9."""
-    return {"G3": _control(evidence), "G9": _shaped(evidence)}
+    return findings({"G3": lambda: _control(evidence), "G9": lambda: _shaped(evidence)})
 
 
 @torch.no_grad()
@@ -32,47 +33,46 @@ def _control(evidence: Evidence) -> Finding:
     model: Any = gan.model()
     classes = len(gan.data.classes)
     works = {"gan": moved(model.average, model.config.latent, classes)}
+    even = {"gan": evenness(model.average, model.config.latent, classes)}
     model = vae.model()
     works["vae"] = moved(model.decode, model.config.latent, classes)
-    n = _MOVED
-    low, high = stats.shares(works["vae"], n, works["gan"], n)
+    even["vae"] = evenness(model.decode, model.config.latent, classes)
+    n = MOVED
+    better = stats.shares(works["vae"], n, works["gan"], n).limited(ONE_TRAINING)
     what = "share of images whose ink grows with every step along the attribute vector"
-    attribute = Effect(what, works, low, high, f"Agresti-Caffo interval over {n} each")
+    attribute = Effect(what, works, better, f"Agresti-Caffo interval over {n} each")
+    smoother = stats.bootstrap(lambda a, b: float(a.mean() - b.mean()), even["gan"], even["vae"]).limited(ONE_TRAINING)
+    what = f"largest of {_STEPS - 1} equal steps between two images, over their mean; effect: the GAN's less the VAE's"
+    smooth = Effect(what, {k: float(v.mean()) for k, v in even.items()}, smoother, f"bootstrap over {_WAYS} pairs each")
     images, labels = _held_out(evidence)
     error = (model.reconstruct({"pixels": images, "labels": labels}) - images).square().flatten(1).mean(1).numpy()
     means = torch.stack([images[labels == label].mean(0) for label in range(classes)])
     plain = (means.nan_to_num()[labels] - images).square().flatten(1).mean(1).numpy()
-    low, high = stats.bootstrap(lambda a, b: float(b.mean() - a.mean()), error, plain)
+    nearer = stats.bootstrap(lambda rows: float(rows.mean()), plain - error).limited(ONE_TRAINING)
     sides = {"vae": float(error.mean()), "mean image of the class": float(plain.mean())}
     what = "mean squared error of reconstructed held-out images, of values in [-1, 1]"
-    given = Effect(what, sides, low, high, f"bootstrap over {len(error)} images")
-    note = f"{NOTE}; this GAN has no encoder, so it cannot reconstruct an image that it is given"
-    return Finding((attribute, given), note)
+    given = Effect(what, sides, nearer, f"bootstrap over {len(error)} images, paired")
+    note = "this GAN has no encoder, so it cannot reconstruct an image that it is given"
+    return Finding((attribute, smooth, given), note)
 
 
-def moved(decode: Any, latent: int, classes: int) -> float:
-    """The share of images that an attribute vector of ink works on.
+@torch.no_grad()
+def evenness(decode: Any, latent: int, classes: int) -> NDArray[np.float64]:
+    """Of interpolations along great circles between draws of the prior: the largest step over the mean one, 1 at least.
 
     Args:
         decode: latents (B, latent) and labels (B,) to images (B, C, H, W).
         latent: their length.
         classes: how many labels there are.
     """
-    random = torch.Generator().manual_seed(0)
-    z = torch.randn(_DRAWS, latent, generator=random)
-    labels = torch.arange(_DRAWS) % classes
-    ink = _ink(decode(z, labels))
-    middle = torch.stack([ink[labels == label].median() for label in range(classes)])[labels]
-    bold = ink > middle
-    direction = z[bold].mean(0) - z[~bold].mean(0)
-    direction *= 2 / direction.norm()  # two deviations of the prior, for every family
-    at = slice(0, _MOVED)
-    steps = torch.stack([_ink(decode(z[at] + factor * direction, labels[at])) for factor in _FACTORS], 1)
-    return float((steps.diff(dim=1) > 0).all(1).float().mean())
-
-
-def _ink(images: Tensor) -> Tensor:
-    return images.mean((1, 2, 3))
+    first, last = torch.randn(2, _WAYS, 1, latent, generator=torch.Generator().manual_seed(1))
+    angle = torch.linspace(0, torch.pi / 2, _STEPS).view(1, -1, 1)  # draws in many dimensions are about orthogonal
+    z = angle.cos() * first + angle.sin() * last
+    labels = (torch.arange(_WAYS) % classes).repeat_interleave(_STEPS)
+    images = decode(z.flatten(0, 1), labels).view(_WAYS, _STEPS, -1)
+    steps = images.diff(dim=1).norm(dim=2).double()
+    even: NDArray[np.float64] = (steps.amax(1) / steps.mean(1).clamp(min=1e-12)).numpy()
+    return even
 
 
 def _held_out(evidence: Evidence) -> tuple[Tensor, Tensor]:
@@ -85,6 +85,10 @@ def _held_out(evidence: Evidence) -> tuple[Tensor, Tensor]:
 def _shaped(evidence: Evidence) -> Finding:
     """Both curves fall together, and the latents of all images together are as the prior, though no single one is."""
     history = [row for row in evidence.history("vae") if "valid_reconstruction" in row]
+    if len(history) < 2:
+        raise MissingError(
+            f"vae was validated {len(history)} times: a curve takes two; `every` of its section says when"
+        )
     model: Any = evidence.checkpoint("vae").model()
     images, labels = _held_out(evidence)
     mu, logvar = model.encode(images, labels)
@@ -97,7 +101,7 @@ def _shaped(evidence: Evidence) -> Finding:
 
     rows = np.concatenate([mu.numpy(), logvar.exp().numpy()], 1)
     half = mu.shape[1]
-    low, high = stats.bootstrap(
+    own = stats.bootstrap(
         lambda r: (
             float(0.5 * (r[:, :half] ** 2 + r[:, half:] - 1 - np.log(r[:, half:])).sum(1).mean())
             - 2 * gap(r[:, :half], r[:, half:])
@@ -108,14 +112,13 @@ def _shaped(evidence: Evidence) -> Finding:
     shape = Effect(
         "divergence of the latents from the prior, in nats; effect: that of single images less twice that of all",
         sides,
-        low,
-        high,
+        own.limited(ONE_TRAINING),
         f"bootstrap over {len(rows)} images",
     )
     first, last = (row["valid_reconstruction"] for row in (history[0], history[-1]))
     sides = {"first validation": first, "last": last}
     what = "cost of reconstruction of held-out images, in nats"
-    falls = Effect(what, sides, first - last, first - last, "exact difference, one training")
+    falls = Effect(what, sides, stats.exact(first - last).limited(ONE_TRAINING), "exact difference")
     names = ("valid_reconstruction", "valid_kl")
     lines = {name.removeprefix("valid_"): [(row["step"], row[name]) for row in history] for name in names}
-    return Finding((falls, shape), NOTE, Plot("both terms of the loss", "step", "nats per image", lines))
+    return Finding((falls, shape), "", Plot("both terms of the loss", "step", "nats per image", lines))

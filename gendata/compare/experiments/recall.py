@@ -41,7 +41,7 @@ def run(params: RecallParams, seeds: int, evidence: Evidence) -> dict[str, Findi
     at = f"share of right answers after {distances[-1]} symbols"
 
     def effect(more: str, less: str) -> Effect:
-        return Effect(at, {more: mean[more], less: mean[less]}, *stats.difference(far[more], far[less]), over)
+        return Effect(at, {more: mean[more], less: mean[less]}, stats.difference(far[more], far[less]), over)
 
     best = max(rnn.CELLS, key=lambda cell: mean[cell])
     lines = {name: [(float(d), float(np.mean(v))) for d, v in found.items()] for name, found in right.items()}

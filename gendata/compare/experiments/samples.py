@@ -1,32 +1,87 @@
-"""G1, G2, G4: the images of GAN and VAE, by the figures of stage evaluate; one training of each.
+"""G1, G2, G4: the images of GAN and VAE, by the figures of stage evaluate, or over trainings of their own.
 
-Intervals are those of the samples at hand: another training of the same family may lie outside of them.
+Of one training the intervals are those of the samples at hand: another one may lie outside of them.
 """
 
 import math
+from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
-from gendata.compare import stats
-from gendata.compare.evidence import Evidence
-from gendata.compare.finding import Effect, Finding, Plot
+from gendata.compare import SamplesParams, retrain, sample, stats
+from gendata.compare.evidence import Evidence, MissingError, findings
+from gendata.compare.finding import ONE_TRAINING, Effect, Finding, Plot
 from gendata.evaluate.sharpness import detail
 from gendata.train.decode import decode_image
 
 READS = ("gan", "vae")
+_REAL = 1000
+"""Real images that the sharpness of samples is measured by."""
 
-NOTE = "one training of each family: the interval is over samples, not over seeds"
+
+def run(params: SamplesParams, seeds: int, evidence: Evidence) -> dict[str, Finding]:
+    """Findings of G1, G2 and G4: of the checkpoints, or of several trainings where there is more than one."""
+    if params.trainings > 1:
+        return _over_trainings(params, evidence)
+    return findings(
+        {"G1": lambda: _sharper(evidence), "G2": lambda: _collapsed(evidence), "G4": lambda: _covers(evidence)}
+    )
 
 
-def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
-    """Findings of G1, G2 and G4."""
-    return {"G1": _sharper(evidence), "G2": _collapsed(evidence), "G4": _covers(evidence)}
+def _over_trainings(params: SamplesParams, evidence: Evidence) -> dict[str, Finding]:
+    n = params.trainings
+
+    @cache
+    def judge(name: str) -> retrain.Judge:
+        return retrain.Judge(evidence.images(name), params.images)
+
+    @cache
+    def found(name: str) -> dict[str, Sequence[float]]:
+        return retrain.figures(name, n, params.images, evidence, judge(name))
+
+    def against(what: str, key: str, more: str, less: str) -> Effect:
+        both = {name: found(name)[key] for name in (more, less)}
+        sides = {name: float(np.mean(values)) for name, values in both.items()}
+        return Effect(what, sides, stats.difference(both[more], both[less]), f"Welch's t over {n} trainings each")
+
+    def collapsed() -> Finding:
+        gan, real = found("gan"), judge("gan").near_duplicates
+        over = f"Student's t over {n} trainings"
+        sides = {"gan": float(np.mean(gan["near_duplicates"])), "real": real}
+        more = stats.mean_interval([share - real for share in gan["near_duplicates"]])
+        shown = {"classes missing": float(np.mean(gan["missing"]))}
+        return Finding(
+            (
+                Effect("share of samples that have a near-copy", sides, more, over),
+                Effect("classes that no sample shows", shown, stats.mean_interval(gan["missing"]), over),
+            )
+        )
+
+    sharp = "logarithm of the energy of the Laplacian over that of real images, off 0 either way"
+    return findings(
+        {
+            "G1": lambda: Finding(
+                (
+                    against(sharp, "blur", "vae", "gan"),
+                    against("share of samples that lie among real images", "precision", "gan", "vae"),
+                )
+            ),
+            "G2": collapsed,
+            "G4": lambda: Finding(
+                tuple(
+                    against(f"share of held-out images that samples reach ({key})", key, "vae", "gan")
+                    for key in ("recall", "coverage")
+                )
+            ),
+        }
+    )
 
 
 def _sharper(evidence: Evidence) -> Finding:
     """Energy of the Laplacian of every sample; above that of real images it is noise, so nearness to it counts."""
-    shape = evidence.images("gan").pixels["train"].shape[1:]
-    real = _details(evidence.images("gan").pixels["train"][:1000])
+    train = evidence.images("gan").pixels["train"]
+    shape, real = train.shape[1:], _details(train[sample.some(len(train), _REAL)])
     found = {}
     for name in READS:
         rows = evidence.outputs(name).to_pylist()
@@ -36,12 +91,10 @@ def _sharper(evidence: Evidence) -> Finding:
         gan_off, vae_off = (abs(math.log(side.mean() / original.mean())) for side in (gan, vae))
         return vae_off - gan_off
 
-    low, high = stats.bootstrap(nearer, found["gan"], found["vae"], real)
     sharpness = Effect(
         "energy of the Laplacian over that of real images; effect: how much nearer to 1 the GAN's is (logarithm)",
         {name: float(values.mean() / real.mean()) for name, values in found.items()},
-        low,
-        high,
+        stats.bootstrap(nearer, found["gan"], found["vae"], real).limited(ONE_TRAINING),
         f"bootstrap over {len(found['gan'])} and {len(found['vae'])} samples",
     )
     both = {name: evidence.figure(name, "frechet") for name in READS}
@@ -49,7 +102,7 @@ def _sharper(evidence: Evidence) -> Finding:
     realism = _shares(evidence, "precision", "samples that lie among real images", n)
     lines = {name: _histogram(values, real) for name, values in {**found, "real": real}.items()}
     plot = Plot("sharpness of single images", "energy of the Laplacian", "share of images", lines)
-    note = f"{NOTE}; Fréchet distance: gan {both['gan']:.4g}, vae {both['vae']:.4g}"
+    note = f"Fréchet distance: gan {both['gan']:.4g}, vae {both['vae']:.4g}"
     return Finding((sharpness, realism), note, plot)
 
 
@@ -64,22 +117,26 @@ def _histogram(values: np.ndarray, real: np.ndarray) -> list[tuple[float, float]
 
 def _shares(evidence: Evidence, key: str, what: str, n: list[int]) -> Effect:
     gan, vae = (evidence.figure(name, key) for name in READS)
-    low, high = stats.shares(gan, n[0], vae, n[1])
+    more = stats.shares(gan, n[0], vae, n[1]).limited(ONE_TRAINING)
     sides = {"gan": gan, "vae": vae, "real": evidence.figure("gan", f"{key}_floor")}
-    return Effect(f"share of {what}", sides, low, high, f"Agresti-Caffo interval over {n[0]} and {n[1]}")
+    return Effect(f"share of {what}", sides, more, f"Agresti-Caffo interval over {n[0]} and {n[1]}")
 
 
 def _collapsed(evidence: Evidence) -> Finding:
-    """Near-duplicates among samples above those among real images, and classes that are missing."""
+    """Near-duplicates among samples above those among real images, and classes that are missing; a VAE beside."""
     n = int(evidence.figure("gan", "samples"))
     gan, real = (evidence.figure("gan", key) for key in ("near_duplicates", "near_duplicates_floor"))
-    low, high = stats.shares(gan, n, real, n)
-    sides = {"gan": gan, "real": real, "vae": evidence.figure("vae", "near_duplicates")}
-    copies = Effect("share of samples that have a near-copy", sides, low, high, f"Agresti-Caffo interval over {n}")
+    sides, note = {"gan": gan, "real": real}, ""
+    try:
+        sides["vae"] = evidence.figure("vae", "near_duplicates")
+    except MissingError as error:
+        note = str(error)
+    more = stats.shares(gan, n, real, n).limited(ONE_TRAINING)
+    copies = Effect("share of samples that have a near-copy", sides, more, f"Agresti-Caffo interval over {n}")
     covered, classes = (evidence.figure("gan", key) for key in ("classes_covered", "classes"))
     sides = {"classes covered": covered, "classes": classes}
-    missing = Effect("classes that no sample shows", sides, classes - covered, classes - covered, "exact count")
-    return Finding((copies, missing), NOTE)
+    gap = stats.exact(classes - covered).limited(ONE_TRAINING)
+    return Finding((copies, Effect("classes that no sample shows", sides, gap, "exact count")), note)
 
 
 def _covers(evidence: Evidence) -> Finding:
@@ -88,5 +145,5 @@ def _covers(evidence: Evidence) -> Finding:
     effects = []
     for key in ("recall", "coverage"):
         found = _shares(evidence, key, f"held-out images that samples reach ({key})", n)
-        effects.append(Effect(found.what, found.sides, -found.high, -found.low, found.test))
-    return Finding(tuple(effects), NOTE)
+        effects.append(Effect(found.what, found.sides, -found.interval, found.test))
+    return Finding(tuple(effects))

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gendata.compare import ScarcityParams, stats, trial
+from gendata.compare import ScarcityParams, sample, stats, trial
 from gendata.compare.evidence import Evidence
 from gendata.compare.finding import Effect, Finding, Plot
 from gendata.train.data import TextData
@@ -21,11 +21,12 @@ def run(params: ScarcityParams, seeds: int, evidence: Evidence) -> dict[str, Fin
         name: {p: [_loss(name, p, seed, params, evidence) for seed in range(seeds)] for p in percents} for name in READS
     }
     least = {name: found[percents[0]] for name, found in lost.items()}
+    limit = trial.hasty(params.steps, *(evidence.checkpoint(name).config() for name in READS))
     few = Effect(
         f"held-out nats per token after training on {percents[0]} % of the texts",
         {name: float(np.mean(values)) for name, values in least.items()},
-        *stats.difference(least["transformer"], least["rnn"]),
-        f"Welch's t over {seeds} seeds each",
+        stats.mean_interval([a - b for a, b in zip(least["transformer"], least["rnn"], strict=True)]).limited(limit),
+        f"Student's t over {seeds} paired seeds: both learn from the same texts",
     )
     lines = {name: [(float(p), float(np.mean(v))) for p, v in found.items()] for name, found in lost.items()}
     plot = Plot("held-out loss", "percent of the training texts", "nats per token", lines)
@@ -36,15 +37,18 @@ def run(params: ScarcityParams, seeds: int, evidence: Evidence) -> dict[str, Fin
 def _loss(name: str, percent: int, seed: int, params: ScarcityParams, evidence: Evidence) -> float:
     made: Any = evidence.checkpoint(name).config()
     config = trial.short(made, seed, params.steps, params.batch)
-    data = part(evidence.texts(name), percent)
+    data = part(evidence.texts(name), percent, seed)
     model = trial.make(name, config, data)
     trial.train(model, config, data)
     return trial.held_out_loss(model, config, data)
 
 
-def part(data: TextData, percent: int) -> TextData:
-    """With the first so many percent of the training stream, at least two tokens, and a short held-out one."""
+def part(data: TextData, percent: int, seed: int) -> TextData:
+    """With texts of so many percent of the training stream by chance, at least two tokens, and some held-out ones.
+
+    The held-out texts are the same for every seed.
+    """
     train = data.streams["train"]
-    streams = {**data.streams, "train": train[: max(2, len(train) * percent // 100)]}
-    streams[data.held_out] = streams[data.held_out][:_HELD_OUT]
+    streams = {**data.streams, "train": sample.excerpt(train, max(2, len(train) * percent // 100), seed)}
+    streams[data.held_out] = sample.excerpt(streams[data.held_out], _HELD_OUT)
     return TextData(streams, data.context, data.tokenizer, data.classes)

@@ -4,9 +4,8 @@ Transformer and LSTM of about equally many parameters, one thread of the CPU, as
 Times differ from run to run, and the comparison from machine to machine: a GPU favours the transformer.
 """
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,43 +22,70 @@ _TOKENS = 512
 _GENERATED = 4
 """Texts generated at once."""
 
+SIDES = ("transformer", "rnn")
+
+Key = tuple[str, int]
+"""Of a model, and the tokens of a sequence."""
+
+Times = Mapping[Key, Sequence[float]]
+
 
 def run(params: SpeedParams, seeds: int, evidence: Evidence) -> dict[str, Finding]:
     """Findings of T2 and T4."""
     lengths = sorted(params.lengths)
-    models = {name: _model(name, lengths[-1]) for name in ("transformer", "rnn")}
-    step = {name: {n: _timed(_step(model, n), params.repeats) for n in lengths} for name, model in models.items()}
-    draw = {name: _timed(_draw(model, lengths[-1]), params.repeats) for name, model in models.items()}
-    sizes = {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()}
-    far = {name: found[lengths[-1]] for name, found in step.items()}
-    trained = _ratio(f"milliseconds of a training step of {_TOKENS} tokens in sequences of {lengths[-1]}", far, params)
-    grown = {
-        name: [math.log(a / b) for a, b in zip(f[lengths[-1]], f[lengths[0]], strict=True)] for name, f in step.items()
-    }
+    near, far = lengths[0], lengths[-1]
+    models = {name: _model(name, far) for name in SIDES}
+    works = {(name, n): _step(model, n) for n in lengths for name, model in models.items()}
+    works |= {(name, 0): _draw(model, far) for name, model in models.items()}  # 0: generation
+    taken = in_turns(works, params.repeats)
+    trained = _ratio(f"milliseconds of a training step of {_TOKENS} tokens in sequences of {far}", far, taken)
+    grown = {name: [a / b for a, b in zip(taken[name, far], taken[name, near], strict=True)] for name in SIDES}
     growth = Effect(
-        f"growth of that time from sequences of {lengths[0]} to {lengths[-1]}; effect: of the RNN's over the other's",
-        {name: math.exp(float(np.mean(values))) for name, values in grown.items()},
-        *stats.difference(grown["rnn"], grown["transformer"]),
-        f"Welch's t of logarithms over {params.repeats} timings each",
+        f"growth of that time from sequences of {near} to {far}; effect: of the RNN's over the other's",
+        {name: float(np.median(values)) for name, values in grown.items()},
+        *_compared(grown["rnn"], grown["transformer"]),
     )
-    drawn = _ratio(f"milliseconds to generate {_GENERATED} texts of {lengths[-1]} tokens", draw, params)
-    lines = {name: [(float(n), 1000 * float(np.median(t))) for n, t in found.items()] for name, found in step.items()}
+    drawn = _ratio(f"milliseconds to generate {_GENERATED} texts of {far} tokens", 0, taken)
+    lines = {name: [(float(n), 1000 * float(np.median(taken[name, n]))) for n in lengths] for name in SIDES}
     plot = Plot("time of a training step", "tokens of a sequence", "milliseconds", lines)
-    parameters = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+    parameters = ", ".join(f"{name} {sum(p.numel() for p in m.parameters()):,}" for name, m in models.items())
+    kept = ", ".join(f"{name} {activations(m, near):,} and {activations(m, far):,}" for name, m in models.items())
     note = f"one thread of the CPU; parameters: {parameters}"
-    return {"T2": Finding((trained,), note, plot), "T4": Finding((trained, growth, drawn), note, plot)}
+    memory = f"{note}; numbers kept for the way back, of one sequence of {near} and of {far}: {kept}"
+    return {"T2": Finding((trained,), note, plot), "T4": Finding((trained, growth, drawn), memory, plot)}
 
 
-def _ratio(what: str, seconds: dict[str, list[float]], params: SpeedParams) -> Effect:
-    logs = {name: [math.log(t) for t in values] for name, values in seconds.items()}
-    sides = {name: 1000 * float(np.median(values)) for name, values in seconds.items()}
-    over = f"Welch's t of logarithms over {params.repeats} timings each"
-    return Effect(
-        f"{what}; effect: of the RNN's over the other's",
-        sides,
-        *stats.difference(logs["rnn"], logs["transformer"]),
-        over,
-    )
+def _ratio(what: str, length: int, taken: Times) -> Effect:
+    sides = {name: 1000 * float(np.median(taken[name, length])) for name in SIDES}
+    both = (taken[name, length] for name in ("rnn", "transformer"))
+    return Effect(f"{what}; effect: of the RNN's over the other's (logarithm)", sides, *_compared(*both))
+
+
+def _compared(more: Sequence[float], less: Sequence[float]) -> tuple[stats.Interval, str]:
+    """The median of the logarithm of a over b, turn by turn, and how it was found."""
+    turns = np.log(np.array(more) / np.array(less))
+    over = f"bootstrap of the median over {len(turns)} turns, in each of which every side is timed"
+    return stats.bootstrap(lambda rows: float(np.median(rows)), turns), over
+
+
+def activations(model: Any, length: int) -> int:
+    """Numbers that a training step keeps for the way back, of one sequence; those of parameters are not counted.
+
+    What a fused kernel keeps to itself is not seen.
+    """
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(x: torch.Tensor) -> torch.Tensor:
+        storage = x.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes() // x.element_size()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        loss = model.loss("loss", {"tokens": torch.zeros(1, length + 1, dtype=torch.int64)}, 0.0)[0]
+    del loss
+    return sum(kept.values())
 
 
 def _model(name: str, longest: int) -> Any:
@@ -85,12 +111,15 @@ def _draw(model: Any, length: int) -> Callable[[], None]:
     return lambda: model.sample(range(_GENERATED), (), request)
 
 
-def _timed(work: Callable[[], None], repeats: int) -> list[float]:
-    """Seconds of each repeat, after one that is not counted."""
-    work()
-    found = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        work()
-        found.append(time.perf_counter() - started)
-    return found
+def in_turns(works: Mapping[Key, Callable[[], None]], repeats: int) -> dict[Key, list[float]]:
+    """Seconds of each, so many times, one after the other: what slows the machine for a while slows all of a turn.
+
+    A turn before is not counted.
+    """
+    found: dict[Key, list[float]] = {key: [] for key in works}
+    for _ in range(repeats + 1):
+        for key, work in works.items():
+            started = time.perf_counter()
+            work()
+            found[key].append(time.perf_counter() - started)
+    return {key: values[1:] for key, values in found.items()}

@@ -1,0 +1,163 @@
+"""A statement is measured by what is there; what it misses takes nothing from the others, and is named."""
+
+import math
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from gendata.compare import SamplesParams, StabilityParams
+from gendata.compare.evidence import MissingError
+from gendata.compare.experiments import compression, drawing, latents, likeness, samples, stability, steering
+from gendata.compare.finding import IMPOSSIBLE, MIXED, SUPPORTED
+from gendata.evaluate import features
+from gendata.models import gan, rnn, transformer, vae
+from gendata.models.family import DataSpec
+from gendata.train.data import ImageData, TextData
+
+SPEC = DataSpec(("a", "b"))
+CONFIGS = {
+    "gan": (gan, gan.Config(size=8, width=8, hidden=8, latent=4, warmup=2, steps=40)),
+    "vae": (vae, vae.Config(size=8, width=8, hidden=8, latent=4, warmup=2, steps=40)),
+    "transformer": (transformer, transformer.Config(width=8, context=8, span=1, warmup=2, steps=40)),
+    "rnn": (rnn, rnn.Config(width=8, embedding=4, context=8, warmup=2, steps=40)),
+}
+
+
+class Toy:
+    """Evidence of some families as they are before training."""
+
+    def __init__(self, *names, validations=2, **figures):
+        self.names, self._validations, self._figures = names, validations, figures
+
+    def card(self, name):
+        if name not in self.names:
+            raise MissingError(f"{name} was skipped")
+        return {"steps": 40, "config": vars(CONFIGS[name][1])}
+
+    def checkpoint(self, name):
+        card, (module, config) = self.card(name), CONFIGS[name]
+        spec = SPEC if name in {"gan", "vae"} else DataSpec()
+        return SimpleNamespace(
+            card=card, data=spec, config=lambda: config, model=lambda: module.Model(config, spec).eval()
+        )
+
+    def figure(self, name, key):
+        self.card(name)
+        if key not in self._figures:
+            raise MissingError(f"{name} has no figure {key}")
+        return self._figures[key]
+
+    def history(self, name):
+        self.card(name)
+        return [{"step": i, "valid_reconstruction": 9.0 - i, "valid_kl": 1.0} for i in range(self._validations)]
+
+    def images(self, name):
+        self.card(name)
+        pixels = np.random.default_rng(0).integers(0, 256, (40, 1, 8, 8)).astype(np.uint8)
+        splits = ("train", "valid", "test")
+        return ImageData(dict.fromkeys(splits, pixels), dict.fromkeys(splits, np.arange(40) % 2), SPEC.classes)
+
+    def outputs(self, name):
+        self.card(name)
+        raise MissingError(f"{name} made nothing")
+
+    def texts(self, name):
+        self.card(name)
+        stream = np.random.default_rng(0).choice(np.array([256, 97, 98, 65, 46], np.uint16), 400)
+        return TextData(dict.fromkeys(("train", "valid", "test"), stream), 8)
+
+
+def test_the_latent_of_a_vae_is_measured_without_a_gan_and_its_curve_takes_two_points():
+    torch.manual_seed(0)
+    found = latents.run(None, 3, Toy("vae"))
+    assert (found["G3"].verdict, found["G3"].note) == (IMPOSSIBLE, "gan was skipped")
+    assert (found["G9"].verdict, len(found["G9"].effects)) == (MIXED, 2)  # one training
+    found = latents.run(None, 3, Toy("vae", validations=1))
+    assert found["G9"].verdict == IMPOSSIBLE
+    assert "validated 1 times" in found["G9"].note
+    assert len(latents.run(None, 3, Toy("gan", "vae"))["G3"].effects) == 3
+
+
+def test_a_missing_figure_is_missed_by_its_statement_alone():
+    figures = {"samples": 50, "near_duplicates": 0.5, "near_duplicates_floor": 0.0, "classes": 2, "classes_covered": 2}
+    found = samples.run(SamplesParams(), 3, Toy("gan", **figures))
+    assert len(found["G2"].effects) == 2
+    assert (found["G2"].verdict, found["G2"].note) == (MIXED, "vae was skipped")
+    assert found["G4"].verdict == IMPOSSIBLE
+    assert (found["G1"].note, found["G4"].note) == ("gan made nothing", "gan has no figure held_out")
+
+
+@pytest.mark.parametrize(("here", "missing"), [("transformer", "rnn"), ("rnn", "transformer")])
+def test_drawing_is_measured_of_the_families_that_are_there(here, missing):
+    found = drawing.run(None, 3, Toy(here))["T8"]
+    assert all(effect.what.startswith(here) for effect in found.effects)
+    assert found.note.endswith(f"{missing} was skipped")
+    assert f"{here} " in found.note
+    with pytest.raises(MissingError, match="transformer was skipped; rnn was skipped"):
+        drawing.run(None, 3, Toy())
+    with pytest.raises(MissingError, match="gan was skipped; vae was skipped"):
+        likeness.run(None, 3, Toy())
+
+
+@pytest.mark.filterwarnings("error")
+def test_stability_is_of_the_families_that_a_statement_is_about_and_the_warm_up_decides_nothing():
+    found = stability.run(StabilityParams(8, 4), 3, Toy("gan", "transformer"))
+    assert (found["G5"].verdict, found["G5"].note) == (IMPOSSIBLE, "vae was skipped")
+    for key in ("S6", "S2", "S3"):
+        assert not any(effect.interval.limit for effect in found[key].effects), key
+    assert len(found["S6"].effects) == 2  # one training, and seeds from each other
+    few = stability._warming(2, ("gan",), Toy("gan"))
+    assert few == "2 steps, all within the 2 of the warm-up of gan"
+    assert stability._warming(3, ("gan",), Toy("gan")) == "3 steps, under a tenth of the 40 of the recipe"
+    assert stability._warming(4, ("gan",), Toy("gan")) == ""
+
+
+def test_bits_are_compared_at_equal_distortion_or_not_at_all(monkeypatch):
+    def coded(error):
+        return lambda model, pixels, labels: (np.full(len(pixels), 10.0), np.full(len(pixels), error))
+
+    monkeypatch.setattr(compression, "_coded", coded(0.9))  # worse than any JPEG
+    with pytest.raises(MissingError, match="40 of 40 images of the VAE have no JPEG of equal distortion"):
+        compression.run(None, 3, Toy("vae"))
+    monkeypatch.setattr(compression, "_coded", coded(0.03))
+    found = compression.run(None, 3, Toy("vae"))["G7"].effects[0]
+    assert found.interval.low > 0
+    assert found.interval.limit == "one training stands for the family"
+
+
+def test_an_activation_steers_where_the_head_reads_it():
+    torch.manual_seed(0)
+    model = transformer.Model(CONFIGS["transformer"][1], DataSpec())
+    data = Toy("transformer").texts("transformer")
+    assert steering.steered(model, data)[0] == [0, 0]  # a head of zeros expects the same whatever is added
+    wanted = torch.ones(257)
+    wanted[[*b"abcdefghijklmnopqrstuvwxyz \n", 256]] = -1
+    model.head.weight.data[:, 0] = wanted  # the first activation says it all
+    (found, chance), n = steering.steered(model, data)
+    assert n == 200
+    assert found > 0.9
+    assert 0.2 < chance < 0.7
+    assert not model.blocks[0]._forward_hooks
+    effects = steering.run(None, 3, Toy("gan", "transformer"))["S5"].effects
+    assert all(effect.verdict != SUPPORTED and math.isfinite(effect.interval.low) for effect in effects)
+    with pytest.raises(MissingError, match="too few tokens"):
+        steering.steered(model, TextData({"train": data.streams["train"][:2], "valid": data.streams["train"][:2]}, 8))
+
+
+@pytest.mark.filterwarnings("error")
+def test_several_trainings_of_a_family_have_a_spread_and_no_limit(monkeypatch):
+    monkeypatch.setattr(features, "fit_classifier", partial(features.fit_classifier, steps=5))
+    found = samples.run(SamplesParams(3, 20), 3, Toy("gan", "vae"))
+    assert {key: len(finding.effects) for key, finding in found.items()} == {"G1": 2, "G2": 2, "G4": 2}
+    for effect in (*found["G1"].effects, *found["G4"].effects):
+        assert "3 trainings" in effect.test
+        assert effect.interval.limit in {"", "a tie without any spread"}
+    assert found["G1"].effects[0].interval.low < found["G1"].effects[0].interval.high
+    alone = samples.run(SamplesParams(3, 20), 3, Toy("gan"))
+    assert len(alone["G2"].effects) == 2
+    assert (alone["G1"].verdict, alone["G1"].note) == (IMPOSSIBLE, "vae was skipped")
+    two = samples.run(SamplesParams(2, 20), 3, Toy("gan"))["G2"].effects
+    assert all(effect.interval.limit == "2 of at least 3 seeds" for effect in two)
