@@ -6,7 +6,6 @@ however they arrive: row groups are cut by the rows themselves.
 """
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
@@ -21,6 +20,8 @@ import pyarrow.parquet as pq
 
 from gendata.errors import StoreError
 from gendata.items import to_table
+from gendata.rename import fsync as fsync
+from gendata.rename import replace
 
 if TYPE_CHECKING:
     import duckdb
@@ -171,37 +172,13 @@ def output(out: Path) -> Iterator[Path]:
     ``out`` never holds a part of a result: it is absent or whole, also after a kill.
     """
     name = "-".join(out.parts[-3:]).replace(os.sep, "")
+    work = WORK / "work" / name
     with lock(WORK / "locks" / name):  # a stage whose parent was killed may still be at it
-        yield from _output(out, WORK / "work" / name)
-
-
-def _output(out: Path, work: Path) -> Iterator[Path]:
-    work.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    yield work
-    for path in sorted(work.rglob("*")):
-        if path.is_file():
-            fsync(path)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.exists():
-        shutil.rmtree(out)
-    try:
-        work.rename(out)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        shutil.move(work, out)  # .gendata on another file system: not atomic, but DVC restarts a killed stage
-    fsync(out.parent)
-
-
-def fsync(path: Path) -> None:
-    """Force a file or a folder to disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        work.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        yield work
+        replace(work, out)
 
 
 def sha256(path: Path) -> str:

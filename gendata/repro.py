@@ -72,7 +72,7 @@ def run(
     jobs: int = 0,
     say: Callable[[str], None],
 ) -> list[str]:
-    """``dvc repro`` in the project; the names of the stages that ran. Raises ProjectError if one fails.
+    """``dvc repro`` in the project; the names of the stages that ran. Raises ProjectError if one fails, or is unknown.
 
     Args:
         project: to bring up to date.
@@ -82,6 +82,7 @@ def run(
         say: gets each line worth reading. Stages write their progress to stderr themselves.
     """
     project.validate()
+    _check_names(project, stages)
     _prepare(project, say)
     unbuilt, ran = _unbuilt(project), list[str]()
     wanted = {stage.partition("@")[0] for stage in stages} or {"store", "collect"}
@@ -96,6 +97,20 @@ def run(
     if "collect" in unbuilt and "collect" in wanted:
         ran += _rebuild(project, "collect", unbuilt["collect"], ran, say)
     return ran
+
+
+def _check_names(project: Project, stages: Sequence[str]) -> None:
+    """Raises ProjectError, with what there is, for a stage, source or family that there is not."""
+    file = project.root / "dvc.yaml"
+    defined = (params.read(file).get("stages") or {}) if file.is_file() else {}
+    for stage in stages if defined else ():
+        name, at, key = stage.partition("@")
+        section = str(dict(defined.get(name) or {}).get("foreach", "")).removeprefix("${").removesuffix("}")
+        known = [str(k) for k in (params.read(project.params_file).get(section) or {})] if section else []
+        if at and section and key not in known:
+            raise ProjectError(f"no stage {stage}: {section} in params.yaml has {', '.join(known) or 'nothing'}")
+        if name.isidentifier() and name not in defined:  # what is no name may be a path, which DVC takes too
+            raise ProjectError(f"no stage {stage}: there are {', '.join(defined)}")
 
 
 def _families_side_by_side(project: Project, jobs: int, say: Callable[[str], None]) -> list[str]:

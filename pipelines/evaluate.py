@@ -14,17 +14,16 @@ from gendata.store.head import open_stores
 from pipelines import PARAMS, main, skip, skipped
 
 
-def run(
-    _: str, selected: Path, trained: Path, generated: Path, stores: Path, out: Path, scored: Path, metrics: Path
-) -> None:
-    """Measure; real content comes from the stores, by the manifest."""
+def run(family: str, selected: Path, trained: Path, generated: Path, stores: Path, *outs: Path) -> None:
+    """Measure; real content comes from the stores, by the manifest. The outs are report, scores and metrics."""
+    out, scored, metrics = outs
     if reason := skipped(generated):
         skip(out, metrics, reason)
         with files.output(scored) as work:
             write_scores(work)
         return
+    checkpoint, chosen = open_checkpoint(trained, family), params.load(PARAMS, "evaluate", EvaluateParams)
     contents = Contents(read_manifest(selected / "manifest.parquet"), open_stores(stores, INPUTS))
-    checkpoint, chosen = open_checkpoint(trained), params.load(PARAMS, "evaluate", EvaluateParams)
     figures = evaluate(checkpoint, contents, generated / "items", chosen, out, scored)
     files.write_json(metrics, {"status": "done", **figures})
 

@@ -15,7 +15,7 @@ def run(family: str, trained: Path, out: Path, metrics: Path) -> None:
         return
     given = (params.read(PARAMS).get("generate") or {}).get(family) or {}
     asked = load_generate(family, given, f"params.yaml: generate.{family}")
-    checkpoint = open_checkpoint(trained)
+    checkpoint = open_checkpoint(trained, family)
     with files.output(out) as work:
         counts = write_outputs(work / "items", generate(checkpoint, asked))
     files.write_json(metrics, {"status": "done", "checkpoint_id": checkpoint.id, **counts})

@@ -1,5 +1,6 @@
 """Stage select: the training manifest of a family."""
 
+import sys
 from pathlib import Path
 
 from gendata import files, params
@@ -7,7 +8,7 @@ from gendata.models import needs
 from gendata.records.ledger import Ledger
 from gendata.records.manifest import write_manifest
 from gendata.select import load_select
-from gendata.select.selection import select
+from gendata.select.selection import left_out, select
 from gendata.store import INPUTS
 from gendata.store.head import open_stores
 from pipelines import PARAMS, ROOT, main, skip
@@ -20,6 +21,8 @@ def run(family: str, stores: Path, out: Path, metrics: Path) -> None:
     if reason:
         skip(out, metrics, reason)
         return
+    for line in left_out(manifest):
+        sys.stderr.write(f"select@{family}: {line}\n")
     with files.output(out) as work:
         write_manifest(work / "manifest.parquet", manifest)
     Ledger(ROOT).keep_manifest(manifest)

@@ -184,6 +184,12 @@ def _card_of_other_weights(root):
     files.write_json(path, files.read_json(path) | {"checkpoint_id": HEX})
 
 
+def _checkpoint_of_another_family(root):
+    params = json.loads((root / "params.yaml").read_text())
+    (root / "params.yaml").write_text(json.dumps(params | {"train": {**params["train"], "vae": {}}}))
+    shutil.copytree(root / "artifacts/train" / TOY, root / "artifacts/train/vae")
+
+
 def _tampered_record(root):
     path = _kept(root, "checkpoints")[0]
     files.write_json(path, files.read_json(path) | {"checkpoint_id": HEX})
@@ -206,6 +212,7 @@ def _card_without_manifest(root):
         ),
         (lambda r: _cut(r, "artifacts/train/toy/*.safetensors"), "artifacts/train/toy", "cut short or changed"),
         (_card_of_other_weights, "artifacts/train/toy", "not the weights of checkpoint"),
+        (_checkpoint_of_another_family, "artifacts/train/vae", "holds a checkpoint of family toy, not vae"),
         (_tampered_record, "records/ledger/checkpoints/", "holds another record than its name says"),
         (_card_without_manifest, f"records/ledger/checkpoints/{HEX}.json", "is not in the ledger"),
         (

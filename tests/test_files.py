@@ -2,8 +2,11 @@
 
 import contextlib
 import hashlib
+import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gendata import files
-from gendata.errors import StoreError
+from gendata.errors import REFUSED, StoreError
 from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, Item, to_table
+
+SHM = Path("/dev/shm")
 
 
 def rows(texts):
@@ -79,6 +84,42 @@ def test_output_is_absent_or_whole(tmp_path, monkeypatch):
     with files.output(out) as work:
         (work / "new").write_text("y")
     assert [p.name for p in out.iterdir()] == ["new"]
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A folder on another file system."""
+    if not SHM.is_dir() or SHM.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip(f"{SHM} is no other file system")
+    folder = Path(tempfile.mkdtemp(dir=SHM))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_output_on_another_file_system_is_absent_or_whole(tmp_path, monkeypatch, elsewhere):
+    """Where the disk gets full while the folder is copied: the kernel refuses files over 4 kB as it does then."""
+    monkeypatch.chdir(tmp_path)
+    out, size = elsewhere / "train" / "gan", 1 << 20
+    with files.output(out) as work:
+        (work / "items").mkdir()
+        (work / "items" / "0").write_bytes(bytes(size))
+    assert (out / "items" / "0").stat().st_size == size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(OSError, match="File too large") as error, files.output(out) as work:  # noqa: PT012
+            (work / "a").write_bytes(b"small")
+            (work / "b").write_bytes(bytes(size))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.errno in REFUSED
+    assert error.value.filename == str(out)
+    assert not list(out.parent.iterdir())
+    with files.output(out) as work:
+        (work / "a").write_bytes(bytes(size))
+    assert [p.name for p in out.iterdir()] == ["a"]
+    assert [p.name for p in out.parent.iterdir()] == ["gan"]
+    assert not list((files.WORK / "work").iterdir())
 
 
 def test_a_missing_shard_is_found(tmp_path):

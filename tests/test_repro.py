@@ -101,3 +101,16 @@ def test_a_project_without_sources_runs_and_says_what_to_do(sandbox):
     assert "running store" in ran.stderr
     assert ran.stdout == "nothing to read yet; add data with `gendata add PATH --origin real`\n"
     assert sandbox.json("doctor") == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("train@foo", "no stage train@foo: train in params.yaml has gan, vae, transformer, rnn"),
+        ("ingest@foo", "no stage ingest@foo: sources in params.yaml has digits, notes"),
+        ("foo", "no stage foo: there are scan, ingest, "),
+        ("foo@gan", "no stage foo@gan: there are scan, ingest, "),
+    ],
+)
+def test_an_unknown_stage_is_told_with_those_there_are(full, stage, message):
+    assert full.gendata("run", stage, code=1).stderr.startswith(f"error: {message}")

@@ -51,11 +51,11 @@ class Model(nn.Module):
 
     def sample(self, seeds, prompt, request, labels=None):
         last = torch.full((len(seeds),), prompt[-1] if prompt else SEPARATOR)
-        texts, noise = [[] for _ in seeds], uniforms(seeds, request.max_tokens)
+        texts = [[] for _ in seeds]
         done = [False] * len(seeds)
-        for step in range(request.max_tokens):
+        for noise in uniforms(seeds, request.max_tokens):
             p = (self.follows(last) / max(request.temperature, 1e-6)).softmax(-1)
-            last = (p.cumsum(-1) < noise[:, step, None]).sum(-1).clamp(max=VOCABULARY - 1)
+            last = (p.cumsum(-1) < noise[:, None]).sum(-1).clamp(max=VOCABULARY - 1)
             for i, token in enumerate(last.tolist()):
                 done[i] = done[i] or token == SEPARATOR
                 if not done[i]:

@@ -92,13 +92,13 @@ def _open_inputs(root: Path) -> dict[str, Store]:
 
 
 def _checkpoints(root: Path, kept: set[str]) -> Iterator[Finding]:
-    """Each is whole, and its card is in the ledger."""
+    """Each is whole and of its family, and its card is in the ledger."""
     folders = _families(root, "train")
     if folders:  # opening takes torch
         from gendata.models.checkpoint import CARD, open_checkpoint
     for folder in folders:
         try:
-            checkpoint = open_checkpoint(folder)
+            checkpoint = open_checkpoint(folder, folder.name)
         except StoreError as error:
             yield _finding(root, folder, str(error), f"gendata run train@{folder.name} --force")
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -32,7 +33,7 @@ _REACH = 3.0
 class Scores(NamedTuple):
     """How strange every real image is to the model."""
 
-    ids: list[str]
+    ids: pa.ChunkedArray
     values: NDArray[np.float32]
     """In the order of ``ids``; of the training images too."""
     median: float
@@ -52,7 +53,7 @@ def report(model: LatentModel, manifest: Manifest, data: ImageData, out: Path) -
     """
     _pictures(model, data, out)
     found = {split: _scores(model, data, split) for split in SPLITS}
-    ids = [key for split in SPLITS for key in manifest.split(split)["id"].to_pylist()]
+    ids = pa.chunked_array([c for split in SPLITS for c in manifest.split(split)["id"].chunks], pa.string())
     held_out = np.concatenate([found["valid"], found["test"]])
     wrong = np.concatenate([_scores(model, data, split, shift=1) for split in ("valid", "test")])
     share = float(np.mean(wrong > held_out)) if len(data.classes) > 1 else None

@@ -5,7 +5,7 @@ them. A selection cannot name the table: what a model finds strange decides on n
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,13 @@ def write_scores(folder: Path, rows: Iterable[Mapping[str, Any]] = ()) -> None:
 
 
 def score_rows(
-    family: str, checkpoint_id: str, name: str, ids: Sequence[str], values: NDArray[np.floating]
-) -> list[dict[str, Any]]:
+    family: str, checkpoint_id: str, name: str, ids: pa.ChunkedArray, values: NDArray[np.floating]
+) -> Iterator[dict[str, Any]]:
     """Rows of SCORES, strangest first, from the ids of items and their scores."""
-    order = sorted(
-        zip(values.astype(np.float64).round(4).tolist(), ids, strict=True), key=lambda row: (-row[0], row[1])
-    )
+    table = pa.table({"id": ids, "value": values.astype(np.float64).round(4)})
     same = {"family": family, "checkpoint_id": checkpoint_id, "name": name}
-    return [{"id": key, **same, "value": value} for value, key in order]
+    for batch in table.sort_by([("value", "descending"), ("id", "ascending")]).to_batches(files.GROUP_ROWS):
+        yield from ({**row, **same} for row in batch.to_pylist())
 
 
 def score_tables(scored: Path, families: Sequence[str], sql: str) -> dict[str, pa.Table]:

@@ -1,6 +1,7 @@
 """The stage: outputs, checkpoint and held-out data to figures and pictures."""
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def evaluate(
     config: Any = checkpoint.config()
     data = load_data(contents, needs(checkpoint.card["family"]).modality, config)
     outputs = _outputs(generated, checkpoint.id)
-    rows: list[dict[str, Any]] = []
+    rows: Iterable[dict[str, Any]] = ()
     with files.output(out) as work, files.output(scored) as scores_work:
         if isinstance(data, ImageData):
             from gendata.evaluate import images
@@ -67,14 +68,14 @@ def evaluate(
 
 def _with_latent(
     figures: ImageFigures, checkpoint: Checkpoint, manifest: Manifest, data: ImageData, out: Path
-) -> tuple[ImageFigures, list[dict[str, Any]]]:
+) -> tuple[ImageFigures, Iterable[dict[str, Any]]]:
     """The figures, and the scores of real images, of a family that has a latent; its pictures go into ``out``."""
     from gendata.evaluate import latents
     from gendata.models.family import LatentModel
 
     model = checkpoint.model()
     if not isinstance(model, LatentModel):
-        return figures, []
+        return figures, ()
     found = latents.report(model, manifest, data, out)
     rows = score_rows(checkpoint.card["family"], checkpoint.id, model.score_name, found.ids, found.values)
     return replace(figures, score=found.median, score_wrong_label=found.wrong_label), rows

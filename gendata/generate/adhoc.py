@@ -51,13 +51,13 @@ def find_checkpoint(root: Path, family: str, prefix: str | None, tracking: Track
     Raises:
         QueryError: there is none of this id, several, or it is of another family.
         ProjectError: the family is not trained, or the weights are gone.
-        StoreError: the weights are not those of the card.
+        StoreError: the weights are not those of the card, or the checkpoint in the family's folder is of another.
     """
     trained = root / "artifacts" / "train"
     if prefix is None:
         if not (trained / family / CARD).is_file():
             raise ProjectError(f"{family} is not trained{_why(trained / family)}: run `gendata run train@{family}`")
-        return open_checkpoint(trained / family)
+        return open_checkpoint(trained / family, family)
     card, folder = _identify(root, prefix)
     if card["family"] != family:
         raise QueryError(f"checkpoint {card['checkpoint_id'][:12]} is of family {card['family']}, not {family}")

@@ -96,8 +96,11 @@ def card_of(family_name: str, config: Recipe, data: DataSpec, facts: Mapping[str
     return {"family": family_name, "config": asdict(config), "classes": list(data.classes), **facts}
 
 
-def open_checkpoint(folder: Path) -> Checkpoint:
-    """Open a checkpoint. Raises StoreError if a part is missing, cut short or not what its card says."""
+def open_checkpoint(folder: Path, family: str | None = None) -> Checkpoint:
+    """Open a checkpoint, of this family if one is given.
+
+    Raises StoreError if it is of another, or a part of it is missing, cut short or not what its card says.
+    """
     card = files.read_json(folder / CARD)
     if not isinstance(card, dict) or card.get("schema") != SCHEMA or not isinstance(card.get("checkpoint_id"), str):
         raise StoreError(f"{folder / CARD}: not a checkpoint card of schema {SCHEMA}")
@@ -109,6 +112,8 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     facts = {key: value for key, value in card.items() if key not in {"schema", "checkpoint_id"}}
     if _card_digest(weights) != content_id(canonical_json(facts)):
         raise StoreError(f"{folder / CARD}: not the card that these weights were saved with: it was changed")
+    if family not in {None, card["family"]}:
+        raise StoreError(f"{folder}: holds a checkpoint of family {card['family']}, not {family}; train {family} again")
     checkpoint = Checkpoint(folder, card)
     checkpoint.tokenizer()
     return checkpoint

@@ -6,7 +6,7 @@ item, so that item i is the same whatever is sampled beside it.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -26,6 +26,9 @@ Figures = dict[str, Tensor]
 
 
 _LARGEST = 1e6
+
+_AHEAD = 256
+"""Numbers drawn at once; how many does not change them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +184,9 @@ def normals(seeds: Sequence[int], *shape: int) -> Tensor:
     return torch.stack([torch.randn(*shape, generator=torch.Generator().manual_seed(s)) for s in seeds])
 
 
-def uniforms(seeds: Sequence[int], n: int) -> Tensor:
-    """Uniform noise in [0, 1) (len(seeds), n), row i from seed i alone."""
-    return torch.stack([torch.rand(n, generator=torch.Generator().manual_seed(s)) for s in seeds])
+def uniforms(seeds: Sequence[int], n: int) -> Iterator[Tensor]:
+    """Uniform noise in [0, 1), ``n`` times (len(seeds),), row i from seed i alone; drawn as it is asked for."""
+    generators = [torch.Generator().manual_seed(s) for s in seeds]
+    for start in range(0, n, _AHEAD):
+        block = torch.stack([torch.rand(_AHEAD, generator=g) for g in generators], 1)
+        yield from block[: n - start]

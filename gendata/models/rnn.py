@@ -121,14 +121,13 @@ class Model(nn.Module):
         self, seeds: Sequence[int], prompt: Sequence[int], request: TextRequest, labels: Tensor | None = None
     ) -> list[list[int]]:
         """The tokens that follow the prompt, per seed; see ``TextModel``."""
-        noise = uniforms(seeds, request.max_tokens)
         device = self.head.weight.device
         tokens, state = start(prompt, len(seeds), labels, self.vocabulary).to(device), None
         ended = torch.zeros(len(seeds), dtype=torch.bool)
         drawn: list[Tensor] = []
-        for step in range(request.max_tokens):
+        for noise in uniforms(seeds, request.max_tokens):
             logits, state = self(tokens, state)
-            drawn.append(draw(logits[:, -1], noise[:, step], request))
+            drawn.append(draw(logits[:, -1], noise, request))
             ended |= drawn[-1] == SEPARATOR
             if ended.all():
                 break

@@ -191,7 +191,7 @@ class Model(nn.Module):
         self, seeds: Sequence[int], prompt: Sequence[int], request: TextRequest, labels: Tensor | None = None
     ) -> list[list[int]]:
         """The tokens that follow the prompt, per seed; see ``TextModel``."""
-        c, noise = self.config, uniforms(seeds, request.max_tokens)
+        c = self.config
         device = self.embedding.weight.device
         window = start(prompt, len(seeds), labels, self.vocabulary).to(device)
         if (longest := window.size(1)) > c.context:
@@ -201,8 +201,8 @@ class Model(nn.Module):
         cache = torch.empty(c.layers, 2, len(seeds), c.heads, c.context, c.width // c.heads, device=device)
         drawn: list[Tensor] = []
         ended, done = torch.zeros(len(seeds), dtype=torch.bool), 0
-        for step in range(request.max_tokens):
-            token = draw(self(window, cache, done)[:, -1], noise[:, step], request)
+        for noise in uniforms(seeds, request.max_tokens):
+            token = draw(self(window, cache, done)[:, -1], noise, request)
             drawn.append(token)
             ended |= token == SEPARATOR
             if ended.all():

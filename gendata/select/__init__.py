@@ -34,10 +34,8 @@ class SelectParams:
 
 
 def default_where(family: str) -> str:
-    """The selection of a family where params.yaml gives none: real items of its modality, labelled if it needs that."""
-    wants = needs(family)
-    labelled = " AND label IS NOT NULL" if wants.labelled else ""
-    return f"origin = 'real' AND modality = '{wants.modality}'{labelled}"
+    """The selection of a family where params.yaml gives none: real items of its modality."""
+    return f"origin = 'real' AND modality = '{needs(family).modality}'"
 
 
 def load_select(family: str, sections: Mapping[str, Any]) -> SelectParams:

@@ -21,6 +21,8 @@ from gendata.store.head import Store
 
 _COLUMNS = ("id", "source", "uri", "modality", "label", "text", "origin", "split", "license")
 
+_RARE, _NAMED = "rare-label", 10
+
 
 def select_rows(where: str, stores: Mapping[str, Store], limits: Limits | None = None) -> pa.Table:
     """The items that satisfy a condition (MANIFEST_SCHEMA), in the order of the store.
@@ -108,7 +110,7 @@ def _usable(rows: pa.Table, needs: Needs, min_per_label: int) -> tuple[pa.Table,
         rows = keep(rows, pc.is_valid(rows["label"]), "no-label")
         train = Counter(rows.filter(pc.equal(rows["split"], "train"))["label"].to_pylist())
         rare = sorted(label for label in train if train[label] < min_per_label)
-        rows = keep(rows, pc.invert(pc.is_in(rows["label"], pa.array(rare, pa.string()))), "rare-label")
+        rows = keep(rows, pc.invert(pc.is_in(rows["label"], pa.array(rare, pa.string()))), _RARE)
         known = pa.array(sorted(set(train) - set(rare)), pa.string())
         rows = keep(rows, pc.is_in(rows["label"], known), "unknown-label")
         if rare:
@@ -116,12 +118,23 @@ def _usable(rows: pa.Table, needs: Needs, min_per_label: int) -> tuple[pa.Table,
     return rows, left_out
 
 
+def left_out(manifest: Manifest) -> list[str]:
+    """What a selection has left out and why, as lines; rare labels are named, the first ten of many."""
+    rare = manifest.selection["left_out"].get("rare_labels", ())
+    named = f" ({', '.join(rare[:_NAMED])}{' and others' if len(rare) > _NAMED else ''})"
+    return [f"left out {counted}{named if counted.endswith(_RARE) else ''}" for counted in _counts(manifest)]
+
+
+def _counts(manifest: Manifest) -> list[str]:
+    return [f"{n} {why}" for why, n in manifest.selection["left_out"].items() if why != "rare_labels"]
+
+
 def _untrainable(manifest: Manifest, found: int) -> str:
     splits = manifest.counts()["split"]
     if not found:
         return "the selection matches no item"
     if not splits.get("train"):
-        reasons = ", ".join(f"{n} {why}" for why, n in manifest.selection["left_out"].items() if why != "rare_labels")
+        reasons = ", ".join(_counts(manifest))
         return f"no usable item in the training split ({found} found{'; left out: ' + reasons if reasons else ''})"
     if not splits.get("valid") and not splits.get("test"):
         return f"the selection has no held-out item: all {splits['train']} are in the training split"

@@ -24,6 +24,7 @@ from gendata.models.family import Batch
 from gendata.models.tokens import BYTES, Tokenizer
 from gendata.select.contents import Contents
 from gendata.train.decode import decode_image
+from gendata.train.spell import label_places, spelled
 
 LAYOUT = 4
 """Version of the cached arrays."""
@@ -102,7 +103,7 @@ class TextData:
     ) -> None:
         self.streams, self.context, self.tokenizer, self.classes = streams, context, tokenizer, classes
         found = streams if classes else dict[str, NDArray[np.uint16]]()
-        self._labels = {name: np.flatnonzero(s >= tokenizer.vocabulary) for name, s in found.items()}
+        self._labels = {name: label_places(stream, tokenizer) for name, stream in found.items()}
 
     @property
     def held_out(self) -> str:
@@ -145,10 +146,7 @@ class TextData:
         stream = self.streams[split]
         if self.tokenizer.vocabulary == tokens.VOCABULARY and not self.classes:
             return stream
-        pieces = [np.frombuffer(p, np.uint8).astype(np.uint16) for p in self.tokenizer.pieces]
-        pieces[tokens.SEPARATOR] = np.array([tokens.SEPARATOR], np.uint16)
-        inside = np.asarray(stream)[np.asarray(stream) < len(pieces)]
-        return np.concatenate([pieces[t] for t in inside.tolist()]) if inside.size else inside
+        return spelled(stream, self.tokenizer)
 
     def baselines(self) -> dict[str, float]:
         """Held-out loss of n-gram models of bytes of the training split, in nats per token, as ``valid/<name>``."""

@@ -64,7 +64,7 @@ def fit(
 
     Raises:
         DivergedError: the training went astray; names the last good checkpoint.
-        StoreError: a checkpoint cannot be written.
+        StoreError: a checkpoint cannot be written; names the last good one.
     """
     optimizers = {key: optimizer(o, config, machine) for key, o in model.objectives().items()}
     training = Training(model, machine.loss(model), optimizers, config, data, machine)
@@ -111,9 +111,7 @@ def _keep(training: Training, state: State, curves: "_Curves", work: Path, watch
 
 
 def _diverged(name: str, what: str, step: int, work: Path) -> DivergedError:
-    kept = last_good(work)
-    good = f"the last good checkpoint is {kept}" if kept else "there is no checkpoint before it"
-    return DivergedError(f"train {name}: {what} at step {step}; {good}; lower train.{name}.lr or clip")
+    return DivergedError(f"train {name}: {what} at step {step}; {last_good(work)}; lower train.{name}.lr or clip")
 
 
 class _Curves:

@@ -144,10 +144,12 @@ def _dtype(precision: str, device: str) -> torch.dtype:
 
 @contextmanager
 def explained(objective: str) -> Iterator[None]:
-    """What torch.compile cannot do, as a line with what to do: it says so where the gradient is computed."""
+    """What torch cannot do with these settings, as a line with what to do: it says so where it comes to it."""
     try:
         yield
     except RuntimeError as error:
-        if "double backward" not in str(error):
-            raise
-        raise GendataError(f"compile: torch.compile has no second derivatives, which {objective} needs") from None
+        if "double backward" in str(error):
+            raise GendataError(f"compile: torch.compile has no second derivatives, which {objective} needs") from None
+        if "could not create a primitive" in str(error):  # oneDNN: an LSTM on a CPU without bfloat16
+            raise GendataError("precision: this CPU cannot compute the model in bfloat16; choose float32") from None
+        raise

@@ -7,6 +7,7 @@ never goes on under others. Deletable at any time.
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from gendata.models.checkpoint import load_tensors, save_tensors
 KEEP = 2
 """States that stay: the newest, and the one before in case it is broken."""
 
+_TENSORS, _FACTS = "state.safetensors", "state.json"
+
 
 @dataclass
 class State:
@@ -31,7 +34,7 @@ class State:
 
 
 def save_state(folder: Path, state: State, model: nn.Module, optimizers: Mapping[str, Optimizer]) -> Path:
-    """Write the state; the folder it lies in. Raises StoreError if the disk does not take it."""
+    """Write the state; the folder it lies in. Raises StoreError, which names the last good one, if the disk is full."""
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for name, optimizer in optimizers.items():
         for index, values in optimizer.state_dict()["state"].items():
@@ -41,13 +44,14 @@ def save_state(folder: Path, state: State, model: nn.Module, optimizers: Mapping
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        save_tensors(part / "state.safetensors", tensors)
-        digest = files.sha256(part / "state.safetensors")
-        files.write_json(part / "state.json", {"step": state.step, "history": state.history, "sha256": digest})
+        save_tensors(part / _TENSORS, tensors)
+        digest = files.sha256(part / _TENSORS)
+        files.write_json(part / _FACTS, {"step": state.step, "history": state.history, "sha256": digest})
         shutil.rmtree(final, ignore_errors=True)
         part.rename(final)
-    except OSError as error:
-        raise StoreError(f"{final}: checkpoint not written: {error.strerror}") from error
+    except (OSError, StoreError) as error:
+        what = error if isinstance(error, StoreError) else f"{final}: checkpoint not written: {error.strerror}"
+        raise StoreError(f"{what}; {last_good(folder)}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     files.fsync(folder)
@@ -62,13 +66,9 @@ def load_state(
     """Go on from the newest state that is whole; a fresh state if there is none. ``say`` is told of broken ones."""
     for path in reversed(_states(folder)):
         try:
-            written = files.read_json(path / "state.json")
-            if not (path / "state.safetensors").is_file():
-                raise StoreError("state.safetensors is missing")
-            if files.sha256(path / "state.safetensors") != written["sha256"]:
-                raise StoreError("its tensors were cut short or changed")
-            tensors = load_tensors(path / "state.safetensors")
-        except (StoreError, KeyError, TypeError) as error:
+            written = _checked(path)
+            tensors = load_tensors(path / _TENSORS)
+        except StoreError as error:
             say(f"{path}: not a whole checkpoint ({error}): left aside")
             continue
         _restore(tensors, model, optimizers)
@@ -90,9 +90,25 @@ def _restore(tensors: Mapping[str, Tensor], model: nn.Module, optimizers: Mappin
         optimizer.load_state_dict(whole)
 
 
-def last_good(folder: Path) -> Path | None:
-    """The newest state."""
-    return _states(folder)[-1] if _states(folder) else None
+def last_good(folder: Path) -> str:
+    """Which state is the newest that is whole, as a clause of a message."""
+    for path in reversed(_states(folder)):
+        with suppress(StoreError):
+            _checked(path)
+            return f"the last good checkpoint is {path}"
+    return "there is no checkpoint before it"
+
+
+def _checked(path: Path) -> dict[str, Any]:
+    """What is written of a state beside its tensors. Raises StoreError if either is missing, cut short or changed."""
+    written = files.read_json(path / _FACTS)
+    if not (path / _TENSORS).is_file():
+        raise StoreError(f"{_TENSORS} is missing")
+    if not isinstance(written, dict) or not {"step", "history", "sha256"} <= written.keys():
+        raise StoreError(f"{_FACTS} is not one of a training")
+    if files.sha256(path / _TENSORS) != written["sha256"]:
+        raise StoreError("its tensors were cut short or changed")
+    return written
 
 
 def _states(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,8 @@ import toy_text
 from click.testing import CliRunner
 from PIL import Image
 
+import pipelines.evaluate
+import pipelines.generate
 from gendata import files
 from gendata.cli import cli
 from gendata.items import OUTPUT_SCHEMA, content_id
@@ -263,3 +266,21 @@ def test_images_say_what_made_them(root):
     with Image.open(io.BytesIO(row["data"])) as image:
         assert image.info["gendata:checkpoint"] == row["checkpoint_id"]
         assert "trainedAlgorithmicMedia" in image.info["XML:com.adobe.xmp"]
+
+
+def test_a_checkpoint_of_another_family_in_the_folder_is_refused(root, monkeypatch, capsys):
+    monkeypatch.chdir(root)
+    trained = Path("artifacts/train/toytext")
+    shutil.rmtree(trained)
+    shutil.copytree(trained.with_name("toy"), trained)
+    said = f"{trained}: holds a checkpoint of family toy, not toytext; train toytext again\n"
+    assert invoke(root, "generate", "toytext", code=1).stderr.endswith(said)
+    for stage, paths in {
+        pipelines.generate: [trained, "./out", "./metrics"],
+        pipelines.evaluate: ["./selected", trained, "./generated", "./stores", "./out", "./scores", "./metrics"],
+    }.items():
+        monkeypatch.setattr("sys.argv", ["", "toytext", *map(str, paths)])
+        with pytest.raises(SystemExit):
+            pipelines.main(stage.run)
+        assert capsys.readouterr().err == f"error: {said}"
+    assert not Path("out").exists()

@@ -2,9 +2,11 @@
 
 import json
 import re
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
@@ -168,8 +170,23 @@ def test_a_selection_cannot_name_scores(stores):
         select_ids("id IN (SELECT id FROM scores WHERE value < 100)", stores, stable=True)
 
 
+def test_scores_are_written_a_group_of_rows_at_a_time(tmp_path):
+    """The rows of so many images as dicts would be 40 MB."""
+    n = 100_000
+    ids, values = pa.chunked_array([[f"{i:064x}" for i in range(n)]]), np.arange(n, dtype=np.float32)
+    tracemalloc.start()
+    write_scores(tmp_path, score_rows("vae", "c" * 64, "negative_elbo", ids, values))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
+    written = files.read_table(tmp_path / "scores.parquet")["value"].to_pylist()
+    assert written == sorted(values.tolist(), reverse=True)
+
+
 def test_only_a_statement_that_mentions_scores_reads_them(tmp_path):
-    rows = score_rows("vae", "c" * 64, "negative_elbo", ["a", "b", "c"], np.array([1.0, 3.0, 3.0]))
+    rows = score_rows(
+        "vae", "c" * 64, "negative_elbo", pa.chunked_array([["a", "c"], ["b"]]), np.array([1.0, 3.0, 3.0])
+    )
     write_scores(tmp_path / "vae", rows)
     assert score_tables(tmp_path, ["vae"], "SELECT 1 FROM items") == {}
     assert score_tables(tmp_path, ["vae"], "show tables")["scores"].num_rows == 0

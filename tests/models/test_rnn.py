@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gendata.models import rnn, tokens
-from gendata.models.family import DataSpec, TextRequest
+from gendata.models.family import DataSpec, TextRequest, uniforms
 
 TINY = rnn.Config(context=12, layers=2, width=24, embedding=8)
 CELLS = pytest.mark.parametrize("cell", ["lstm", "gru", "tanh"])
@@ -130,6 +130,15 @@ def test_an_item_does_not_depend_on_its_neighbours(cell):
     assert ones[1] == others[1]
     assert ones[3] == others[3]
     assert ones[0] != others[0]
+
+
+def test_noise_is_drawn_as_it_is_asked_for():
+    """The same numbers as all at once; of a text that may get very long, only what it gets to."""
+    noise = torch.stack([*uniforms([3, 4], 1000)], 1)
+    assert noise.equal(torch.stack([torch.rand(1000, generator=torch.Generator().manual_seed(s)) for s in (3, 4)]))
+    endless = awake().sample([1, 2], [], TextRequest(temperature=3.0, max_tokens=10**12))
+    assert max(map(len, endless)) > 256
+    assert awake().sample([1, 2], [], TextRequest(temperature=3.0, max_tokens=10**4)) == endless
 
 
 def test_a_row_ends_where_it_meets_the_separator_and_the_others_go_on():

@@ -1,8 +1,11 @@
 """Selections: what gets into a manifest, what is refused, and why a selection cannot be trained on."""
 
+from pathlib import Path
+
 import pytest
 from warehouse import image, stock, text
 
+import pipelines.select
 from gendata.errors import ParamsError, QueryError
 from gendata.models import needs
 from gendata.select import SelectParams, default_where, load_select
@@ -30,9 +33,21 @@ def test_the_default_of_a_family_takes_real_items_of_its_kind(stores):
     assert reason == ""
     assert manifest.counts()["origin"] == {"real": 9}
     assert manifest.counts()["split"] == {"test": 1, "train": 6, "valid": 2}
-    assert manifest.selection["left_out"] == {"rare-label": 1, "rare_labels": ["emu"]}
+    assert manifest.selection["left_out"] == {"no-label": 1, "rare-label": 1, "rare_labels": ["emu"]}
     texts, reason = select("select.rnn", needs("rnn"), load_select("rnn", {}), stores)
     assert (texts.counts()["modality"], texts.selection["left_out"], reason) == ({"text": 3}, {"no-text": 1}, "")
+
+
+def test_what_is_left_out_is_said_where_the_stage_runs(stores, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("select: {}")
+    monkeypatch.setattr("pipelines.select.open_stores", lambda *_: stores)
+    pipelines.select.run("gan", Path("stores"), Path("out"), Path("metrics/gan.json"))
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["select@gan: left out 1 no-label", "select@gan: left out 1 rare-label (emu)"]
+    Path("params.yaml").write_text("select: {gan: {min_per_label: 3}}")
+    pipelines.select.run("gan", Path("stores"), Path("out"), Path("metrics/gan.json"))
+    assert capsys.readouterr().err.splitlines()[-1] == "select@gan: left out 5 rare-label (dog, emu)"
 
 
 def test_rows_that_are_not_real_are_refused_by_number_and_source(stores):

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from gendata.models import Needs, needs, tokens
 from gendata.select import SelectParams
 from gendata.select.contents import Contents
 from gendata.select.selection import select
-from gendata.train.data import image_data, text_data
+from gendata.train import spell
+from gendata.train.data import TextData, image_data, text_data
 
 
 def test_every_training_image_comes_once_an_epoch(images):
@@ -121,6 +123,34 @@ def test_labels_do_not_count_in_a_validation(tmp_path, monkeypatch, context):
     weights = sum(weight for _, weight in data.validation(3))
     assert weights == len(plain.streams["valid"]) - 1
     assert np.array_equal(data.bytes_of("train"), plain.streams["train"])
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 50])
+def test_what_a_stream_spells_does_not_depend_on_how_much_is_read_at_once(tmp_path, monkeypatch, chunk):
+    monkeypatch.chdir(tmp_path)
+    contents = labelled(tmp_path)
+    plain, whole = text_data(contents, 16), text_data(contents, 16, 280, conditional=True)
+    monkeypatch.setattr(spell, "CHUNK", chunk)
+    data = text_data(contents, 16, 280, conditional=True)
+    for split in ("train", "valid", "test"):
+        assert np.array_equal(data.bytes_of(split), plain.streams[split])
+    for key, value in whole.batch(3, 5, 8).items():
+        assert data.batch(3, 5, 8)[key].equal(value)
+
+
+def test_memory_does_not_follow_the_corpus(texts):
+    merged = text_data(texts, 16, 280)
+    peaks = []
+    for times in (1 << 15, 1 << 17):
+        np.tile(merged.streams["train"], times).tofile("long.u16")
+        stream = np.memmap("long.u16", np.uint16, mode="r")
+        tracemalloc.start()
+        data = TextData({"train": stream}, 16, merged.tokenizer, ("a",))
+        last = data.bytes_of("train")[-1]
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert last == tokens.SEPARATOR
+    assert peaks[1] < 1.1 * peaks[0]
 
 
 def test_a_conditional_model_wants_labels(texts):

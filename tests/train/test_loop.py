@@ -19,6 +19,7 @@ from gendata.train import loop
 from gendata.train.data import ImageData, image_data
 from gendata.train.loop import DivergedError, fit
 from gendata.train.machine import open_machine
+from gendata.train.resume import last_good
 from gendata.train.step import rate
 
 
@@ -152,6 +153,16 @@ def test_a_broken_state_is_left_aside_and_the_one_before_taken(data, tmp_path, h
     assert equal(whole, resumed)
 
 
+def test_the_last_good_checkpoint_is_one_that_is_whole(data, tmp_path):
+    run(toys.Config(), data, tmp_path, stop=12)
+    newest, before = tmp_path / "step-00000008", tmp_path / "step-00000004"
+    assert last_good(tmp_path) == f"the last good checkpoint is {newest}"
+    (newest / "state.safetensors").write_bytes(b"x")
+    assert last_good(tmp_path) == f"the last good checkpoint is {before}"
+    (before / "state.json").write_text("[]")
+    assert last_good(tmp_path) == "there is no checkpoint before it"
+
+
 def test_a_full_disk_is_one_line_and_the_state_before_stays(tmp_path):
     """In a process that may not write files over 4 kB: the kernel refuses as it does on a full disk."""
     script = f"""
@@ -201,6 +212,7 @@ def test_a_disk_that_gets_full_ends_a_training_that_goes_on_when_there_is_room(d
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert "\n" not in str(error.value)
+    assert str(error.value).endswith(f"the last good checkpoint is {tmp_path / 'cut' / 'step-00000004'}")
     assert [p.name for p in (tmp_path / "cut").iterdir()] == ["step-00000004"]
     resumed, _, watch = run(config, wide(data), tmp_path / "cut")
     assert watch.lines == ["going on from step 4"]

@@ -10,10 +10,10 @@ import torch
 from train import ranks
 
 from gendata.errors import GendataError
-from gendata.models import gan, vae
+from gendata.models import gan, rnn, vae
 from gendata.models.checkpoint import load_tensors
 from gendata.models.family import DataSpec
-from gendata.train.data import image_data
+from gendata.train.data import image_data, text_data
 from gendata.train.machine import CPU, Machine, open_machine
 from gendata.train.step import Training, batches, optimizer, take_step
 
@@ -105,6 +105,21 @@ def test_what_torch_cannot_compile_is_said_in_a_line(images, monkeypatch, family
             return
         with pytest.raises(GendataError, match=r"compile: torch.compile has no second derivatives, which discrimin"):
             take_step(training, [data.batch(0, 0, 4)], 0)
+
+
+@pytest.mark.parametrize("cell", rnn.CELLS)
+def test_a_cell_learns_in_bfloat16_or_the_key_is_named(texts, cell):
+    """Which cells a CPU has in bfloat16 is up to it."""
+    config, data = rnn.Config(cell=cell, steps=1, batch=4, context=16, precision="bfloat16"), text_data(texts, 16)
+    model = rnn.Model(config, DataSpec())
+    with open_machine(config, "rnn") as machine:
+        optimizers = {key: optimizer(o, config, machine) for key, o in model.objectives().items()}
+        training = Training(model, machine.loss(model), optimizers, config, data, machine)
+        try:
+            losses, _ = take_step(training, [data.batch(0, 0, 4)], 0)
+            assert losses["loss"] > 0
+        except GendataError as error:
+            assert str(error) == "precision: this CPU cannot compute the model in bfloat16; choose float32"  # noqa: PT017
 
 
 def test_a_device_that_is_not_there_is_named_by_its_key():
