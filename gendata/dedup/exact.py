@@ -161,7 +161,10 @@ def column_readers(path: Path, column: str, positions: Ints) -> Iterator[Callabl
 
 def _read_group(path: Path, group: int, column: str, positions: Ints) -> pa.Array:
     with _readable(path) as file:
-        return file.read_row_group(group, columns=[column])[column].take(pa.array(positions)).combine_chunks()
+        values = file.read_row_group(group, columns=[column])[column]
+    if len(positions) < len(values):
+        values = values.take(pa.array(positions))
+    return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()  # images are worth no copy
 
 
 @contextlib.contextmanager
