@@ -124,6 +124,13 @@ class Evidence:
         data: ImageData = self._data(name)
         return data
 
+    def classes(self, name: str) -> "ImageData":
+        """The same, of at least two classes. Raises MissingError."""
+        data = self.images(name)
+        if len(data.classes) < 2:
+            raise MissingError(f"the images of {name} are of one class: there is no other")
+        return data
+
     def texts(self, name: str) -> "TextData":
         """What a text family was trained on and is measured by. Raises MissingError."""
         data: TextData = self._data(name)

@@ -20,13 +20,14 @@ import pyarrow.compute as pc
 
 from gendata import files
 from gendata.dedup import image, texts
-from gendata.dedup.barred import KNOWN, NGRAM, Barred, Reference, spread
+from gendata.dedup.barred import KNOWN, NGRAM, Barred, Reference
 from gendata.dedup.cache import SketchCache
 from gendata.dedup.exact import NearJob, Rows
 from gendata.dedup.minhash import Sieve, shingle_sets, shingles
 from gendata.dedup.settings import DedupParams
 from gendata.dedup.words import Hashes
 from gendata.keep import NO_MATCH, PROBE, REASONS, REFERENCE, Ints, Verdicts
+from gendata.ranges import spread
 
 
 class _Shard(NamedTuple):

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from gendata.items import canonical_json
 from gendata.keep import Ints
+from gendata.ranges import spread
 
 NGRAM = "ngram"
 """How an item matches that shares words; other matches are named as in REASONS."""
@@ -135,10 +136,3 @@ def rejects(found: Rejected) -> dict[str, Any]:
     """How many units were rejected, and in which files, the most first."""
     named = [{"file": file, "reason": reason, "units": n} for (file, reason), n in found.most_common(NAMED)]
     return {"rejected": found.total(), "rejected_in": named}
-
-
-def spread(low: Ints, high: Ints) -> tuple[Ints, Ints]:
-    """All integers of some ranges one after the other: the number of the range of each, and the integers."""
-    sizes = high - low
-    of = np.repeat(np.arange(len(sizes)), sizes)
-    return of, np.arange(len(of)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + low[of]

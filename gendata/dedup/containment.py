@@ -22,6 +22,7 @@ from gendata.dedup.minhash import NONE, Keys, Sieve, shingles
 from gendata.dedup.settings import TextParams
 from gendata.dedup.texts import Sketches, in_threads, sets_of
 from gendata.keep import NO_MATCH, Ints, Verdicts, code
+from gendata.ranges import spread
 
 COMMON = 200
 """Texts that share a hash, from which it is not looked up."""
@@ -64,10 +65,8 @@ class Index(NamedTuple):
         place = np.minimum(np.searchsorted(self.hashes, found), len(self.hashes) - 1)
         met = self.hashes[place] == found
         text, place = np.divmod(np.unique(of_text[met] * len(self.hashes) + place[met]), len(self.hashes))
-        more = self.starts[place + 1] - self.starts[place]
-        within = np.arange(more.sum()) - np.repeat(np.cumsum(more) - more, more)
-        owner = self.owners[np.repeat(self.starts[place], more) + within]
-        both, counts = np.unique(np.repeat(text, more) * len(self.needed) + owner, return_counts=True)
+        hit, entry = spread(self.starts[place], self.starts[place + 1])
+        both, counts = np.unique(text[hit] * len(self.needed) + self.owners[entry], return_counts=True)
         text, owner = np.divmod(both, len(self.needed))
         enough = counts >= self.needed[owner]
         return np.stack((owner[enough], text[enough]), axis=1)

@@ -143,7 +143,7 @@ def _ascii_stop(text: Any, at: int) -> int:
 
 
 @jit
-def _ends(text: Any, noises: Any, words: Any, value: Any, length: Any) -> int:
+def _ends(text: Any, noises: Any, words: Any, value: Any, length: Any) -> Any:
     """Where words end in ASCII: ``words[2 k]`` is the hash of all letters before that of word k, ``words[2 k + 1]`` it.
 
     No branch depends on where they end, and no letter waits for the hash of those before it: each is turned by its
@@ -159,8 +159,7 @@ def _ends(text: Any, noises: Any, words: Any, value: Any, length: Any) -> int:
         total ^= letter << turn | letter >> (np.uint64(64) - turn & _BITS)
         before, turn = inside, (turn - _TURN) & _BITS
     words[end], words[end + _YES] = total, np.uint64(len(text))
-    count: Any = np.int64(end >> _YES)
-    return count  # type: ignore[no-any-return]
+    return np.int64(end >> _YES)
 
 
 @jit

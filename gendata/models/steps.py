@@ -15,7 +15,7 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        scale = x.size(-1) ** 0.5 / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=1e-6)
+        scale = _scale(x)
         y: Tensor = x * scale
         ctx.save_for_backward(y, scale)
         return y
@@ -48,7 +48,7 @@ class _Turned(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         qk, (cos, sin) = x[:, :, :2], (part[:, None, None] for part in (cos, sin))
-        scale = x.size(-1) ** 0.5 / torch.linalg.vector_norm(qk, dim=-1, keepdim=True).clamp(min=1e-6)
+        scale = _scale(qk)
         y = qk * scale
         ctx.save_for_backward(y, scale, cos, sin)
         q, k = _turn(y, cos, sin).unbind(2)
@@ -62,6 +62,12 @@ class _Turned(torch.autograd.Function):
         x[:, :, 2] = v
         torch.mul(g.addcmul_(y, (g * y).sum(-1, keepdim=True), value=-1 / y.size(-1)), scale, out=x[:, :, :2])
         return x, None, None
+
+
+def _scale(x: Tensor) -> Tensor:
+    """What gives vectors of the last dimension a mean square of one."""
+    scale: Tensor = x.size(-1) ** 0.5 / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=1e-6)
+    return scale
 
 
 def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gendata.ranges import spread
 from gendata.store.head import Store
 
 Places = NDArray[np.int64]
@@ -72,10 +73,8 @@ class Directory:
         """All rows of the items with these keys, ascending."""
         order, ordered = self._by_key
         first, last = (np.searchsorted(ordered, keys, side) for side in ("left", "right"))
-        counts = last - first
-        ends = np.cumsum(counts)
-        steps = np.arange(ends[-1] if len(ends) else 0)  # the n-th row of each key is n behind its first
-        return np.sort(order[np.repeat(first - ends + counts, counts) + steps])
+        _, found = spread(first, last)
+        return np.sort(order[found])
 
     def parts_of(self, keys: Keys) -> dict[tuple[int, int], int]:
         """The places of all rows of these items, by key and part."""

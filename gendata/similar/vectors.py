@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gendata.keep import Ints
+from gendata.ranges import spread
 
 Floats = npt.NDArray[np.float32]
 
@@ -74,9 +75,9 @@ class Vectors:
 
     def picked(self, items: Ints) -> "Vectors":
         """These items alone, in this order, in memory."""
-        counts = self.bounds[items + 1] - self.bounds[items]
-        bounds = np.concatenate(([0], np.cumsum(counts)))
-        rows = np.repeat(self.bounds[items] - bounds[:-1], counts) + np.arange(bounds[-1])
+        low, high = self.bounds[items], self.bounds[items + 1]
+        _, rows = spread(low, high)
+        bounds = np.concatenate(([0], np.cumsum(high - low)))
         return Vectors(self.parts[rows], bounds, self.weights[rows], self.folder)
 
     def arranged(self, items: Ints) -> "Vectors":

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from gendata import files
 from gendata.models.tokens import SEPARATOR, Tokenizer
+from gendata.ranges import spread
 
 CHUNK = 1 << 18
 """Tokens read at once, which bounds the memory."""
@@ -20,6 +21,7 @@ def spelled(stream: Stream, tokenizer: Tokenizer) -> Stream:
     pieces[SEPARATOR] = b"|"
     lengths = np.array([len(piece) for piece in pieces])
     ends = lengths.cumsum()
+    starts = ends - lengths
     table = np.frombuffer(b"".join(pieces), np.uint8).astype(np.uint16)
     table[ends[SEPARATOR] - 1] = SEPARATOR
     files.WORK.mkdir(parents=True, exist_ok=True)
@@ -27,9 +29,8 @@ def spelled(stream: Stream, tokenizer: Tokenizer) -> Stream:
         for start in range(0, len(stream), CHUNK):
             tokens = stream[start : start + CHUNK]
             tokens = tokens[tokens < len(pieces)]
-            sizes = lengths[tokens]
-            before = ends[tokens] - sizes.cumsum()  # from a place in the result to that in the table
-            file.write(table[np.repeat(before, sizes) + np.arange(sizes.sum())].tobytes())
+            _, places = spread(starts[tokens], ends[tokens])
+            file.write(table[places].tobytes())
         size = file.tell() // 2
         file.flush()
         return np.memmap(file, np.uint16, "r", shape=(size,)) if size else np.empty(0, np.uint16)

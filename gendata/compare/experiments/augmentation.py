@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from gendata.compare import AugmentationParams, sample, stats, trial
-from gendata.compare.evidence import Evidence, MissingError
+from gendata.compare.evidence import Evidence
 from gendata.compare.finding import Effect, Finding
 from gendata.evaluate.features import fit_classifier, predict
 from gendata.models.family import item_seed
@@ -27,9 +27,7 @@ _TAUGHT = 2
 
 def run(params: AugmentationParams, seeds: int, evidence: Evidence) -> dict[str, Finding]:
     """The finding of G8."""
-    data = evidence.images("gan")
-    if len(data.classes) < 2:
-        raise MissingError("the images are of one class: nothing is to be told apart")
+    data = evidence.classes("gan")
     train, labels = data.pixels["train"], data.labels["train"]
     held_out, wanted = (np.concatenate([part[s] for s in ("valid", "test")]) for part in (data.pixels, data.labels))
     config = evidence.checkpoint("gan").config()

@@ -44,7 +44,7 @@ def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
     left = int((~inside).sum())
     if 2 * left > len(images):
         raise MissingError(f"{left} of {len(images)} images of the VAE have no JPEG of equal distortion")
-    png = float(np.mean([8 * len(_encoded(image, "PNG", optimize=True)) for image in images]))
+    png = float(np.mean([8 * len(_encoded(to_image(image), "PNG")) for image in images]))
     sides = {"vae": float(bits[inside].mean()), "jpeg": float(equal[inside].mean()), "png, without loss": png}
     saved = stats.bootstrap(lambda rows: float(rows.mean()), equal[inside] - bits[inside]).limited(ONE_TRAINING)
     what = "bits of an image at the VAE's distortion; effect: JPEG's less the VAE's"
@@ -75,13 +75,9 @@ def _error(made: NDArray[np.uint8], real: NDArray[np.uint8]) -> NDArray[np.float
     return error
 
 
-def _encoded(image: NDArray[np.uint8], kind: str, **options: Any) -> bytes:
-    return _saved(to_image(image), kind, **options)
-
-
-def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
-    image.save(out, kind, **options)
+    image.save(out, kind, optimize=True, **options)
     return out.getvalue()
 
 
@@ -93,7 +89,7 @@ def jpeg(image: NDArray[np.uint8], quality: int, scale: int = 1) -> tuple[float,
         if scale == 1
         else whole.resize((max(1, whole.width // scale), max(1, whole.height // scale)), Image.Resampling.BICUBIC)
     )
-    data = _saved(small, "JPEG", quality=quality, optimize=True)
+    data = _encoded(small, "JPEG", quality=quality)
     with Image.open(io.BytesIO(data)) as opened:
         back = opened if scale == 1 else opened.resize(whole.size, Image.Resampling.BICUBIC)
         made = np.asarray(back).reshape(image.shape)

@@ -8,6 +8,7 @@ from gendata.dedup.hamming import HammingIndex
 from gendata.dedup.image.sketches import Sketches
 from gendata.dedup.image.views import Hashes
 from gendata.keep import Ints
+from gendata.ranges import spread
 
 WHOLE, PART, WITHIN = 0, 1, 2
 """How two views meet: one is like a turn of the other; like a turn of the other is a window of one; or the reverse."""
@@ -68,10 +69,8 @@ class Candidates:
 
     def _views(self, images: Ints) -> tuple[Ints, Ints]:
         """The views of some images, and the place in ``images`` of each view's image."""
-        counts = self._bounds[images + 1] - self._bounds[images]
-        rows = np.repeat(np.arange(len(images)), counts)
-        ends = np.cumsum(counts)
-        return np.arange(len(rows)) + (self._bounds[images] - ends + counts)[rows], rows
+        rows, views = spread(self._bounds[images], self._bounds[images + 1])
+        return views, rows
 
     def _found(self, form: int, queries: Hashes, index: HammingIndex, hashes: Hashes, views: Ints, rows: Ints) -> Ints:
         """The fields of Hits for one form: queries (views, kinds) against hashes (all views, kinds)."""
