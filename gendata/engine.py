@@ -112,19 +112,23 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def map_shards(fn: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, label: str, workers: int = 0) -> list[R]:
+def map_shards(
+    fn: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, label: str, workers: int = 0, unit: str = "shards"
+) -> list[R]:
     """``[fn(*job) for job in jobs]`` over processes, in order. ``fn`` is top-level and picklable.
 
     ``workers`` 0 means every core. One job or one worker runs in this process, and so do jobs over files that are
     ``SMALL`` together. The first error of a job is raised here as it was; jobs not yet started are dropped.
     """
-    return list(imap_shards(fn, jobs, label=label, workers=workers))
+    return list(imap_shards(fn, jobs, label=label, workers=workers, unit=unit))
 
 
-def imap_shards(fn: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, label: str, workers: int = 0) -> Iterator[R]:
+def imap_shards(
+    fn: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, label: str, workers: int = 0, unit: str = "shards"
+) -> Iterator[R]:
     """Like ``map_shards``, but yields each result as soon as it and all before it are done."""
     workers = 1 if _small(jobs) else min(workers or cores(), len(jobs))
-    with Progress(label, len(jobs), "shards") as progress:
+    with Progress(label, len(jobs), unit) as progress:
         if workers <= 1:
             yield from _counted((fn(*job) for job in jobs), progress)
             return

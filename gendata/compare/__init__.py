@@ -148,6 +148,8 @@ class CompareParams:
     seeds: int = 3
     # false: what takes the time of steps is not measured, so that equal data give the same report, byte for byte
     timed: bool = True
+    # processes that run experiments beside each other; 0: one per core. Times are taken alone
+    workers: int = 0
     samples: SamplesParams = field(default_factory=SamplesParams)
     stability: StabilityParams = field(default_factory=StabilityParams)
     recall: RecallParams = field(default_factory=RecallParams)
@@ -163,3 +165,5 @@ class CompareParams:
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise ValueError(f"seeds: must be at least 1, not {self.seeds}")
+        if self.workers < 0:
+            raise ValueError(f"workers: must be 0 or more, not {self.workers}")

@@ -14,12 +14,12 @@ from gendata.compare import EXPERIMENTS, CompareParams
 from gendata.compare.evidence import Evidence, MissingError
 from gendata.compare.finding import Finding
 from gendata.compare.statements import STATEMENTS
-from gendata.engine import Progress
+from gendata.engine import map_shards
 from gendata.items import canonical_json
 
 CACHE = files.WORK / "cache" / "compare"
 TIMED = frozenset({"speed", "race"})
-"""Experiments that take the time of steps: what they find differs from run to run."""
+"""Experiments that take the time of steps: what they find differs from run to run. Nothing runs beside them."""
 _SHARED = tuple(
     f"compare/{name}.py" for name in ("finding", "stats", "sample", "direction", "trial", "retrain", "evidence")
 ) + tuple(f"{package}/*.py" for package in ("models", "train", "evaluate"))
@@ -34,13 +34,13 @@ def measure(params: CompareParams, evidence: Evidence, experiments: Mapping[str,
         evidence: of all families of the project.
         experiments: module of each by name.
     """
-    wanted = [name for name in experiments if params.timed or name not in TIMED]
+    jobs = {name: (name, module, params, evidence) for name, module in experiments.items()}
+    beside = [job for name, job in jobs.items() if name not in TIMED]
+    alone = [job for name, job in jobs.items() if name in TIMED and params.timed]
     found: dict[str, Any] = {}
-    with Progress("compare", len(wanted), "experiments") as progress:
-        for name in wanted:
-            progress.note = name
-            found |= _experiment(name, experiments[name], params, evidence)
-            progress.add()
+    for some, label, workers in ((beside, "compare", params.workers), (alone, "compare: times", 1)):
+        for rows in map_shards(_experiment, some, label=label, workers=workers, unit="experiments"):
+            found |= rows
     return {key: {"statement": said.text, **(found.get(key) or _unmeasured(key))} for key, said in STATEMENTS.items()}
 
 
@@ -52,6 +52,9 @@ def _unmeasured(key: str) -> dict[str, Any]:
 
 def _experiment(name: str, module: str, params: CompareParams, evidence: Evidence) -> dict[str, Any]:
     """The rows of an experiment, from the cache where code, params and data are those of the last time."""
+    import torch
+
+    torch.set_num_threads(1)  # or figures would depend on how many experiments run beside each other
     loaded = import_module(module)
     read = evidence.only(loaded.READS)
     own = getattr(params, name, None)

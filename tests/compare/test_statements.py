@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -73,7 +75,7 @@ def test_rows_are_plain_json():
 
 
 def test_families_that_are_missing_give_rows_that_say_so(nothing):
-    quick = CompareParams(seeds=2, timed=False, recall=RecallParams((2, 3), 2))
+    quick = CompareParams(seeds=2, timed=False, workers=1, recall=RecallParams((2, 3), 2))
     rows = stage.measure(quick, nothing)
     assert list(rows) == list(STATEMENTS)
     assert all(row["verdict"] in VERDICTS for row in rows.values())
@@ -129,18 +131,25 @@ def counted(monkeypatch):
 
 
 def test_a_second_run_computes_nothing_and_a_change_re_runs_what_it_is_about(nothing, counted, monkeypatch):
-    first = stage.measure(CompareParams(), nothing, counted.known)
+    first = stage.measure(CompareParams(workers=1), nothing, counted.known)
     assert counted.runs == ["recall", "copies"]
-    assert stage.measure(CompareParams(), nothing, counted.known) == first
+    assert stage.measure(CompareParams(workers=1), nothing, counted.known) == first
     assert counted.runs == ["recall", "copies"]
-    stage.measure(CompareParams(recall=RecallParams((8,), 5)), nothing, counted.known)
+    stage.measure(CompareParams(workers=1, recall=RecallParams((8,), 5)), nothing, counted.known)
     assert counted.runs == ["recall", "copies", "recall"]
-    stage.measure(CompareParams(seeds=4), nothing, counted.known)
+    stage.measure(CompareParams(workers=1, seeds=4), nothing, counted.known)
     assert counted.runs[3:] == ["recall", "copies"]
     assert len(list(stage.CACHE.iterdir())) == 2  # none but the last of each
     known = {**counted.known, "copies": "gendata.compare.chart"}  # other code
-    stage.measure(CompareParams(seeds=4), nothing, known)
+    stage.measure(CompareParams(workers=1, seeds=4), nothing, known)
     assert len(counted.runs) == 6
+
+
+def test_processes_beside_each_other_find_what_one_finds(nothing):
+    quick = CompareParams(seeds=2, timed=False, workers=2, recall=RecallParams((2, 3), 2))
+    beside = stage.measure(quick, nothing)
+    shutil.rmtree(stage.CACHE)
+    assert stage.measure(replace(quick, workers=1), nothing) == beside
 
 
 def test_the_report_shows_every_statement_and_loads_nothing():
@@ -174,6 +183,7 @@ def test_the_full_settings_are_valid_and_no_less_than_the_quick_ones():
     ("given", "message"),
     [
         ({"seeds": 0}, "seeds: must be at least 1"),
+        ({"workers": -1}, "workers: must be 0 or more"),
         ({"recall": {"distances": [0]}}, "distances: must be at least 1"),
         ({"recall": {"distances": []}}, "distances: must not be empty"),
         ({"race": {"steps": 0}}, "steps: must be at least 1"),
