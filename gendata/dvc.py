@@ -36,8 +36,13 @@ _NOISE = (
 
 
 def environment() -> dict[str, str]:
-    """This process's environment for DVC and its stages: this Python first, quiet, offline."""
+    """This process's environment for DVC and its stages: this Python first, quiet, offline, and large blocks kept.
+
+    Tensors of some megabytes come and go in every step of a model. glibc gives what is above 128 kB back to the kernel
+    at once, which has to fill the next with zeros: a tenth of the time of embedding and training (see mallopt(3)).
+    """
     env = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    env |= {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     return env | dict(os.environ) | {"PATH": path, "PYTHONUNBUFFERED": "1"}
 

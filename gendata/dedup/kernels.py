@@ -10,6 +10,7 @@ import numpy as np
 from gendata.compiled import MULTIPLIER, jit, mix
 
 _HALF = np.uint64(32)
+_EVERY = np.int64(1 << 32)  # above all hashes
 _LOW = 3  # times as many hashes as are asked for that are looked at first
 _CROWDED = 32  # hashes in one part of the range, from which insertion is slow
 
@@ -97,7 +98,7 @@ def least(shingles: Any, bounds: Any, found: Any) -> None:
         most = (_LOW * found.shape[1] << 32) // max(1, len(some))  # hashes are spread evenly: few are as low
         count = _ascending(low[: _below(some, most, low)], found[text])
         if count < found.shape[1] and most >> 32 == 0:  # many repeats
-            _ascending(low[: _below(some, 1 << 32, low)], found[text])
+            _ascending(low[: _below(some, _EVERY, low)], found[text])
 
 
 @jit

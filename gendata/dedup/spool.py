@@ -19,11 +19,14 @@ class Spool:
         elements.astype(self._dtype, copy=False).tofile(self._file)
 
     def mapped(self) -> npt.NDArray[np.generic]:
-        """All elements (one axis), read from disk as they are touched."""
+        """All elements (one axis), read from disk as they are touched. What is written to them stays in memory.
+
+        Loops are compiled for arrays that may be written to; for those that may not they would be once more.
+        """
         self._file.close()
         if self._path.stat().st_size == 0:
             return np.empty(0, self._dtype)  # an empty file cannot be mapped
-        return np.memmap(self._path, self._dtype, mode="r")
+        return np.memmap(self._path, self._dtype, mode="c")
 
     def __enter__(self) -> "Spool":
         return self

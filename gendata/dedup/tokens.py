@@ -15,6 +15,7 @@ _ROOM = 128  # words beside one for each byte
 MOST_FOLDED = 18  # characters that one is folded to
 _UNFIT, _SHORT = -1, -2
 _NO, _YES, _LONGEST = np.uint64(0), np.uint64(1), np.uint64(LONGEST_WORD)
+_START = np.int64(0)  # a plain 0 is a type of its own, for which all that it is given to is compiled once more
 
 
 @jit
@@ -31,7 +32,7 @@ def cut(texts: Any, normal: bool, tables: Any, bounds: Any, unfit: Any) -> Any:
     are missing.
     """
     data, offsets = texts
-    words, end = np.empty(offsets[-1] - offsets[0] + _ROOM, np.uint64), 0
+    words, end = np.empty(offsets[-1] - offsets[0] + _ROOM, np.uint64), _START
     for text in range(len(offsets) - 1):
         bytes_ = data[offsets[text] : offsets[text + 1]]
         words = _with_room(words, end, len(bytes_))
@@ -57,18 +58,17 @@ def _with_room(words: Any, end: int, more: int) -> Any:
 def _words(text: Any, normal: bool, tables: Any, words: Any, end: int) -> int:
     """Add the words of a text behind ``end``; where they end then. Or _UNFIT, or _SHORT if they have no room."""
     start = end
-    at, end, value, length, longest = _ascii(text, 0, tables[0], words, end, (_SEED, _NO, _NO))
+    at, end, value, length, longest = _ascii(text, _START, tables[0], words, end, (_SEED, _NO, _NO))
     if at < len(text):
         end, value, length, longest = _mixed(text, at, normal, tables, words, end, (value, length, longest))
-    if longest > _LONGEST:
-        return _words_with_runs(text, normal, False, tables, words, start)
-    if end < 0:
+    runs = longest > _LONGEST
+    if end < 0 and not runs:
         return end
-    if length:
+    if length and not runs:
         words[end] = value
         end += 1
-    if end == start:
-        return _words_with_runs(text, normal, True, tables, words, start)
+    if runs or end == start:
+        return _words_with_runs(text, normal, not runs, tables, words, start)
     for word in range(start, end):
         words[word] = mix(words[word])
     return end
