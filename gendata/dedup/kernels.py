@@ -10,7 +10,7 @@ import numpy as np
 from gendata.compiled import MULTIPLIER, jit, mix
 
 _HALF = np.uint64(32)
-_EVERY = np.int64(1 << 32)  # above all hashes
+_EVERY: Any = np.int64(1 << 32)  # above all hashes
 _LOW = 3  # times as many hashes as are asked for that are looked at first
 _CROWDED = 32  # hashes in one part of the range, from which insertion is slow
 

@@ -15,7 +15,7 @@ _ROOM = 128  # words beside one for each byte
 MOST_FOLDED = 18  # characters that one is folded to
 _UNFIT, _SHORT = -1, -2
 _NO, _YES, _LONGEST = np.uint64(0), np.uint64(1), np.uint64(LONGEST_WORD)
-_START = np.int64(0)  # a plain 0 is a type of its own, for which all that it is given to is compiled once more
+_START: Any = np.int64(0)  # a plain 0 is a type of its own, for which all that it is given to is compiled once more
 
 
 @jit
