@@ -82,6 +82,16 @@ def test_the_lock_has_the_digest_of_every_stage_kind_and_family(tmp_path, full):
     assert set(code) == expected
 
 
+def test_stage_scan_which_runs_always_writes_the_digests(tmp_path):
+    template.create(tmp_path / "p")
+    lock = tmp_path / "p" / template.LOCK
+    fresh = lock.read_text()
+    lock.write_text(fresh.replace("store: ", "store: 0"))
+    command = [sys.executable, "-m", "pipelines.scan", "artifacts/scan"]
+    subprocess.run(command, cwd=tmp_path / "p", check=True, capture_output=True)
+    assert lock.read_text() == fresh
+
+
 def test_an_upgrade_of_one_family_leaves_the_others_alone(tmp_path, monkeypatch):
     copied = shutil.copytree(template.package(), tmp_path / "gendata", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(template, "folder", lambda: template.Path(template.__file__).parents[1])
