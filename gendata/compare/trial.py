@@ -46,7 +46,7 @@ def train(
         steps: how many of them are taken; None: all.
         watch: told of every step.
     """
-    optimizers = {key: optimizer(objective, config, CPU) for key, objective in model.objectives().items()}
+    optimizers = {key: optimizer(objective, config) for key, objective in model.objectives().items()}
     training = Training(model, model.loss, optimizers, config, data, CPU)
     found = []
     for step in range(config.steps if steps is None else steps):

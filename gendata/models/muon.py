@@ -2,7 +2,9 @@
 
 The momentum of a matrix is replaced by the nearest orthogonal one, found to a few per cent by five Newton-Schulz
 steps, so that no direction of the matrix is left behind by the few that the gradient is large in. The step is scaled
-to the size that one of AdamW has, so that both share a learning rate.
+to the size that one of AdamW has, so that both share a learning rate. Newton-Schulz steps multiply the matrix X by
+polynomials of its Gram matrix X Xᵀ, which commute: they are gathered on that side, which is the shorter one, and X is
+multiplied once. That takes half the products of layers that are three or four times as wide as high.
 
 - Jordan et al. 2024, Muon: an optimizer for hidden layers in neural networks (the coefficients, Nesterov momentum).
 - Liu et al. 2025, Muon is scalable for LLM training (arXiv 2502.16982): the scale 0.2 sqrt(max(rows, columns)), decay.
@@ -19,6 +21,7 @@ from torch.optim import AdamW
 MOMENTUM = 0.95
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_STEPS = 5
 
 
 class Muon(AdamW):
@@ -53,14 +56,25 @@ class Muon(AdamW):
 
 def orthogonal(matrices: Tensor) -> Tensor:
     """About the nearest orthogonal matrices of ``matrices`` (N, rows, columns): singular values of 0.7 to 1.2."""
-    a, b, c = _COEFFICIENTS
     tall = matrices.size(-2) > matrices.size(-1)
     x: Tensor = matrices.mT if tall else matrices
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
-    for _ in range(5):
-        square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
+    gram = x @ x.mT
+    product = factor = _factor(gram)
+    for _ in range(_STEPS - 1):
+        gram = factor @ gram @ factor
+        factor = _factor(gram)
+        product = factor @ product
+    x = product @ x
     return x.mT if tall else x
+
+
+def _factor(gram: Tensor) -> Tensor:
+    """What a step multiplies matrices by that have these Gram matrices (N, rows, rows)."""
+    a, b, c = _COEFFICIENTS
+    factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    factor.diagonal(dim1=-2, dim2=-1).add_(a)
+    return factor
 
 
 def groups(parameters: Iterable[nn.Parameter], matrices: Iterable[nn.Parameter], decay: float) -> list[dict[str, Any]]:

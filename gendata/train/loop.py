@@ -66,7 +66,7 @@ def fit(
         DivergedError: the training went astray; names the last good checkpoint.
         StoreError: a checkpoint cannot be written; names the last good one.
     """
-    optimizers = {key: optimizer(o, config, machine) for key, o in model.objectives().items()}
+    optimizers = {key: optimizer(o, config) for key, o in model.objectives().items()}
     training = Training(model, machine.loss(model), optimizers, config, data, machine)
     state = load_state(work, model, optimizers, watch.say)
     for row in state.history:  # a resumed run has the whole curve

@@ -43,12 +43,11 @@ def batches(training: Training, start: int) -> Generator[list[Batch], None, None
     yield from imap_threads(read, range(start, config.steps), workers=1)
 
 
-def optimizer(objective: Objective, config: Recipe, machine: Machine) -> AdamW:
+def optimizer(objective: Objective, config: Recipe) -> AdamW:
     """AdamW over the objective's parameters, with Muon for its matrices."""
     groups = muon.groups(objective.parameters, objective.matrices, config.weight_decay)
-    fused = True if machine.device.type == "cuda" else None  # None: as torch likes, which is the same bytes on a CPU
     kind = muon.Muon if objective.matrices else AdamW
-    return kind(groups, lr=config.lr, betas=objective.betas, fused=fused)
+    return kind(groups, lr=config.lr, betas=objective.betas, fused=True)
 
 
 def rate(config: Recipe, step: int) -> float:

@@ -1,5 +1,7 @@
 """Muon: orthogonal steps for matrices, and AdamW's own for all else."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -18,6 +20,20 @@ def test_directions_are_nearly_those_of_the_singular_value_decomposition(shape):
     nearest = u @ v
     cosines = (found * nearest).sum((1, 2)) / (found.norm(dim=(1, 2)) * nearest.norm(dim=(1, 2)))
     assert cosines.min() > 0.95
+
+
+@pytest.mark.parametrize("shape", [(2, 24, 24), (2, 24, 96), (2, 72, 24)])
+@pytest.mark.parametrize("smallest", [1.0, 1e-3, 1e-6])
+def test_directions_are_those_of_newton_schulz_steps_on_the_matrix_itself(shape, smallest):
+    """In float64, a step at a time; singular values spread as far as gradients of low rank have them."""
+    noise = torch.Generator().manual_seed(1)
+    u, _, v = torch.linalg.svd(torch.randn(*shape, generator=noise, dtype=torch.float64), full_matrices=False)
+    spread = torch.logspace(0, math.log10(smallest), u.size(-1), dtype=torch.float64)
+    matrices = u @ torch.diag(spread) @ v
+    x = matrices / matrices.norm(dim=(1, 2), keepdim=True)
+    for _ in range(5):
+        x = 3.4445 * x - 4.7750 * x @ x.mT @ x + 2.0315 * x @ x.mT @ x @ x.mT @ x
+    torch.testing.assert_close(orthogonal(matrices.float()).double(), x, rtol=0, atol=1e-3)
 
 
 def test_a_gradient_of_zero_moves_nothing():

@@ -97,7 +97,7 @@ def test_what_torch_cannot_compile_is_said_in_a_line(images, monkeypatch, family
     data = image_data(images, 8, 1)
     model = family.Model(config, DataSpec(data.classes))
     with open_machine(config, "toy") as machine:
-        optimizers = {key: optimizer(o, config, machine) for key, o in model.objectives().items()}
+        optimizers = {key: optimizer(o, config) for key, o in model.objectives().items()}
         training = Training(model, machine.loss(model), optimizers, config, data, machine)
         if works:
             losses, _ = take_step(training, [data.batch(0, 0, 4)], 0)
@@ -113,7 +113,7 @@ def test_a_cell_learns_in_bfloat16_or_the_key_is_named(texts, cell):
     config, data = rnn.Config(cell=cell, steps=1, batch=4, context=16, precision="bfloat16"), text_data(texts, 16)
     model = rnn.Model(config, DataSpec())
     with open_machine(config, "rnn") as machine:
-        optimizers = {key: optimizer(o, config, machine) for key, o in model.objectives().items()}
+        optimizers = {key: optimizer(o, config) for key, o in model.objectives().items()}
         training = Training(model, machine.loss(model), optimizers, config, data, machine)
         try:
             losses, _ = take_step(training, [data.batch(0, 0, 4)], 0)
