@@ -88,7 +88,7 @@ def build_store(root: Path, sources: Mapping[str, Iterator[Item]]) -> dict[str, 
 
 def artifacts_of(root: Path, names: Sequence[str]) -> Artifacts:
     """Where ``write_source`` has written."""
-    return Artifacts(*(root / stage for stage in ("ingest", "dedup", "tag", "embed")), tuple(names))
+    return Artifacts(root / "ingest", root / "dedup", root / "tag", root / "embed", tuple(names))
 
 
 def write_source(

@@ -129,7 +129,8 @@ class Cost:
 
 def costs(folder: Path, rounds: int) -> dict[str, Cost]:
     """Every system on all files, in turns; memory in the round that is not timed."""
-    peaks, seconds = {}, {name: [] for name in SYSTEMS}
+    peaks: dict[str, float] = {}
+    seconds: dict[str, list[float]] = {name: [] for name in SYSTEMS}
     for name, system in SYSTEMS.items():
         with _peak() as peak:
             system(folder)

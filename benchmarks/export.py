@@ -16,6 +16,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +151,17 @@ def compare(name: str, stores: Mapping[str, Store], work: Path, rounds: int) -> 
             writer.write_table(table, row_group_size=1024)
     rows = sum(table.num_rows for table in tables)
     del tables
-    writers = [*(Ours(stores, f) for f in ("parquet", "hf", "webdataset")), Datasets(given), TarWriter(given)]
+    writers: list[Ours | Datasets | TarWriter] = [
+        *(Ours(stores, f) for f in ("parquet", "hf", "webdataset")),
+        Datasets(given),
+        TarWriter(given),
+    ]
     seconds: dict[str, list[float]] = {writer.name: [] for writer in writers}
     contents = {}
     for number in range(rounds):
         for one in writers:
             out = work / f"{one.name.replace(' ', '-')}-{number}"
-            seconds[one.name].append(timed(lambda one=one, out=out: one.write(out)))
+            seconds[one.name].append(timed(partial(one.write, out)))
             if number == 0:
                 contents[one.name] = one.read(out)
             shutil.rmtree(out)

@@ -87,7 +87,7 @@ def _batches(pixels: Tensor, size: int, seconds: float) -> Iterator[Tensor]:
     """Full batches, in a new order every epoch, until the processor time is spent."""
     start = time.process_time()
     while True:
-        for at in torch.randperm(len(pixels)).split(size)[: len(pixels) // size]:
+        for at in torch.split(torch.randperm(len(pixels)), size)[: len(pixels) // size]:
             if time.process_time() - start > seconds:
                 return
             yield pixels[at]
@@ -95,5 +95,5 @@ def _batches(pixels: Tensor, size: int, seconds: float) -> Iterator[Tensor]:
 
 def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad()
-    loss.backward()
+    torch.autograd.backward(loss)
     optimizer.step()

@@ -60,7 +60,8 @@ class Mixtures:
             share = rng.uniform(0.5, 1.0)
             noise = rng.standard_normal(out.shape[1]) / np.sqrt(out.shape[1])
             out[row] = share * self._base[one] + (1 - share) * self._base[two] + NOISE * noise
-        return out / np.linalg.norm(out, axis=1, keepdims=True)
+        lengths: Vectors = np.linalg.norm(out, axis=1, keepdims=True)
+        return out / lengths
 
 
 def times(calls: Sequence[Callable[[], Any]]) -> tuple[float, float]:
@@ -166,12 +167,17 @@ class Txtai:
         return [number for number, _ in self._index.search(query, n)]
 
 
+def mixed(mix: Mixtures, numbers: Sequence[int], rows: Sequence[int]) -> Vectors:
+    """The vectors of some of these numbers."""
+    return mix([numbers[row] for row in rows])
+
+
 def built(root: Path, count: int, mix: Mixtures, label: str, index_from: int) -> float:
     """Write shards and the store; the seconds that the store took."""
     for number, name in enumerate(SOURCES):
         some = range(number, count, len(SOURCES))
         items = islice(texts(count), number, None, len(SOURCES))
-        write_source(root, name, items, lambda rows, some=some: mix([some[row] for row in rows]))
+        write_source(root, name, items, partial(mixed, mix, some))
     start = time.perf_counter()
     build(artifacts_of(root, list(SOURCES)), SOURCES, root / "store", StoreParams(vector_index_rows=index_from))
     took = time.perf_counter() - start
@@ -228,7 +234,7 @@ def main() -> None:
         for query, one in pairs[:5]:
             ours(alone, query, one), raw(table, query, one), peer(query, one), txtai(query)  # warm
         for name, where in (("hybrid", None), ("filtered", "source = 'books-3'")):
-            calls = {
+            calls: dict[str, list[Callable[[], Any]]] = {
                 "gendata": [partial(ours, alone, q, v, where) for q, v in pairs],
                 "LanceDB RRF": [partial(raw, table, q, v, where) for q, v in pairs],
             }

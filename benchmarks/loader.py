@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def ours(folder: Path) -> Any:
     return open_dataset({"real": Store.open(folder / "artifacts" / "store" / "real")}, folder / "columns")
 
 
-CONTENDERS = {
+CONTENDERS: dict[str, Callable[[Path], Any]] = {
     "gendata": ours,
     "datasets": lambda folder: hugging_face(folder, None),
     "datasets, format torch": lambda folder: hugging_face(folder, "torch"),

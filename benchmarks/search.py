@@ -142,7 +142,9 @@ class Hybrids:
 
     def __init__(self, project: Project, names: Mapping[str, str], queries: list[str]) -> None:
         store = Store.open(project.root / "artifacts" / "store" / "real")
-        rows = store.table("passages").to_table(columns=["id", "text", "vector"])
+        table = store.table("passages")
+        assert table is not None
+        rows = table.to_table(columns=["id", "text", "vector"])
         texts, vectors = rows["text"].to_pylist(), np.array(rows["vector"].to_pylist(), np.float32)
         embed = params.load(project.root / "params.yaml", "embed", EmbedParams)
         self._docs = [names[id_] for id_ in rows["id"].to_pylist()]

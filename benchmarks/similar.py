@@ -57,7 +57,8 @@ def pairs(data: Path, most: int) -> None:
     encoder = load_text_encoder(TextEncoderParams())
     for name, found in labelled(data):
         some = found[:: max(1, len(found) // most)]
-        cosines = np.einsum("nd,nd->n", *(encoder.encode([pair[side] for pair in some]) for side in (0, 1)))
+        ones, others = encoder.encode([a for a, _, _ in some]), encoder.encode([b for _, b, _ in some])
+        cosines = np.einsum("nd,nd->n", ones, others)
         same = np.array([pair[2] for pair in some])
         print(f"{name}: {len(some)} pairs, {same.sum()} the same")
         for threshold in THRESHOLDS:

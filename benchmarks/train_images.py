@@ -31,6 +31,7 @@ from gendata.models.family import DataSpec, ImageRequest, Recipe, item_seed
 from gendata.models.picture import grid, to_bytes
 from gendata.train.data import ImageData
 from gendata.train.loop import fit
+from gendata.train.machine import CPU
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -81,7 +82,7 @@ def train(name: str, data: ImageData, seconds: float, seed: int) -> tuple[Any, i
         model = family.Model(config, DataSpec(DIGITS))
         start = time.process_time()
         with tempfile.TemporaryDirectory(prefix="gendata-bench-") as work:
-            fit(name, model, config, data, Path(work), _Quiet())
+            fit(name, model, config, data, Path(work), _Quiet(), CPU)
         return model.eval(), time.process_time() - start
 
     few, more = (fitted(steps)[1] for steps in CALIBRATION)
@@ -127,7 +128,7 @@ def sample_ours(model: Any, labels: Labels, seed: int) -> Pixels:
     wanted = torch.from_numpy(labels)
     parts = [
         to_bytes(model.sample([item_seed(seed, i + j) for j in range(len(part))], part, ImageRequest()))
-        for i, part in zip(range(0, len(labels), 500), wanted.split(500), strict=True)
+        for i, part in zip(range(0, len(labels), 500), torch.split(wanted, 500), strict=True)
     ]
     return np.concatenate(parts).transpose(0, 3, 1, 2)
 

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ from gendata.models.muon import Muon
 from gendata.models.muon import groups as muon_groups
 from gendata.models.tokens import SEPARATOR
 from gendata.train.data import TextData
-from gendata.train.loop import fit, validate
+from gendata.train.loop import fit
+from gendata.train.machine import CPU
+from gendata.train.step import validate
 
 LAYERS, HEADS, WIDTH, CONTEXT, BATCH, STEPS, LR, WARMUP = 4, 4, 128, 64, 12, 2000, 1e-3, 100
 
@@ -53,8 +56,9 @@ class PeerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, width) to the same."""
-        heads = [part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in self.qkv(self.before[0](x)).chunk(3, -1)]
-        x = x + self.out(scaled_dot_product_attention(*heads, is_causal=True).transpose(1, 2).flatten(2))
+        parts = self.qkv(self.before[0](x)).chunk(3, -1)
+        q, k, v = (part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in parts)
+        x = x + self.out(scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2))
         changed: Tensor = self.down(gelu(self.up(self.before[1](x))))
         return x + changed
 
@@ -105,7 +109,7 @@ def peer_steps(model: Peer, data: TextData, steps: int) -> Iterator[int]:
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
-        model.loss(data.batch(0, step, BATCH)["tokens"]).backward()
+        torch.autograd.backward(model.loss(data.batch(0, step, BATCH)["tokens"]))
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         yield step
@@ -132,7 +136,7 @@ def ours(family: str, data: TextData, **changes: Any) -> tuple[Any, Callable[[in
 
     def train(steps: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            fit(family, model, replace(config, steps=steps, every=steps), data, Path(folder), _Silent())
+            fit(family, model, replace(config, steps=steps, every=steps), data, Path(folder), _Silent(), CPU)
 
     return model, train
 
@@ -148,7 +152,7 @@ def with_budget(family: str, streams: dict[str, Any], budget: float) -> None:
     """Train a family of ours for so many seconds of CPU time, found from its first steps, and print its loss."""
     data = TextData(streams, OURS[family]["context"])
     short = TextData(streams | {"valid": streams["valid"][: 2 * data.context]}, data.context)
-    _, first, both = (seconds(lambda n=n: ours(family, short)[1](n))[0] for n in (4, 4, 44))
+    _, first, both = (seconds(partial(lambda n: ours(family, short)[1](n), n))[0] for n in (4, 4, 44))
     steps = int(budget * 40 / (both - first))  # without what stands around the steps; the first trial is warm-up
     model, train = ours(family, short)
     cpu, wall = seconds(lambda: train(steps))
@@ -230,8 +234,11 @@ def main() -> None:
     codes, streams = ({"train": s[:cut], "valid": s[cut:], "test": s[:0]} for s in (rank, raw.astype(np.uint16)))
     for order in (1, 2, 5):
         taken = seconds(
-            lambda order=order: print(
-                f"{order}-gram {ngram.loss(streams['train'], streams['valid'], order):.4f} nats/char", end=""
+            partial(
+                lambda order: print(
+                    f"{order}-gram {ngram.loss(streams['train'], streams['valid'], order):.4f} nats/char", end=""
+                ),
+                order,
             )
         )
         print(f", {taken[0]:.1f} s CPU", flush=True)
