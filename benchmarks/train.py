@@ -1,7 +1,8 @@
 """All measures of the models, one after the other: texts, images, and on a GPU where there is one.
 
 ``python -m benchmarks.train [--share 1.0] [--minutes 10]``: see ``train_text``, ``train_images`` and ``train_gpu``,
-each a process of its own, since they set threads for all of it. With the defaults an hour.
+each a process of its own, since they set threads for all of it, in the environment that stages have. With the defaults
+an hour.
 """
 
 import argparse
@@ -9,6 +10,8 @@ import subprocess
 import sys
 
 import torch
+
+from gendata.dvc import environment
 
 
 def main() -> None:
@@ -22,7 +25,7 @@ def main() -> None:
         calls.append(["train_gpu"])
     for name, *options in calls:
         print(f"\n{name} {' '.join(options)}", flush=True)
-        subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=True, env=environment())
     if not torch.cuda.is_available():
         print("\ntrain_gpu was left out: torch sees no GPU here")
 

@@ -29,13 +29,11 @@ from torch.nn.functional import cross_entropy, gelu, scaled_dot_product_attentio
 from benchmarks.corpus import data_folder
 from gendata.models import load_family, ngram, transformer
 from gendata.models.family import DataSpec, Objective, TextRequest
-from gendata.models.muon import Muon
-from gendata.models.muon import groups as muon_groups
 from gendata.models.tokens import SEPARATOR
 from gendata.train.data import TextData
 from gendata.train.loop import fit
-from gendata.train.machine import CPU
-from gendata.train.step import validate
+from gendata.train.machine import CPU, Machine
+from gendata.train.step import Training, optimizer, take_step, validate
 
 LAYERS, HEADS, WIDTH, CONTEXT, BATCH, STEPS, LR, WARMUP = 4, 4, 128, 64, 12, 2000, 1e-3, 100
 
@@ -97,21 +95,24 @@ class Peer(nn.Module):
         return {"loss": self.loss(batch["tokens"])}
 
 
-def peer_steps(model: Peer, data: TextData, steps: int) -> Iterator[int]:
-    """The recipe, a step at a time."""
+def peer_steps(
+    model: Peer, data: TextData, steps: int, loss: Callable[[Tensor], Tensor] | None = None
+) -> Iterator[int]:
+    """The recipe, a step at a time, by the model's own ``loss`` or a compiled one."""
+    loss = loss or model.loss
     torch.manual_seed(0)
     matrices, rest = ([p for p in model.parameters() if (p.ndim > 1) == wide] for wide in (True, False))
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99))
+    adamw = torch.optim.AdamW(groups, betas=(0.9, 0.99))
     for step in range(steps):
         share = max(0.0, (step - WARMUP) / max(steps - WARMUP, 1))
         rate = LR * min((step + 1) / WARMUP, 0.1 + 0.45 * (1 + math.cos(math.pi * share)))
-        for group in optimizer.param_groups:
+        for group in adamw.param_groups:
             group["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(model.loss(data.batch(0, step, BATCH)["tokens"]))
+        adamw.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss(data.batch(0, step, BATCH)["tokens"]))
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        adamw.step()
         yield step
 
 
@@ -172,33 +173,45 @@ def recipe(codes: dict[str, Any], steps: int) -> float:
 
 
 def speed(streams: dict[str, Any]) -> None:
-    """Tokens per second of training at the peer's shape, vocabulary too: medians over turns, each of ten steps."""
-    peer, data = Peer(DataSpec().tokenizer.vocabulary), TextData(streams, CONTEXT)
-    shape = {"context": CONTEXT, "layers": LAYERS, "heads": HEADS, "width": WIDTH, "batch": BATCH, "span": 1}
+    """Tokens per second of training at the peer's shape, vocabulary too: medians over turns, each of ten steps.
+
+    Also with losses compiled, ours as ``compile`` of the recipe does; nanoGPT's README turns that off on a CPU.
+    """
+    peer, peer_compiled = (Peer(DataSpec().tokenizer.vocabulary) for _ in range(2))
+    data = TextData(streams, CONTEXT)
+    compiled: Any = torch.compile(peer_compiled.loss)
     works: dict[str, Callable[[], object]] = {
         "nanoGPT": lambda: [*peer_steps(peer, data, 10)],
-        "ours, AdamW": lambda: ours_steps(adam, data, 10),
-        "ours, Muon": lambda: ours_steps(muon, data, 10),
+        "nanoGPT, compiled": lambda: [*peer_steps(peer_compiled, data, 10, compiled)],
     }
-    adam, muon = (ours("transformer", data, optimizer=name, **shape)[0] for name in ("adamw", "muon"))
+    shape = {"context": CONTEXT, "layers": LAYERS, "heads": HEADS, "width": WIDTH, "batch": BATCH, "span": 1}
+    for name in ("adamw", "muon"):
+        for note, machine in (("", CPU), (", compiled", replace(CPU, compiles=True))):
+            works[f"ours, {name}{note}"] = our_steps(data, 10, machine, optimizer=name, **shape)
+    for work in works.values():
+        work()  # compiles
     taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(9):
         for name, work in works.items():
             taken[name].append(10 * BATCH * CONTEXT / seconds(work)[0])
-    rates = {name: statistics.median(values) for name, values in taken.items()}
-    print("training at the peer's shape, tokens/s: " + ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items()))
+    print("training at the peer's shape, tokens/s, and times nanoGPT's of the same turn:")
+    for name, rates in taken.items():
+        times = statistics.median(rate / peers for rate, peers in zip(rates, taken["nanoGPT"], strict=True))
+        print(f"  {name:<24}{statistics.median(rates):>8.0f}{times:>6.2f}")
 
 
-def ours_steps(model: Any, data: TextData, steps: int) -> None:
-    """Steps as those of the loop, with nothing around them."""
-    objective = model.objectives()["loss"]
-    found = muon_groups(objective.parameters, objective.matrices, 0.1)
-    optimizer = (Muon if objective.matrices else torch.optim.AdamW)(found, lr=LR, betas=objective.betas)
-    for step in range(steps):
-        optimizer.zero_grad(set_to_none=True)
-        model.loss("loss", data.batch(0, step, BATCH), 0.0)[0].backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+def our_steps(data: TextData, steps: int, machine: Machine, **changes: Any) -> Callable[[], None]:
+    """Steps of the loop, with nothing around them."""
+    config = transformer.Config(**OURS["transformer"] | changes)
+    model = transformer.Model(config, DataSpec())
+    optimizers = {key: optimizer(o, config) for key, o in model.objectives().items()}
+    training = Training(model, machine.loss(model), optimizers, config, data, machine)
+
+    def work() -> None:
+        for step in range(steps):
+            take_step(training, [data.batch(0, step, config.batch)], step)
+
+    return work
 
 
 def sampling(length: int = 512) -> None:
