@@ -5,9 +5,11 @@ follows from seed and step alone, so that a resumed training reads what an unbro
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,10 +25,10 @@ from gendata.models import ngram, tokens
 from gendata.models.family import Batch
 from gendata.models.tokens import BYTES, Tokenizer
 from gendata.select.contents import Contents
-from gendata.train.decode import decode_image
+from gendata.train.decode import write_images
 from gendata.train.spell import label_places, spelled
 
-LAYOUT = 4
+LAYOUT = 5
 """Version of the cached arrays."""
 
 _HEADER = 128  # bytes of a .npy file without rows, which cannot be mapped
@@ -42,10 +44,14 @@ class ImageData:
     unit = "images"
 
     def __init__(
-        self, pixels: dict[str, NDArray[np.uint8]], labels: dict[str, NDArray[np.int64]], classes: tuple[str, ...]
+        self,
+        pixels: dict[str, NDArray[np.uint8]],
+        labels: dict[str, NDArray[np.int64]],
+        classes: tuple[str, ...],
+        fitted: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        self.pixels, self.labels, self.classes = pixels, labels, classes
-        """By split: ``pixels`` (n, C, H, W), ``labels`` (n,) as an index into ``classes``."""
+        self.pixels, self.labels, self.classes, self._fitted = pixels, labels, classes, fitted
+        """By split: ``pixels`` (n, C, H, W), ``labels`` (n,) as an index into ``classes``; what was done to how many"""
 
     tokenizer = BYTES
 
@@ -55,8 +61,11 @@ class ImageData:
         return "valid" if len(self.labels["valid"]) else "test"
 
     def remark(self) -> str:
-        """Nothing is odd about images."""
-        return ""
+        """What images lost or lack because all are of one size; empty if nothing."""
+        changed = [f"{count:,} {what}" for what, count in self._fitted.items() if count]
+        height, width = self.pixels["train"].shape[2:]
+        total = sum(len(part) for part in self.pixels.values())
+        return f"of {total:,} images, {', '.join(changed)}, to be {width} x {height} pixels" if changed else ""
 
     def units(self, items: int) -> int:
         """How many images so many items of a batch are."""
@@ -183,31 +192,22 @@ def image_data(contents: Contents, size: int, channels: int) -> ImageData:
     folder = _cache(contents, f"images-{size}-{channels}-pillow-{PIL.__version__}")
     if not _whole(folder):
         with files.output(folder) as work, Progress("decode", len(contents), "images") as progress:
+            fitted = Counter[str]()
             for name in SPLITS:
                 positions = np.flatnonzero(splits == name)
-                _write_images(work / f"{name}.npy", contents, positions, (channels, size, size), progress)
+                fitted += write_images(work / f"{name}.npy", contents, positions, (channels, size, size), progress)
+            files.write_json(work / "fitted.json", fitted)
             _seal(work)
     pixels = {name: _mapped(folder / f"{name}.npy") for name in SPLITS}
     classes = sorted(pc.unique(rows["label"].filter(pa.array(splits == "train"))).to_pylist())
     labels = pc.index_in(rows["label"], pa.array(classes, pa.string())).to_numpy().astype(np.int64)
-    return ImageData(pixels, {name: labels[splits == name] for name in SPLITS}, tuple(classes))
+    fitted = files.read_json(folder / "fitted.json")
+    return ImageData(pixels, {name: labels[splits == name] for name in SPLITS}, tuple(classes), fitted)
 
 
 def _mapped(path: Path) -> NDArray[np.uint8]:
     array: NDArray[np.uint8] = np.load(path, mmap_mode="r" if path.stat().st_size > _HEADER else None)
     return array
-
-
-def _write_images(
-    path: Path, contents: Contents, positions: NDArray[np.int64], shape: tuple[int, int, int], progress: Progress
-) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(positions), *shape)}
-    with path.open("wb") as file:  # not mapped: a full disk is then an error, and no signal
-        np.lib.format.write_array_header_1_0(file, header)
-        for batch in contents.batches(positions):
-            for row in batch.select(["id", "data"]).to_pylist():
-                file.write(decode_image(row["id"], row["data"], shape).tobytes())
-            progress.add(batch.num_rows)
 
 
 def text_data(

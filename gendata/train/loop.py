@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from gendata.engine import Progress
-from gendata.errors import GendataError
+from gendata.errors import GendataError, ParamsError
 from gendata.models.family import Recipe
 from gendata.train.data import ImageData, TextData
 from gendata.train.machine import Machine
@@ -65,6 +65,7 @@ def fit(
     Raises:
         DivergedError: the training went astray; names the last good checkpoint.
         StoreError: a checkpoint cannot be written; names the last good one.
+        ParamsError: torch cannot do what the recipe asks for.
     """
     optimizers = {key: optimizer(o, config) for key, o in model.objectives().items()}
     training = Training(model, machine.loss(model), optimizers, config, data, machine)
@@ -87,6 +88,8 @@ def fit(
                     _keep(training, state, curves, work, watch)
             except FloatingPointError as error:
                 raise _diverged(name, str(error), state.step, work) from None
+            except ParamsError as error:
+                raise ParamsError(f"train.{name}.{error}") from None
             progress.note = ", ".join(f"{key} {value:.4g}" for key, value in losses.items())
             progress.add()
     return state

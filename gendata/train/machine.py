@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, distributed
 
 from gendata.embed.device import native_bfloat16, resolve
-from gendata.errors import GendataError
+from gendata.errors import GendataError, ParamsError
 from gendata.models.family import Batch, Figures, Recipe, item_seed
 
 T = TypeVar("T")
@@ -144,12 +144,12 @@ def _dtype(precision: str, device: str) -> torch.dtype:
 
 @contextmanager
 def explained(objective: str) -> Iterator[None]:
-    """What torch cannot do with these settings, as a line with what to do: it says so where it comes to it."""
+    """What torch cannot do with these settings, as ParamsError by their key: it says so where it comes to it."""
     try:
         yield
     except RuntimeError as error:
         if "double backward" in str(error):
-            raise GendataError(f"compile: torch.compile has no second derivatives, which {objective} needs") from None
+            raise ParamsError(f"compile: torch.compile has no second derivatives, which {objective} needs") from None
         if "could not create a primitive" in str(error):  # oneDNN: an LSTM on a CPU without bfloat16
-            raise GendataError("precision: this CPU cannot compute the model in bfloat16; choose float32") from None
+            raise ParamsError("precision: this CPU cannot compute the model in bfloat16; choose float32") from None
         raise

@@ -189,7 +189,15 @@ def test_images_of_different_sizes_and_modes_become_equal(tmp_path):
     ]
     contents = _contents(stock(tmp_path / "artifacts", photos=("real", rows)))
     for channels in (1, 3):
-        assert image_data(contents, 12, channels).pixels["train"].shape == (3, channels, 12, 12)
+        data = image_data(contents, 12, channels)
+        assert data.pixels["train"].shape == (3, channels, 12, 12)
+        for again in (data, image_data(contents, 12, channels)):  # made, and read back
+            assert again.remark() == "of 4 images, 2 cropped, 4 enlarged, to be 12 x 12 pixels"
+    assert image_data(contents, 1, 1).remark() == "of 4 images, 2 cropped, to be 1 x 1 pixels"
+    alike = _contents(
+        stock(tmp_path / "alike", photos=("real", [image(1, "a"), image(2, "a"), image(3, "a", "valid")]))
+    )
+    assert image_data(alike, 8, 1).remark() == ""
 
 
 def test_an_image_is_turned_upright(tmp_path):
