@@ -25,6 +25,7 @@ EXPERIMENTS = {
     "likeness": "gendata.compare.experiments.likeness",
     "transfer": "gendata.compare.experiments.transfer",
     "steering": "gendata.compare.experiments.steering",
+    "explanations": "gendata.compare.experiments.explanations",
     "copies": "gendata.compare.experiments.copies",
 }
 """Module of each experiment, imported on use: a change to one re-runs that one alone."""

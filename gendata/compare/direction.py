@@ -28,8 +28,11 @@ def grows(attribute: Callable[[Tensor], Tensor], direction: Tensor) -> float:
 
 
 def between(rows: Tensor, has: Tensor) -> Tensor:
-    """The direction (d,) from rows (n, d) that have not to those that have, two of their deviations along it long."""
-    difference = rows[has].mean(0) - rows[~has].mean(0)
+    """The direction (d,) from rows (n, d) that have not to those that have, two of their deviations along it long.
+
+    Of length 0 where all have, or none.
+    """
+    difference = (rows[has].mean(0) - rows[~has].mean(0)).nan_to_num()
     unit = difference / difference.norm().clamp(min=1e-12)
     direction: Tensor = LENGTH * (rows @ unit).std() * unit
     return direction
@@ -43,24 +46,30 @@ def by_chance(n: int, direction: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def moved(decode: Any, latent: int, classes: int, *, chance: bool = False) -> float:
-    """The share of images that an attribute vector of ink works on.
+def ink_direction(decode: Any, latent: int, classes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Draws of the prior (n, latent), their labels (n,), and the attribute vector of ink (latent,) between them.
 
     Args:
         decode: latents (B, latent) and labels (B,) to images (B, C, H, W).
         latent: their length.
         classes: how many labels there are.
-        chance: try directions by chance in its place.
     """
     z = torch.randn(_DRAWS, latent, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(_DRAWS) % classes
-    ink = _ink(decode(z, labels))
-    middle = torch.stack([ink[labels == label].median() for label in range(classes)])[labels]
-    direction = between(z, ink > middle)
+    found = ink(decode(z, labels))
+    middle = torch.stack([found[labels == label].median() for label in range(classes)])[labels]
+    return z, labels, between(z, found > middle)
+
+
+@torch.no_grad()
+def moved(decode: Any, latent: int, classes: int, *, chance: bool = False) -> float:
+    """The share of images that an attribute vector of ink works on; of ``ink_direction``, or directions by chance."""
+    z, labels, direction = ink_direction(decode, latent, classes)
     z, labels = z[:MOVED], labels[:MOVED]
     tried = by_chance(MOVED, direction) if chance else direction
-    return grows(lambda by: _ink(decode(z + by, labels)), tried)
+    return grows(lambda by: ink(decode(z + by, labels)), tried)
 
 
-def _ink(images: Tensor) -> Tensor:
+def ink(images: Tensor) -> Tensor:
+    """The attribute (n,) of images (n, C, H, W): their mean."""
     return images.mean((1, 2, 3))

@@ -4,8 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from gendata.compare.evidence import MissingError
 from gendata.models.tokens import SEPARATOR
+from gendata.train.data import TextData
+
+_CONTEXT, _LEAST = 64, 3
+"""Tokens of a window at most, and of what windows are cut from at least."""
 
 
 def some(count: int, k: int, seed: int = 0) -> NDArray[np.int64]:
@@ -28,6 +34,15 @@ def excerpt(stream: NDArray[np.uint16], n: int, seed: int = 0) -> NDArray[np.uin
         if not left:
             break
     return np.concatenate([*taken, stream[:0]])
+
+
+def windows(data: TextData, n: int) -> Tensor:
+    """So many windows (n, T) of the held-out split at random places. Raises MissingError where it is too short."""
+    stream = data.streams[data.held_out]
+    if len(stream) < _LEAST:
+        raise MissingError("the held-out split has too few tokens for a window")
+    held_out = TextData({"train": stream}, min(data.context, _CONTEXT), data.tokenizer, data.classes)
+    return held_out.batch(0, 0, n)["tokens"][:, :-1]
 
 
 def _pieces(stream: NDArray[np.uint16], seed: int) -> Iterator[NDArray[np.uint16]]:

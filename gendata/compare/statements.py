@@ -45,11 +45,7 @@ STATEMENTS = {
     "S4": Statement("A transformer is a stack of equal layers, a GAN a deep convolutional network", "architecture"),
     "S5": Statement("A direction in its latent steers a GAN, and nothing of the kind a transformer", "steering"),
     "S6": Statement("The training of a transformer is stable", "stability"),
-    "S7": Statement(
-        "What a transformer does is easier to explain than what a GAN does",
-        reason="no explanation of either is made here, so none can be tested by leaving out what it names; and what is "
-        "easier people say, whom no command can ask",
-    ),
+    "S7": Statement("What a transformer does is easier to explain than what a GAN does", "explanations"),
     "D1": Statement("Without copies in its training data a model generalises better and is less biased", "copies"),
     "D2": Statement(
         "Searching by words and by meaning together finds more that is relevant",

@@ -10,7 +10,16 @@ import torch
 
 from gendata.compare import SamplesParams, StabilityParams
 from gendata.compare.evidence import MissingError
-from gendata.compare.experiments import compression, drawing, latents, likeness, samples, stability, steering
+from gendata.compare.experiments import (
+    compression,
+    drawing,
+    explanations,
+    latents,
+    likeness,
+    samples,
+    stability,
+    steering,
+)
 from gendata.compare.finding import IMPOSSIBLE, MIXED, SUPPORTED
 from gendata.evaluate import features
 from gendata.models import gan, rnn, transformer, vae
@@ -145,6 +154,33 @@ def test_an_activation_steers_where_the_head_reads_it():
     assert all(effect.verdict != SUPPORTED and math.isfinite(effect.interval.low) for effect in effects)
     with pytest.raises(MissingError, match="too few tokens"):
         steering.steered(model, TextData({"train": data.streams["train"][:2], "valid": data.streams["train"][:2]}, 8))
+
+
+def test_an_explanation_is_true_where_it_names_what_the_output_comes_from():
+    torch.manual_seed(0)
+    model, data = transformer.Model(CONFIGS["transformer"][1], DataSpec()), Toy("transformer").texts("transformer")
+    for shares in explanations.tokens_held(model, data).values():
+        assert (shares == 0.5).all()  # a head of zeros says the same whatever it reads
+    torch.nn.init.normal_(
+        model.head.weight
+    )  # blocks of zeros: the last token alone, of which attention keeps a quarter
+    held = explanations.tokens_held(model, data)
+    assert held["attention"].min() == 0.5  # another window may have the same last token
+    assert held["attention"].mean() > 0.7
+    assert abs(held["surprisal"].mean() - 0.5) < 0.1
+    assert not model.blocks[0].attend._forward_hooks
+
+    first = explanations.direction_held(lambda z, labels: z[:, :1, None, None], 8, 2)
+    assert first.mean() > 0.8  # the ink is the first number of the latent
+    assert (explanations.direction_held(lambda z, labels: 0 * z[:, :1, None, None], 8, 2) == 0.5).all()
+    found = explanations.run(None, 3, Toy("gan", "transformer"))["S7"]
+    assert [set(effect.sides) for effect in found.effects] == [
+        {f"transformer, {name}", "gan, attribute vector", "by chance"} for name in ("attention", "surprisal")
+    ]
+    with pytest.raises(MissingError, match="too few tokens"):
+        explanations.tokens_held(
+            model, TextData({"train": data.streams["train"][:2], "valid": data.streams["train"][:2]}, 8)
+        )
 
 
 @pytest.mark.filterwarnings("error")

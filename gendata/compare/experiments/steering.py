@@ -13,12 +13,13 @@ from torch import Tensor
 
 from gendata.compare import stats
 from gendata.compare.direction import MOVED, between, by_chance, grows, moved
-from gendata.compare.evidence import Evidence, MissingError
+from gendata.compare.evidence import Evidence
 from gendata.compare.finding import ONE_TRAINING, Effect, Finding
+from gendata.compare.sample import windows
 from gendata.train.data import TextData
 
 READS = ("gan", "transformer")
-_WINDOWS, _CONTEXT, _LEAST = 400, 64, 3
+_WINDOWS = 400
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz \n")
 """Bytes that the attribute is not about."""
 
@@ -48,15 +49,11 @@ def steered(model: Any, data: TextData) -> tuple[list[float], int]:
 
     Raises MissingError where the held-out split is too short.
     """
-    stream = data.streams[data.held_out]
-    if len(stream) < _LEAST:
-        raise MissingError("the held-out split has too few tokens for a window")
-    held_out = TextData({"train": stream}, min(data.context, _CONTEXT), data.tokenizer, data.classes)
-    tokens = held_out.batch(0, 0, _WINDOWS)["tokens"][:, :-1]
+    tokens = windows(data, _WINDOWS)
     block = model.blocks[(len(model.blocks) - 1) // 2]
     wanted = torch.tensor([not _PLAIN.issuperset(piece) for piece in data.tokenizer.pieces])
 
-    def expects(windows: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:
+    def expects(some: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:
         """The attribute (n,) with something added to what the block gives, and what it gave before, at the end."""
         given = list[Tensor]()
 
@@ -66,7 +63,7 @@ def steered(model: Any, data: TextData) -> tuple[list[float], int]:
 
         hook = block.register_forward_hook(add)
         try:
-            share = model.logits(windows)[:, -1].softmax(1)[:, wanted].sum(1)
+            share = model.logits(some)[:, -1].softmax(1)[:, wanted].sum(1)
         finally:
             hook.remove()
         return share, given[0]
