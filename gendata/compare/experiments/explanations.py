@@ -62,7 +62,7 @@ def direction_held(decode: Any, latent: int, classes: int) -> NDArray[Any]:
         unit = ways / ways.norm(dim=-1, keepdim=True).clamp(min=1e-12)
         return (ink(decode(z + (apart * unit).sum(1, keepdim=True) * unit, labels)) - before).abs()
 
-    ways = by_chance(_CHANCES * len(z), direction).split(len(z))
+    ways = torch.split(by_chance(_CHANCES * len(z), direction), len(z))
     return beaten(change(direction.expand_as(z)), torch.stack([change(way) for way in ways], 1))
 
 
@@ -105,7 +105,7 @@ def _rollout(model: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
     later, itself = torch.ones(length, length, dtype=torch.bool).triu(1), torch.eye(length)
     flow = itself
     for block, output in zip(model.blocks, given, strict=True):
-        q, k, _ = turned(output.unflatten(-1, (3, block.heads, -1)), model.cos[:length], model.sin[:length])
+        q, k, _ = turned(output.view(*tokens.shape, 3, block.heads, -1), model.cos[:length], model.sin[:length])
         weights = (q @ k.mT * q.size(-1) ** -0.5).masked_fill(later, -torch.inf).softmax(-1).mean(1)
         flow = (weights + itself) / 2 @ flow  # a half of what a layer gives is what it was given
     return flow[:, -1], logits
