@@ -5,8 +5,9 @@ multiplied by TRANSFORMS. Time is from image files to the names that stay, every
 medians of rounds after one that is not counted. Ours puts the files into a shard (not compressed, not validated) and
 calls ``gendata.dedup.dedup``; imagededup is ``PHash().find_duplicates`` with its own processes; imagehash is ``phash``
 of each file and a comparison with what stays. Recall is that of pairs of a photo and its copy, a folder of 100 files
-per transform; the transform png, equal pixels, is in that table alone: a JPEG is decoded a second time, in full,
-where another format has its size, which costs us up to as much again. False pairs are files that go as copies of
+per transform; in that table alone are the transform png, equal pixels, as a JPEG is decoded a second time, in full,
+where another format has its size, which costs us up to as much again, and COLOURINGS, of which the last are other
+pictures. False pairs are files that go as copies of
 another photo, among all files.
 
 imagededup imports torchvision for its neural networks, which are not measured: they are left out.
@@ -36,7 +37,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from benchmarks.transforms import TRANSFORMS, copies, photo, png
+from benchmarks.transforms import COLOURINGS, TRANSFORMS, copies, photo, png
 from gendata import files
 from gendata.dedup import DedupParams, ImageParams, dedup
 from gendata.items import ITEM_SCHEMA, Item
@@ -175,7 +176,7 @@ def _peak() -> Iterator[list[float]]:
 def recall(folder: Path) -> dict[str, dict[str, float]]:
     """Per transform and system the share of copies that are found to be their photo."""
     table = {}
-    for name in TRANSFORMS:
+    for name in (*TRANSFORMS, *COLOURINGS):
         photos = len(list((folder / name).iterdir())) // 2
         found = {key: system(folder / name) for key, system in SYSTEMS.items()}
         table[name] = {key: sum(photo(a) == photo(b) for a, b in gone.items()) / photos for key, gone in found.items()}

@@ -32,6 +32,10 @@ def _bright(factor: float, picture: Image.Image) -> bytes:
     return jpeg(ImageEnhance.Brightness(picture).enhance(factor))
 
 
+def _saturated(factor: float, picture: Image.Image) -> bytes:
+    return jpeg(ImageEnhance.Color(picture).enhance(factor))
+
+
 def _cropped(share: float, left: float, top: float, picture: Image.Image) -> bytes:
     """Without ``share`` of both sides, of which ``left`` and ``top`` go at the left and the top."""
     width, height = round(picture.width * (1 - share)), round(picture.height * (1 - share))
@@ -66,25 +70,45 @@ TRANSFORMS: Mapping[str, Callable[[Image.Image], bytes]] = {
 """What the photos are multiplied by."""
 
 
+def _toned(*matrix: float) -> Callable[[Image.Image], bytes]:
+    return lambda picture: jpeg(picture.convert("RGB", matrix))
+
+
+def _hue_turned(degrees: int, picture: Image.Image) -> bytes:
+    hue, *others = picture.convert("HSV").split()
+    turned = hue.point([(value + round(degrees * 256 / 360)) % 256 for value in range(256)])
+    return jpeg(Image.merge("HSV", (turned, *others)).convert("RGB"))
+
+
+COLOURINGS: Mapping[str, Callable[[Image.Image], bytes]] = {
+    **{f"saturation {f}": partial(_saturated, f) for f in (0.2, 0.5, 1.5, 2.0)},
+    "warmer by 10%": _toned(1.1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0.9, 0),
+    "cooler by 10%": _toned(0.9, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1.1, 0),
+    "sepia": _toned(0.393, 0.769, 0.189, 0, 0.349, 0.686, 0.168, 0, 0.272, 0.534, 0.131, 0),
+    "red as blue": _toned(0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0),
+    **{f"hue by {degrees}": partial(_hue_turned, degrees) for degrees in (30, 60, 90, 180)},
+}
+"""The photos in other colours: the first six to be found, the others not."""
+
+
 def photo(name: str) -> str:
     """The photo that a file shows."""
     return name.partition("~")[0]
 
 
-def copies(photos: Sequence[Path], folder: Path) -> list[str]:
-    """Write the photos and all their transforms to ``folder/all``, pairs to ``folder/<transform>``; their names."""
+def copies(photos: Sequence[Path], folder: Path) -> None:
+    """Write the photos and their TRANSFORMS to ``folder/all``; pairs, also of COLOURINGS, to ``folder/<transform>``."""
     (folder / "all").mkdir()
-    for name, transform in TRANSFORMS.items():
+    for path in photos:
+        (folder / "all" / f"{path.stem}~.jpg").write_bytes(path.read_bytes())
+    for name, transform in {**TRANSFORMS, **COLOURINGS}.items():
         (folder / name).mkdir()
         for path in photos:
             with Image.open(path) as picture:
                 picture.load()
                 data = transform(picture)
-            copy = f"{path.stem}~{name}{'.png' if name == 'png' else '.jpg'}"
-            original = f"{path.stem}~.jpg"
-            (folder / "all" / copy).write_bytes(data)
-            os.link(folder / "all" / copy, folder / name / copy)
-            if not (folder / "all" / original).exists():
-                (folder / "all" / original).write_bytes(path.read_bytes())
-            os.link(folder / "all" / original, folder / name / original)
-    return list(TRANSFORMS)
+            copy = folder / name / f"{path.stem}~{name}{'.png' if name == 'png' else '.jpg'}"
+            copy.write_bytes(data)
+            if name in TRANSFORMS:
+                os.link(copy, folder / "all" / copy.name)
+            os.link(folder / "all" / f"{path.stem}~.jpg", folder / name / f"{path.stem}~.jpg")

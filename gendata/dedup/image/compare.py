@@ -1,16 +1,17 @@
-"""How alike the pixels of views are whose hashes are near."""
+"""How alike the pixels and the colours of views are whose hashes are near."""
 
 import numpy as np
 import numpy.typing as npt
 
 from gendata.dedup import ImageParams
-from gendata.dedup.image.candidates import PART, WHOLE, Hits
+from gendata.dedup.image.candidates import PART, WHOLE, WITHIN, Hits
 from gendata.dedup.image.sketches import Sketches
 from gendata.dedup.image.verify import aligned, correlations
-from gendata.dedup.image.views import WINDOWS, Floats, turned
+from gendata.dedup.image.views import HUE, WINDOWS, Floats, hues, turned
 from gendata.keep import Ints
 
 _PROPORTIONS = 1.06  # how far the aspect ratios of copies may differ: rounding of sides when scaled
+_PALE, _LITTLE = 4.0 * HUE, 12.0 * HUE  # chroma that is as good as none, and a difference of chroma that is little
 _AT_ONCE = 4096  # pairs of thumbnails in memory
 _TRIED = 3  # windows that are aligned for a pair of views
 
@@ -42,6 +43,30 @@ def similarities(sketches: Sketches, hits: Hits, params: ImageParams) -> Floats:
             if scores[i] >= params.correlation and hits.distance[i] <= params.radius:
                 done.add(owner)
     return scores
+
+
+def same_colours(sketches: Sketches, hits: Hits, least: float) -> npt.NDArray[np.bool_]:
+    """Whether the chroma of each hit has a cosine of at least ``least``, differs by little, or is next to none of one.
+
+    The cosine is of what 4 x 4 cells show: it does not change with saturation and brightness. A picture of little
+    colour turns it by a small change of the white balance: hence the difference.
+    """
+    within, plain = hits.form == WITHIN, np.zeros(len(hits.row), np.int64)
+    one = _hues(sketches, np.where(within, hits.own, hits.met), hits.turn, plain - 1)
+    other = _hues(sketches, np.where(within, hits.met, hits.own), plain, np.where(hits.form == WHOLE, -1, hits.window))
+    squares, other_squares, products = (one**2).sum(axis=1), (other**2).sum(axis=1), (one * other).sum(axis=1)
+    grey = np.minimum(squares, other_squares) < _PALE**2
+    little = squares + other_squares - 2 * products <= _LITTLE**2
+    return np.asarray(grey | little | (products >= least * np.sqrt(squares) * np.sqrt(other_squares)))
+
+
+def _hues(sketches: Sketches, views: Ints, turns: Ints, windows: Ints) -> Floats:
+    """The hues of windows of turned views, each made once."""
+    (view, turn, window), place = np.unique(np.stack((views, turns, windows)), axis=1, return_inverse=True)
+    tints = np.array(sketches.tints[view])
+    for number in set(turn.tolist()) - {0}:
+        tints[turn == number] = turned(tints[turn == number], number)
+    return hues(tints, window)[place.reshape(-1)]
 
 
 def _window(sketches: Sketches, hits: Hits, i: int) -> float:

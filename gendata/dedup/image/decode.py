@@ -1,4 +1,4 @@
-"""Image bytes to pixels: a digest of them all, and the picture in grey, 255 pixels a side at most.
+"""Image bytes to pixels: a digest of them all, and the picture in luma and chroma, 255 pixels a side at most.
 
 **Digest.** SHA-256 of the upright size and the pixels of the upright image (Exif orientation). Palette, grey and
 RGB are taken as RGB, transparency as RGBA with what cannot be seen cleared, and as RGB where nothing is transparent,
@@ -7,8 +7,8 @@ is lost by it. CMYK, floating point and rarer modes equal only their own kind. C
 applied. Without a digest are images that Pillow may decode to fewer bits than they have: 16 bits per channel in
 colour, JPEG 2000, AVIF and what is not in ``_EIGHT_BIT``.
 
-A JPEG's sketch needs its luma at an eighth to the whole of its size alone, which is decoded in half the time (scaled
-inverse DCT); its digest is taken when some other image may have the same pixels: see ``pixels``.
+A JPEG's sketch needs an eighth to the whole of its size alone, which is decoded in half the time (scaled inverse
+DCT); its digest is taken when some other image may have the same pixels: see ``pixels``.
 
 **Bounds.** Pillow holds up to 4 bytes per pixel, twice that while it turns an image upright; all else here works on
 bands of rows. Images over 16 million pixels are decoded one at a time. Over twice ``PIL.Image.MAX_IMAGE_PIXELS`` (178
@@ -62,18 +62,28 @@ class Unfit(Exception):  # noqa: N818 (no error: what is unfit is counted)
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """``width`` and ``height`` of the upright image, whether it is stored in ``colour``, and the picture in 8-bit grey.
+    """``width`` and ``height`` of the upright image, whether it is stored in ``colour``, and the picture made small.
 
-    ``digest`` is that of its pixels, NONE if it has none. A JPEG has NONE yet, and ``luma``, the digest of its
-    scaled luma.
+    ``small`` is of 8 bits, in mode YCbCr, or L if the image has no colour. ``digest`` is that of its pixels, NONE if
+    it has none. A JPEG has NONE yet, and ``scaled``, the digest of its scaled pixels.
     """
 
     width: int
     height: int
     colour: bool
-    grey: Image.Image
+    small: Image.Image
     digest: bytes
-    luma: bytes = NONE
+    scaled: bytes = NONE
+
+    @property
+    def grey(self) -> Image.Image:
+        """The picture in 8-bit grey."""
+        return luma(self.small)
+
+
+def luma(small: Image.Image) -> Image.Image:
+    """The grey of a picture in mode YCbCr or L."""
+    return small if small.mode == "L" else small.getchannel("Y")
 
 
 def decode(data: bytes) -> Picture:
@@ -103,19 +113,19 @@ def _picture(image: ImageFile.ImageFile) -> Picture:
     if image.format in _JPEG and image.mode in {"L", "RGB"}:
         return _scaled(image)
     colour, digest = _has_colour(image), _pixel_digest(image)
-    return Picture(image.width, image.height, colour, _grey(image, _kind(image)), digest)
+    return Picture(image.width, image.height, colour, _small(image, _kind(image)), digest)
 
 
 def _scaled(image: ImageFile.ImageFile) -> Picture:
-    """A JPEG's luma at the least of its scales at which the sides are ``_LEAST``."""
+    """A JPEG at the least of its scales at which the sides are ``_LEAST``."""
     (width, height), colour = image.size, _has_colour(image)
-    image.draft("L", (_LEAST, _LEAST))
+    image.draft(image.mode, (_LEAST, _LEAST))  # not as YCbCr: libjpeg cannot where RGB is stored
     small = image.size
     _upright(image)
     if image.size != small:
         width, height = height, width
-    luma = hashlib.sha256(image.tobytes()).digest()
-    return Picture(width, height, colour, _grey(image, "RGB"), NONE, luma)
+    scaled = hashlib.sha256(image.tobytes()).digest()
+    return Picture(width, height, colour, _small(image, image.mode), NONE, scaled)
 
 
 def _has_colour(image: Image.Image) -> bool:
@@ -188,22 +198,20 @@ def _samples(band: Image.Image, kind: str) -> bytes:
 _not_clear = [0] + [255] * 255  # a table of values of alpha
 
 
-def _grey(image: Image.Image, kind: str) -> Image.Image:
-    """8-bit grey; deeper samples are scaled, transparency goes over white; box-filtered to 128-255 a side."""
+def _small(image: Image.Image, kind: str) -> Image.Image:
+    """8-bit luma and chroma; deeper samples are scaled, clear ones lie over white; box-filtered to 128-255 a side."""
     across, down = max(1, image.width // _LEAST), max(1, image.height // _LEAST)
     spread = _spread(image) if kind == "F" else (0.0, 1.0)
-    parts = [_flat(band, kind, spread).convert("L").reduce((across, down)) for band in _bands(image, down)]
-    if len(parts) == 1:
-        return parts[0]
-    grey, top = Image.new("L", (parts[0].width, sum(part.height for part in parts))), 0
+    parts = [_flat(band, kind, spread).reduce((across, down)) for band in _bands(image, down)]
+    small, top = Image.new(parts[0].mode, (parts[0].width, sum(part.height for part in parts))), 0
     for part in parts:
-        grey.paste(part, (0, top))
+        small.paste(part, (0, top))
         top += part.height
-    return grey
+    return small if small.mode == "L" else small.convert("YCbCr")
 
 
 def _flat(band: Image.Image, kind: str, spread: tuple[float, float]) -> Image.Image:
-    """A band of 8 bits per channel without transparency."""
+    """A band in grey or RGB of 8 bits per channel without transparency."""
     if kind == "F":
         low, high = spread
         values = (np.nan_to_num(np.asarray(band, np.float64)) - low) * (255 / ((high - low) or 1.0))
@@ -213,7 +221,7 @@ def _flat(band: Image.Image, kind: str, spread: tuple[float, float]) -> Image.Im
     if kind == "RGBA":
         ground = Image.new("RGBA", band.size, "white")
         return Image.alpha_composite(ground, band.convert("RGBA")).convert("RGB")
-    return band if band.mode in {"RGB", "L", "CMYK"} else band.convert("RGB")
+    return band if band.mode in {"RGB", "L"} else band.convert("L" if band.mode == "1" else "RGB")
 
 
 def _spread(image: Image.Image) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from gendata.dedup import ImageParams
 from gendata.dedup.image.candidates import Candidates, Hits
-from gendata.dedup.image.compare import similarities
+from gendata.dedup.image.compare import same_colours, similarities
 from gendata.dedup.image.decode import NONE
 from gendata.dedup.image.sketches import Digests, Sketches
 from gendata.dedup.image.views import turns
@@ -72,6 +72,8 @@ class _Matches(NamedTuple):
         """Of hits: those whose pixels are alike. Windows are costly, and compared for one row at a time."""
         scores = np.minimum(similarities(sketches, hits, params), _BELOW_ONE)
         matching = (scores >= params.correlation) & (hits.distance <= params.radius)
+        places = np.flatnonzero(matching)
+        matching[places] = same_colours(sketches, hits.some(places), params.colour)
         alike = matching | (scores >= params.group_correlation)
         reasons = np.where(matching, np.int8(code("near-image")), np.int8(NO_MATCH))
         return cls(hits.row, sketches.owners[hits.met], scores, reasons).those(alike).best(visit)

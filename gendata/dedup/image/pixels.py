@@ -1,10 +1,10 @@
 """Which JPEGs are decoded in full, and their digests.
 
-A sketch knows of a JPEG the luma at a smaller scale, and of other images the digest of all pixels. Only a JPEG that
+A sketch knows of a JPEG the pixels at a smaller scale, and of other images the digest of all pixels. Only a JPEG that
 may have the pixels of another image of its size is decoded once more, in full:
 
 * where another image of its size is no JPEG;
-* where another JPEG of its size has the same scaled luma: equal coefficients of the cosine transform decode to the
+* where another JPEG of its size has the same scaled pixels: equal coefficients of the cosine transform decode to the
   same. Two JPEGs of equal pixels and different coefficients differ in colours that clip, which no picture does
   everywhere but a flat one, and flat ones are decoded in full at once.
 """
@@ -93,9 +93,9 @@ def digest_shard(path: Path, positions: Ints, threads: int) -> list[bytes]:
 def _needed(sketches: "Sketches") -> Ints:
     """The JPEGs that may have the pixels of another image, ascending."""
     none = np.void(NONE)
-    is_jpeg = sketches.lumas != none
+    is_jpeg = sketches.scaled != none
     size = np.unique(sketches.widths << 32 | sketches.heights, return_inverse=True)[1]
-    luma = np.unique(sketches.lumas, return_inverse=True)[1]
-    _, group, counts = np.unique(np.stack((luma, size)), axis=1, return_inverse=True, return_counts=True)
+    scaled = np.unique(sketches.scaled, return_inverse=True)[1]
+    _, group, counts = np.unique(np.stack((scaled, size)), axis=1, return_inverse=True, return_counts=True)
     comparable = np.isin(size, size[~is_jpeg & (sketches.digests != none)]) | (counts[group.reshape(-1)] > 1)
     return np.flatnonzero(is_jpeg & (sketches.digests == none) & comparable)

@@ -15,17 +15,19 @@ from gendata import engine
 from gendata.dedup import ImageParams
 from gendata.dedup.cache import SketchCache, is_whole, key_of, load, save
 from gendata.dedup.exact import NearJob
-from gendata.dedup.image.decode import NONE, Picture, Unfit, decode
+from gendata.dedup.image.decode import NONE, Picture, Unfit, decode, luma
 from gendata.dedup.image.pixels import decided, digest, in_batches, share
 from gendata.dedup.image.views import (
     BASE,
     SIDE,
+    TINTS,
     WINDOWS,
     Floats,
     Hashes,
     Pixels,
     phash,
     thumbnail,
+    tint,
     turns,
     views,
     window_hashes,
@@ -38,7 +40,7 @@ Digests = npt.NDArray[np.void]
 LEFT_OUT = ("image-flat", "image-animated", "image-undecodable", "image-too-large")
 
 _NEARLY = 0.5, 2.0  # bits over the least entropy, times the least contrast, from which a scaled JPEG is surely not flat
-_MAPPED = {"thumbnails": np.uint8, "bases": np.uint8, "windows": np.uint64}
+_MAPPED = {"thumbnails": np.uint8, "tints": np.uint8, "bases": np.uint8, "windows": np.uint64}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ class ShardSketches:
     """The sketches of some rows of a shard: a function of their bytes and the params.
 
     Per image that could be decoded: ``taken`` (its place among the rows), ``widths`` and ``heights`` (upright),
-    ``colours`` (whether it is stored in colour), ``digests`` of its pixels and ``lumas`` (V32, NONE where there is
+    ``colours`` (whether it is stored in colour), ``digests`` of its pixels and ``scaled`` (V32, NONE where there is
     none; see ``decode``). Per view, ordered by image: ``owners`` (the position of the image), ``aspects``
     (width / height) and ``hashes`` (views, turns). Images without a view are flat; ``excluded`` counts these and what
     could not be decoded, in the order of LEFT_OUT.
@@ -57,7 +59,7 @@ class ShardSketches:
     heights: Ints
     colours: npt.NDArray[np.bool_]
     digests: Digests
-    lumas: Digests
+    scaled: Digests
     owners: Ints
     aspects: Floats
     hashes: Hashes
@@ -68,12 +70,13 @@ class ShardSketches:
 class Sketches(ShardSketches):
     """What the search needs: as ShardSketches, of all shards, and the number of the item per image.
 
-    Mapped from disk are ``thumbnails`` (views, SIDE, SIDE) and, where crops are no difference, ``bases``
-    (views, BASE, BASE) and ``windows`` (views, windows).
+    Mapped from disk are ``thumbnails`` (views, SIDE, SIDE), ``tints`` (views, 2, TINTS, TINTS) and, where crops are
+    no difference, ``bases`` (views, BASE, BASE) and ``windows`` (views, windows).
     """
 
     items: Ints
     thumbnails: Pixels
+    tints: Pixels
     bases: Pixels
     windows: Hashes
 
@@ -111,6 +114,7 @@ def sketch(jobs: Sequence[NearJob], scratch: Path, params: ImageParams, workers:
         **{field.name: getattr(whole, field.name) for field in fields(whole)},
         items=np.concatenate(numbers),
         thumbnails=cast("Pixels", spools["thumbnails"].mapped()).reshape(-1, SIDE, SIDE),
+        tints=cast("Pixels", spools["tints"].mapped()).reshape(-1, 2, TINTS, TINTS),
         bases=cast("Pixels", spools["bases"].mapped()).reshape(-1, BASE, BASE),
         windows=cast("Hashes", spools["windows"].mapped()).reshape(len(whole.owners), windows),
     )
@@ -144,8 +148,8 @@ def _sketch_batch(
     surely = (entropies >= params.min_entropy + _NEARLY[0]) & (contrasts >= params.min_contrast * _NEARLY[1])
     owners = np.array([i for i, _ in shown], np.int64)
     digests = np.array([seen.picture.digest for seen in pictures], "V32")
-    lumas = np.array([seen.picture.luma for seen in pictures], "V32")
-    unsure = np.setdiff1d(np.flatnonzero(lumas != np.void(NONE)), owners[surely])
+    scaled = np.array([seen.picture.scaled for seen in pictures], "V32")
+    unsure = np.setdiff1d(np.flatnonzero(scaled != np.void(NONE)), owners[surely])
     digests[unsure] = [digest(batch[places[i]]) for i in unsure.tolist()]
     flat = len(pictures) - len(np.unique(owners[vivid]))
     small = ShardSketches(
@@ -154,7 +158,7 @@ def _sketch_batch(
         heights=np.array([seen.picture.height for seen in pictures], np.int64),
         colours=np.array([seen.picture.colour for seen in pictures], bool),
         digests=digests,
-        lumas=lumas,
+        scaled=scaled,
         owners=owners[vivid],
         aspects=np.array([_aspect(pictures[i].picture, view) for i, view in shown])[vivid],
         hashes=hashes[vivid],
@@ -180,22 +184,25 @@ def _decode(data: bytes, params: ImageParams) -> _Seen | str:
         picture = decode(data)
     except Unfit as reason:
         return str(reason)
-    seen = views(picture.grey, params)
-    return _Seen(picture, seen, [thumbnail(view) for view in seen], [view.entropy() for view in seen])
+    seen = views(picture.small, params)
+    greys = [luma(view) for view in seen]
+    return _Seen(picture, seen, [thumbnail(grey) for grey in greys], [grey.entropy() for grey in greys])
 
 
 def _aspect(picture: Picture, view: Image.Image) -> float:
     """Width / height of what a view shows."""
-    across, down = view.width / picture.grey.width, view.height / picture.grey.height
+    across, down = view.width / picture.small.width, view.height / picture.small.height
     return float(picture.width * across / (picture.height * down))
 
 
 def _large(shown: list[Image.Image], thumbnails: Pixels, params: ImageParams) -> dict[str, npt.NDArray[np.generic]]:
     """What of the views goes to disk, each of one axis."""
     crops = "crop" in params.invariant
-    bases = np.array([thumbnail(view, BASE) for view in shown if crops], np.uint8).reshape(-1, BASE, BASE)
+    tints = np.array([tint(view) for view in shown], np.uint8)
+    bases = np.array([thumbnail(luma(view), BASE) for view in shown if crops], np.uint8).reshape(-1, BASE, BASE)
     windows = window_hashes(bases)
-    return {"thumbnails": thumbnails.reshape(-1), "bases": bases.reshape(-1), "windows": windows.reshape(-1)}
+    large = (("thumbnails", thumbnails), ("tints", tints), ("bases", bases), ("windows", windows))
+    return {name: np.asarray(values).reshape(-1) for name, values in large}
 
 
 def _joined(parts: Sequence[ShardSketches], params: ImageParams) -> ShardSketches:
@@ -208,7 +215,7 @@ def _joined(parts: Sequence[ShardSketches], params: ImageParams) -> ShardSketche
         heights=np.concatenate([ints, *(p.heights for p in parts)]),
         colours=np.concatenate([np.empty(0, bool), *(p.colours for p in parts)]),
         digests=np.concatenate([digests, *(p.digests for p in parts)]),
-        lumas=np.concatenate([digests, *(p.lumas for p in parts)]),
+        scaled=np.concatenate([digests, *(p.scaled for p in parts)]),
         owners=np.concatenate([ints, *(p.owners + s for p, s in zip(parts, starts[:-1], strict=True))]),
         aspects=np.concatenate([np.empty(0), *(p.aspects for p in parts)]),
         hashes=np.concatenate([np.empty((0, len(turns(params.invariant))), np.uint64), *(p.hashes for p in parts)]),

@@ -1,4 +1,4 @@
-"""Grey pictures to what is compared: thumbnails and 64-bit hashes, also of turned pictures and of windows.
+"""Small pictures to what is compared: thumbnails and 64-bit hashes, also of turned pictures and of windows; tints.
 
 Hash: Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010 (pHash): the thumbnail of
 32 x 32 grey values, the 8 x 8 lowest frequencies of its DCT-II without the constant row and column, one bit each:
@@ -10,6 +10,8 @@ diagonal, then 2 puts it upside down, then 1 swaps left and right. They swap or 
 
 **Windows.** A crop's hash is near that of some window of the original: of 80, 85, 90 or 95 % of both sides, at
 steps of 5 %: 54 windows. Their coefficients come from a base of 64 x 64 grey values by one product of matrices each.
+
+**Tints.** Chroma is kept apart, in 16 x 16 places: hashes and thumbnails are of luma.
 """
 
 import numpy as np
@@ -17,6 +19,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from gendata.dedup import ImageParams
+from gendata.dedup.image.decode import luma
+from gendata.keep import Ints
 
 Hashes = npt.NDArray[np.uint64]
 Pixels = npt.NDArray[np.uint8]
@@ -26,6 +30,8 @@ SIDE = 32
 """Side of the thumbnail, of the hash's input and of what is correlated."""
 BASE = 64
 """Side of the base that windows are taken from."""
+TINTS = 16
+"""Side of the grid of chroma."""
 
 _STEP = 0.05
 _EVEN = 3.0  # grey levels: the standard deviation of a line of a frame, at most
@@ -74,18 +80,27 @@ def _scales() -> list[list[tuple[float, float]]]:
     return [[(_STEP * i, 1 - _STEP * (n - i)) for i in range(n + 1)] for n in counts]
 
 
+def _box(start: float, end: float, parts: int, side: int) -> Floats:
+    """What makes the means of equal parts of an interval out of ``side`` values: (parts, side)."""
+    edges = np.linspace(start, end, parts + 1) * side
+    cells = np.arange(side)
+    covered = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
+    return np.asarray(np.maximum(covered, 0) / (edges[1:] - edges[:-1])[:, None])
+
+
 def _interval(start: float, end: float) -> Floats:
     """The low frequencies of an interval of a base: (8, BASE), to be multiplied with its values."""
-    edges = np.linspace(start, end, SIDE + 1) * BASE
-    cells = np.arange(BASE)
-    covered = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
-    box = np.maximum(covered, 0) / (edges[1:] - edges[:-1])[:, None]
-    return np.asarray(np.rint(_COSINES @ box))
+    return np.asarray(np.rint(_COSINES @ _box(start, end, SIDE, BASE)))
 
 
 WINDOWS = np.array([(x[0], y[0], x[1], y[1]) for scale in _scales() for y in scale for x in scale])
 """Left, top, right and bottom of each window, within 0 to 1: (windows, 4)."""
 _INTERVALS = [np.concatenate([_interval(*interval) for interval in scale]) for scale in _scales()]
+_CELLS = 4
+HUE = 256**2 * _CELLS
+_BOXES = np.rint(
+    256 * np.array([[_box(w[k], w[k + 2], _CELLS, TINTS) for k in (0, 1)] for w in (*WINDOWS, (0.0, 0.0, 1.0, 1.0))])
+)  # the last shows all
 
 
 def window_hashes(bases: Pixels) -> Hashes:
@@ -103,21 +118,39 @@ def thumbnail(grey: Image.Image, side: int = SIDE) -> Pixels:
     return np.asarray(grey.resize((side, side), Image.Resampling.BOX))
 
 
-def views(grey: Image.Image, params: ImageParams) -> list[Image.Image]:
+def tint(small: Image.Image) -> Pixels:
+    """The picture's Cb and Cr (2, TINTS, TINTS), each the mean of its part; 128 without colour."""
+    if small.mode == "L":
+        return np.full((2, TINTS, TINTS), 128, np.uint8)
+    return np.moveaxis(np.asarray(small.resize((TINTS, TINTS), Image.Resampling.BOX)), -1, 0)[1:]
+
+
+def hues(tints: Pixels, windows: Ints) -> Floats:
+    """What windows of tints (n, 2, TINTS, TINTS) show in 4 x 4 cells: chroma, 0 for grey, of shape (n, 32).
+
+    Whole numbers, and below 2^24, so that sums of their products are exact. HUE is the length of what has a chroma of
+    one level in each cell.
+    """
+    across, down = _BOXES[windows, 0], _BOXES[windows, 1]
+    cells = down[:, None] @ (tints.astype(np.float64) - 128) @ across[:, None].swapaxes(-1, -2)
+    return np.asarray(cells.reshape(len(tints), 2 * _CELLS**2))
+
+
+def views(small: Image.Image, params: ImageParams) -> list[Image.Image]:
     """The pictures that stand for one: itself, and what is inside its frame if frames are to play no role."""
-    inner = framed(grey) if "border" in params.invariant else None
-    return [grey] if inner is None else [grey, inner]
+    inner = framed(small) if "border" in params.invariant else None
+    return [small] if inner is None else [small, inner]
 
 
-def framed(grey: Image.Image) -> Image.Image | None:
+def framed(small: Image.Image) -> Image.Image | None:
     """What is inside an even frame; None if there is no frame, or less than half of a side inside."""
-    pixels = np.asarray(grey)
+    pixels = np.asarray(luma(small))
     top, bottom = _inner(pixels.std(axis=1) > _EVEN)
     left, right = _inner(pixels.std(axis=0) > _EVEN)
     inside = (right - left, bottom - top)
-    if inside == grey.size or 2 * inside[0] < grey.width or 2 * inside[1] < grey.height:
+    if inside == small.size or 2 * inside[0] < small.width or 2 * inside[1] < small.height:
         return None
-    return grey.crop((left, top, right, bottom))
+    return small.crop((left, top, right, bottom))
 
 
 def _inner(busy: npt.NDArray[np.bool_]) -> tuple[int, int]:
