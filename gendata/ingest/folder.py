@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gendata.errors import ParamsError
-from gendata.ingest import images
+from gendata.ingest import formats
+from gendata.ingest.formats.texts import decode
 from gendata.ingest.globs import matcher
 from gendata.ingest.paths import read_inside, split_suffix, walk
 from gendata.ingest.pool import ordered
@@ -24,7 +25,6 @@ from gendata.items import Item, Reject, content_id, decode_uri, encode_uri
 
 KEYS = frozenset({"path", "include", "exclude"})
 
-_TEXTS = {".txt": "text/plain", ".md": "text/markdown"}
 _CAPTIONS = (b".caption", b".txt")  # the first that is there is the caption
 
 
@@ -36,11 +36,11 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     excluded, included = matcher(source.exclude), matcher(source.include)
     found = {p: problem for p, problem in walk(os.fsencode(base), excluded) if not excluded(p)}
     units = [p for p in found if not source.include or included(p) or _is_folder(found[p])]
-    captions = set(_captions({p for p in units if split_suffix(p)[1] in images.EXTENSIONS}, found).values())
+    captions = set(_captions({p for p in units if split_suffix(p)[1] in formats.MEDIA}, found).values())
     for path in sorted({*units, *captions}):
         problem = found[path]
         role = CAPTION if path in captions else UNIT
-        if problem is None and role == UNIT and split_suffix(path)[1] not in {*_TEXTS, *images.EXTENSIONS}:
+        if problem is None and role == UNIT and split_suffix(path)[1] not in formats.SUFFIXES:
             problem = "caption-orphan" if path.endswith(_CAPTIONS[0]) else "unsupported-type"
         yield Entry(encode_uri(path), role, problem=problem, base=os.fsencode(base))
 
@@ -61,7 +61,7 @@ def read(
     """The units in the order of ``entries``; files are read and decoded on ``params.workers`` threads."""
     base = os.fsencode(source_path(name, source, root))
     paths = {decode_uri(e.uri): e for e in entries}
-    pictures = {p for p, e in paths.items() if split_suffix(p)[1] in images.EXTENSIONS and e.role == UNIT}
+    pictures = {p for p, e in paths.items() if split_suffix(p)[1] in formats.MEDIA and e.role == UNIT}
     captions = _captions(pictures, {p: e for p, e in paths.items() if e.role == CAPTION})
 
     def one(path: bytes) -> Item | Reject | None:
@@ -71,22 +71,9 @@ def read(
                 _caption(base, path, entry, params)
                 return None
             data = _content(base, path, entry, params)
-            if (suffix := split_suffix(path)[1]) in _TEXTS:
-                return _text_item(entry, data, _TEXTS[suffix], params)
-            probe = images.probe(data, entry.uri, params.max_pixels)
-            caption = _try_caption(base, captions.get(path), paths, params)
+            return formats.item(entry.uri, data, params, _try_caption(base, captions.get(path), paths, params))
         except UnitError as error:
             return error.at(entry.uri)
-        return Item(
-            modality="image",
-            uri=entry.uri,
-            media_type=probe.media_type,
-            data=data,
-            file_sha256=content_id(data),
-            text=caption,
-            text_origin=None if caption is None else "caption-file",
-            meta=probe.meta,
-        )
 
     return (outcome for outcome in ordered(one, paths, params.workers) if outcome is not None)
 
@@ -101,26 +88,9 @@ def _content(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> by
     return data
 
 
-def _text(data: bytes, params: IngestParams) -> str:
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise UnitError("invalid-utf8", f"byte {error.start}: {error.reason}") from None
-    if not text.strip():
-        raise UnitError("empty", f"{len(data)} bytes, no text")
-    if len(text) > params.max_text_chars:
-        raise UnitError("too-large", f"{len(text)} characters; ingest.max_text_chars is {params.max_text_chars}")
-    return text
-
-
-def _text_item(entry: Entry, data: bytes, media_type: str, params: IngestParams) -> Item:
-    text = _text(data, params)
-    return Item(modality="text", uri=entry.uri, media_type=media_type, text=text, file_sha256=content_id(data))
-
-
 def _caption(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> str:
     try:
-        return _text(_content(base, path, entry, params), params).strip()
+        return decode(_content(base, path, entry, params), params).strip()
     except UnitError as error:
         raise UnitError("caption-invalid", f"{error.reason}: {error.detail}") from None
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gendata.errors import ParamsError
-from gendata.ingest import images
 from gendata.ingest.cells import as_label, as_meta, as_origin, as_split, as_string, as_text
 from gendata.ingest.chats import read_chat, usual_columns
+from gendata.ingest.formats import images
 from gendata.ingest.globs import matcher
 from gendata.ingest.paths import open_inside, read_inside, resolve, split_suffix, walk
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError

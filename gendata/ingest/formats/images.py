@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gendata.ingest.reader import UnitError, one_line
+from gendata.ingest.settings import IngestParams
+from gendata.items import Item, content_id
 
 EXTENSIONS: Mapping[str, str] = {
     ".png": "image/png",
@@ -21,6 +23,19 @@ EXTENSIONS: Mapping[str, str] = {
 _FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
 
 _ORIENTATION = 0x0112  # the Exif tag
+
+
+def read(uri: str, data: bytes, params: IngestParams) -> Item:
+    """An image without a caption: its original bytes. Raises UnitError as ``probe``."""
+    found = probe(data, uri, params.max_pixels)
+    return Item(
+        modality="image",
+        uri=uri,
+        media_type=found.media_type,
+        data=data,
+        file_sha256=content_id(data),
+        meta=found.meta,
+    )
 
 
 @dataclass(frozen=True, slots=True)
