@@ -1,0 +1,120 @@
+"""``meta.gen.model`` in SQL: columns of JSON are texts in the catalogs, after which DuckDB takes a dot for a mistake.
+
+So a statement that does not bind is written anew: each value behind a dot or in brackets is taken out of the JSON. What
+it is compared with says what it is: with numbers a number, with texts a text. Elsewhere it is a VARIANT, which keeps
+its type: numbers are ordered and summed as such.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import duckdb
+
+from gendata.search.guard import walk
+
+COLUMNS = frozenset({"meta", "merged", "request"})
+"""Columns of the public tables that hold JSON objects."""
+
+_TYPED = {
+    "number": "TRY_CAST(json_extract_string({}, {}) AS DECIMAL(38, 10))",  # exact, of seeds of 64 bits too
+    "text": "json_extract_string({}, {})",
+    "value": "CAST(json_extract({}, {}) AS VARIANT)",
+}
+_LITERALS = {"INTEGER": "number", "NUMERIC": "number", "STRING": "text"}
+_EXTRACTS = {"ARRAY_EXTRACT", "STRUCT_EXTRACT"}
+
+
+def bind(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
+    """The rows of a statement that the guard let through, in types that Arrow has. Raises duckdb.Error."""
+    try:
+        found = connection.sql(sql)
+    except duckdb.BinderException:
+        rewritten = rewrite(connection, sql)
+        if rewritten is None:
+            raise
+        found = connection.sql(rewritten)
+    if "VARIANT" not in map(str, found.types):
+        return found
+    columns = enumerate(zip(found.columns, found.types, strict=True), 1)
+    return found.project(", ".join(_as_text(number, *column) for number, column in columns))
+
+
+def _as_text(number: int, name: str, kind: object) -> str:
+    quoted = '"' + name.replace('"', '""') + '"'
+    return f"CAST(#{number} AS JSON) ->> '$' AS {quoted}" if str(kind) == "VARIANT" else f"#{number} AS {quoted}"
+
+
+def rewrite(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
+    """The statement with what is behind dots taken out of JSON; None where it has nothing of the kind."""
+    tree = json.loads(_answer(connection, "json_serialize_sql(?::VARCHAR)", sql))
+    columns = COLUMNS - {str(n.get(k)).lower() for n in walk(tree) if "class" not in n for k in ("alias", "table_name")}
+    changed = False
+    for node in walk(tree):  # from the outside in: a comparison before what it compares
+        kind = _compared(node)
+        for inner, alias, kind_ in [*((o, "", kind) for o in _operands(node)), *_selected(node), (node, "", "value")]:
+            changed |= _replace(connection, inner, kind_, columns, alias)
+    return _answer(connection, "json_deserialize_sql(?::JSON)", json.dumps(tree)) if changed else None
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, expression: str, value: str) -> str:
+    return str(connection.execute(f"SELECT {expression}", [value]).fetchall()[0][0])
+
+
+def _operands(node: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a comparison compares; of any other node nothing."""
+    if not str(node.get("type", "")).startswith("COMPARE_"):
+        return []
+    return [node[k] for k in ("left", "right", "input", "lower", "upper") if k in node] + node.get("children", [])
+
+
+def _compared(node: Mapping[str, Any]) -> str:
+    """What the constants of a comparison make of the values that are compared with them."""
+    constants = [o["literal"]["kind"] for o in _operands(node) if o.get("type") == "VALUE_CONSTANT" and "literal" in o]
+    kinds = {_LITERALS.get(kind, "value") for kind in constants}
+    return kinds.pop() if len(kinds) == 1 else "value"
+
+
+def _selected(node: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """The values that a SELECT gives, with the names of their columns: the last parts of their paths."""
+    for entry in node.get("select_list") or []:
+        names, parts = _path(entry)
+        if names:
+            yield entry, str([*names, *parts][-1]), "value"
+
+
+def _replace(
+    connection: duckdb.DuckDBPyConnection, node: dict[str, Any], kind: str, columns: frozenset[str], alias: str
+) -> bool:
+    """Put the value that a node is a path to in its place; False where it is none."""
+    names, parts = _path(node)
+    at = next((n for n, name in enumerate(names) if name.lower() in columns), None)
+    if at is None or not [*names[at + 1 :], *parts] or at > 1:
+        return False
+    pointer = "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in [*names[at + 1 :], *parts])
+    column = ".".join('"' + name.replace('"', '""') + '"' for name in names[: at + 1])
+    sql = f"SELECT {_TYPED[kind].format(column, _quoted(pointer))}"
+    parsed = json.loads(_answer(connection, "json_serialize_sql(?::VARCHAR)", sql))
+    alias = node.get("alias") or alias
+    node.clear()
+    node.update(parsed["statements"][0]["node"]["select_list"][0], alias=alias)
+    return True
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _path(node: Mapping[str, Any]) -> tuple[list[str], list[str | int]]:
+    """The parts of a column's name, and the keys and positions (from 0) that are asked of it."""
+    if node.get("type") == "COLUMN_REF":
+        return [str(name) for name in node.get("column_names", [])], []
+    if node.get("type") not in _EXTRACTS or len(node.get("children", [])) != 2:
+        return [], []
+    inner, literal = node["children"][0], node["children"][1].get("literal") or {}
+    names, parts = _path(inner)
+    if literal.get("kind") == "STRING":
+        return names, [*parts, str(literal["text"])]
+    if literal.get("kind") == "INTEGER" and int(literal["text"]) > 0:
+        return names, [*parts, int(literal["text"]) - 1]
+    return [], []
