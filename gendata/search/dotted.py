@@ -1,8 +1,8 @@
-"""``meta.gen.model`` in SQL: columns of JSON are texts in the catalogs, after which DuckDB takes a dot for a mistake.
+"""``meta.gen.model`` in SQL: the dot of DuckDB gives JSON again, in which a text is ``"sdxl"`` with its quotes.
 
-So a statement that does not bind is written anew: each value behind a dot or in brackets is taken out of the JSON. What
-it is compared with says what it is: with numbers a number, with texts a text. Elsewhere it is a VARIANT, which keeps
-its type: numbers are ordered and summed as such.
+So each value behind a dot or in brackets is taken out of the JSON before a statement runs. What it is compared with
+says what it is: with numbers a number, with texts a text. Functions are given a text, those that count a number, for
+DuckDB would round a VARIANT to a whole number there. Elsewhere it is a VARIANT, which keeps its type in an order.
 """
 
 import json
@@ -18,9 +18,33 @@ COLUMNS = frozenset({"meta", "merged", "request"})
 
 _TYPED = {
     "number": "TRY_CAST(json_extract_string({}, {}) AS DECIMAL(38, 10))",  # exact, of seeds of 64 bits too
+    "double": "TRY_CAST(json_extract_string({}, {}) AS DOUBLE)",
     "text": "json_extract_string({}, {})",
     "value": "CAST(json_extract({}, {}) AS VARIANT)",
 }
+_COUNTS = {
+    "+",
+    "-",
+    "*",
+    "/",
+    "//",
+    "%",
+    "abs",
+    "ceil",
+    "floor",
+    "round",
+    "sum",
+    "avg",
+    "mean",
+    "median",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "variance",
+    "var_pop",
+    "var_samp",
+}
+_ANY = {"min", "max", "arg_min", "arg_max", "first", "last", "any_value", "mode"}
 _LITERALS = {"INTEGER": "number", "NUMERIC": "number", "STRING": "text"}
 _EXTRACTS = {"ARRAY_EXTRACT", "STRUCT_EXTRACT"}
 
@@ -28,12 +52,9 @@ _EXTRACTS = {"ARRAY_EXTRACT", "STRUCT_EXTRACT"}
 def bind(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
     """The rows of a statement that the guard let through, in types that Arrow has. Raises duckdb.Error."""
     try:
-        found = connection.sql(sql)
+        found = connection.sql(rewrite(connection, sql) or sql)
     except duckdb.BinderException:
-        rewritten = rewrite(connection, sql)
-        if rewritten is None:
-            raise
-        found = connection.sql(rewritten)
+        found = connection.sql(sql)  # of that name, but not JSON, in a table of the user; or a mistake, as it stands
     if "VARIANT" not in map(str, found.types):
         return found
     columns = enumerate(zip(found.columns, found.types, strict=True), 1)
@@ -50,10 +71,9 @@ def rewrite(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
     tree = json.loads(_answer(connection, "json_serialize_sql(?::VARCHAR)", sql))
     columns = COLUMNS - {str(n.get(k)).lower() for n in walk(tree) if "class" not in n for k in ("alias", "table_name")}
     changed = False
-    for node in walk(tree):  # from the outside in: a comparison before what it compares
-        kind = _compared(node)
-        for inner, alias, kind_ in [*((o, "", kind) for o in _operands(node)), *_selected(node), (node, "", "value")]:
-            changed |= _replace(connection, inner, kind_, columns, alias)
+    for node in walk(tree):  # from the outside in: what a value is for comes before the value
+        for inner, kind, alias in [*_parts(node), (node, "value", "")]:
+            changed |= _replace(connection, inner, kind, columns, alias)
     return _answer(connection, "json_deserialize_sql(?::JSON)", json.dumps(tree)) if changed else None
 
 
@@ -61,26 +81,28 @@ def _answer(connection: duckdb.DuckDBPyConnection, expression: str, value: str) 
     return str(connection.execute(f"SELECT {expression}", [value]).fetchall()[0][0])
 
 
-def _operands(node: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a comparison compares; of any other node nothing."""
-    if not str(node.get("type", "")).startswith("COMPARE_"):
-        return []
-    return [node[k] for k in ("left", "right", "input", "lower", "upper") if k in node] + node.get("children", [])
-
-
-def _compared(node: Mapping[str, Any]) -> str:
-    """What the constants of a comparison make of the values that are compared with them."""
-    constants = [o["literal"]["kind"] for o in _operands(node) if o.get("type") == "VALUE_CONSTANT" and "literal" in o]
-    kinds = {_LITERALS.get(kind, "value") for kind in constants}
-    return kinds.pop() if len(kinds) == 1 else "value"
-
-
-def _selected(node: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
-    """The values that a SELECT gives, with the names of their columns: the last parts of their paths."""
+def _parts(node: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """The parts of a node that know what they are for: each with that kind, and with a name if it is a column."""
+    operands, kind = _operands(node)
+    yield from ((operand, kind, "") for operand in operands)
     for entry in node.get("select_list") or []:
         names, parts = _path(entry)
         if names:
-            yield entry, str([*names, *parts][-1]), "value"
+            yield entry, "value", str([*names, *parts][-1])
+
+
+def _operands(node: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """What a comparison compares or a function is given, and as what; of any other node nothing."""
+    if "function_name" in node:
+        name = str(node["function_name"]).lower()
+        given = [argument["expression"] for argument in node.get("arguments") or []]
+        return given, "double" if name in _COUNTS else "value" if name in _ANY else "text"
+    if not str(node.get("type", "")).startswith("COMPARE_"):
+        return [], ""
+    compared = [node[k] for k in ("left", "right", "input", "lower", "upper") if k in node] + node.get("children", [])
+    constants = [o["literal"]["kind"] for o in compared if o.get("type") == "VALUE_CONSTANT" and "literal" in o]
+    kinds = {_LITERALS.get(kind, "value") for kind in constants}
+    return compared, kinds.pop() if len(kinds) == 1 else "value"
 
 
 def _replace(
