@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from gendata.search.guard import walk
+from gendata.search.guard import check_select, walk
 
 COLUMNS = frozenset({"meta", "merged", "request"})
 """Columns of the public tables that hold JSON objects."""
@@ -50,9 +50,12 @@ _EXTRACTS = {"ARRAY_EXTRACT", "STRUCT_EXTRACT"}
 
 
 def bind(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
-    """The rows of a statement that the guard let through, in types that Arrow has. Raises duckdb.Error."""
+    """The rows of a statement that the guard let through, in types that Arrow has. Raises duckdb.Error, QueryError."""
+    rewritten = rewrite(connection, sql)
+    if rewritten is not None:
+        check_select(connection, rewritten)  # should DuckDB write a tree otherwise than it was read
     try:
-        found = connection.sql(rewrite(connection, sql) or sql)
+        found = connection.sql(rewritten or sql)
     except duckdb.BinderException:
         found = connection.sql(sql)  # of that name, but not JSON, in a table of the user; or a mistake, as it stands
     if "VARIANT" not in map(str, found.types):

@@ -84,7 +84,8 @@ def run(request: Mapping[str, Any], out: IO[bytes]) -> None:
     else:
         condition = check_where(connection, where, stable=request["stable"])
         parts = " UNION ALL BY NAME ".join(f"SELECT '{n}' AS store, * FROM store_{n}.items" for n in catalogs)
-        sql = f"SELECT store, id FROM ({parts}) AS items WHERE {condition}"  # a column that one store lacks is null
+        connection.execute(f"CREATE TEMP VIEW stored AS {parts}")  # a column that one store lacks is null
+        sql = f"SELECT store, id FROM stored AS items WHERE {condition}"
         mentioned = check_select(connection, f"SELECT 1 FROM items WHERE {condition}")
     add_lance(connection, request["lance"], mentioned)
     lock(connection)
