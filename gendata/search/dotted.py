@@ -22,29 +22,11 @@ _TYPED = {
     "text": "json_extract_string({}, {})",
     "value": "CAST(json_extract({}, {}) AS VARIANT)",
 }
-_COUNTS = {
-    "+",
-    "-",
-    "*",
-    "/",
-    "//",
-    "%",
-    "abs",
-    "ceil",
-    "floor",
-    "round",
-    "sum",
-    "avg",
-    "mean",
-    "median",
-    "stddev",
-    "stddev_pop",
-    "stddev_samp",
-    "variance",
-    "var_pop",
-    "var_samp",
-}
-_ANY = {"min", "max", "arg_min", "arg_max", "first", "last", "any_value", "mode"}
+_COUNTS = frozenset(
+    {"+", "-", "*", "/", "//", "%", "abs", "ceil", "floor", "round", "sum", "avg", "mean", "median"}
+    | {"stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp"}
+)
+_ANY = frozenset({"min", "max", "arg_min", "arg_max", "first", "last", "any_value", "mode"})
 _LITERALS = {"INTEGER": "number", "NUMERIC": "number", "STRING": "text"}
 _EXTRACTS = {"ARRAY_EXTRACT", "STRUCT_EXTRACT"}
 
