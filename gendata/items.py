@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,6 +157,8 @@ class Item:
     license: str | None = None
     source_split: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+    marks: Sequence[Mapping[str, str]] = ()
+    """What in the file says that a model made it (``gendata.ingest.marks``): ``meta.ai`` of the row."""
 
     @property
     def id(self) -> str:
@@ -180,7 +182,7 @@ class Item:
             "label": self.label,
             "license": self.license or license_,
             "source_split": self.source_split,
-            "meta": canonical_json(self.meta),
+            "meta": canonical_json({**self.meta, "ai": self.marks} if self.marks else self.meta),
         }
 
 

@@ -1,10 +1,12 @@
 """The pipeline end to end, through the command line and DVC, on corpora made here."""
 
+import io
 import json
 import os
 import shutil
 
 import pyarrow.parquet as pq
+from PIL import Image, PngImagePlugin
 from sandbox import CORPUS, Sandbox, draw, write_corpus
 
 
@@ -109,6 +111,39 @@ def test_chats_are_added_run_searched_shown_and_exported(project):
     ]
     assert {row["text"] for row in rows} == {row["text"] for row in found}
     assert project.json("doctor") == []
+
+
+def test_what_says_that_a_model_made_it_is_generated_and_quarantined_where_it_is_declared_real(project):
+    info = PngImagePlugin.PngInfo()
+    info.add_text("parameters", "a castle by night\nSteps: 28, Sampler: Euler, CFG scale: 6.5, Seed: 7, Model: sdxl")
+    castle = io.BytesIO()
+    Image.open(io.BytesIO(draw(500))).save(castle, "PNG", pnginfo=info)
+    (project.root / "made").mkdir()
+    (project.root / "corpus" / "castle.png").write_bytes(castle.getvalue())
+    (project.root / "made" / "tower.png").write_bytes(castle.getvalue())
+    (project.root / "made" / "tower.caption").write_text("a castle by night")
+    project.gendata("add", "made", "--origin", "unknown")
+    project.gendata("run")
+
+    (gone,) = project.json("sql", "SELECT uri, stage, reason, detail FROM rejected")
+    assert (gone["uri"], gone["stage"], gone["reason"]) == ("castle.png", "ingest", "origin-conflict")
+    assert "AI mark, png:parameters (AUTOMATIC1111)" in gone["detail"]
+    (hit,) = project.json("search", "castle", "--where", "meta.gen.model = 'sdxl' AND meta.gen.steps > 9")
+    assert (hit["uri"], hit["origin"]) == ("tower.png", "generated")
+    assert project.json("search", "castle", "--where", "meta.gen.model = 'sd15'") == []
+    told = project.json(
+        "sql", "SELECT meta.gen.prompt, meta.gen.seed, meta.ai[1].mark AS mark FROM items WHERE meta.ai IS NOT NULL"
+    )
+    assert told == [{"prompt": "a castle by night", "seed": "7", "mark": "png:parameters"}]
+    assert {"by": "rejected (ingest)", "value": "origin-conflict", "items": 1} in project.json("stats")
+
+    with project.settings() as sections:  # a person says that the mark is wrong
+        sections["sources"]["corpus"]["marks"] = "ignore"
+        del sections["sources"]["made"]
+    project.gendata("run")
+    assert project.json("sql", "SELECT uri, origin FROM items WHERE meta.ai IS NOT NULL") == [
+        {"uri": "castle.png", "origin": "real"}
+    ]
 
 
 def test_two_projects_give_the_same_bytes(built, tmp_path):

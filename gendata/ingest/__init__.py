@@ -16,7 +16,7 @@ from typing import Any
 from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
-from gendata.ingest.reader import Entry, one_line
+from gendata.ingest.reader import Entry, UnitError, one_line
 from gendata.ingest.records import SUFFIXES
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
 from gendata.ingest.settings import IngestParams, SourceParams
@@ -111,19 +111,37 @@ def _outcomes(
     for outcome in reader_of(source.kind).read(name, source, root, entries, params):
         if isinstance(outcome, Reject):
             yield outcome
-        else:
-            yield replace(
-                outcome,
-                origin=_origin(outcome, source),
-                label=source.label if outcome.label is None else outcome.label,
-                license=outcome.license or source.license,
-            )
+            continue
+        try:
+            origin = _origin(outcome, source)
+        except UnitError as error:
+            yield error.at(outcome.uri)
+            continue
+        yield replace(
+            outcome,
+            origin=origin,
+            label=source.label if outcome.label is None else outcome.label,
+            license=outcome.license or source.license,
+        )
 
 
 def _origin(item: Item, source: SourceParams) -> str:
-    """The item's own origin, but never more trusted than the source's."""
-    stated = [origin for origin in (item.origin, source.origin) if origin is not None]
-    return min(stated, key=ORIGINS.index)
+    """The item's own origin, but never more trusted than the source's; ``generated`` where its file says so.
+
+    Raises UnitError, ``origin-conflict``, where that is stated to be real.
+    """
+    stated = min((origin for origin in (item.origin, source.origin) if origin is not None), key=ORIGINS.index)
+    if not item.marks or source.marks == "ignore":
+        return stated
+    if stated == "real":
+        mark = item.marks[0]
+        by = mark.get("generator") or mark.get("value")
+        raise UnitError(
+            "origin-conflict",
+            f"declared real, but the file has an AI mark, {mark['mark']}{f' ({one_line(by, 60)})' if by else ''}: "
+            "declare it generated or unknown, or take it out; `marks: ignore` at the source where the mark is wrong",
+        )
+    return "generated"
 
 
 def _item_row(name: str, item: Item, source: SourceParams) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class SourceParams:
     include: tuple[str, ...] = ()  # globs of what to take; empty: everything
     exclude: tuple[str, ...] = ()  # globs of what to leave out
     map: dict[str, str] = field(default_factory=dict)  # one of FIELDS or CHAT_FIELDS -> name of a column
+    marks: Literal["heed", "ignore"] = "heed"  # ignore: AI marks in files are noted and do not change the origin
 
     def __post_init__(self) -> None:
         for key in self.map:

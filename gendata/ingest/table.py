@@ -35,6 +35,9 @@ from gendata.items import Item, Reject, canonical_json, content_id, decode_uri, 
 
 KEYS = frozenset({"path", "include", "exclude", "map"})
 
+_OF_IMAGES = {"ai", "c2pa", "gen"}
+"""Keys of ``meta`` that tell what an image file says of itself: a column of such a name gets another."""
+
 _CHAT = {"messages", "reply"}
 """Fields of ``map`` of which rows that are chats have one."""
 
@@ -154,6 +157,8 @@ class _Table:
             item = self._text_or_image(uri, cell) if {"text", "image"} & cell.keys() else self._values(uri, rest)
         if is_chat and "chat" in rest:
             rest["chat_"] = rest.pop("chat")  # that name is taken
+        if item.modality == "image":
+            rest = {f"{name}_" if name in _OF_IMAGES else name: value for name, value in rest.items()}
         split = as_split(cell.get("split"))
         if split is None and cell.get("split") is not None:
             rest[self._mapping["split"]] = cell["split"]  # not a name that is known: kept as it is
@@ -201,6 +206,7 @@ class _Table:
             data=data,
             file_sha256=content_id(data) if data is not None and path else self._entry.sha256,
             meta=probe.meta if probe else {},
+            marks=probe.marks if probe else (),
         )
 
     def _image(self, cell: Any) -> tuple[bytes | None, str]:

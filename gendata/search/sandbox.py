@@ -21,7 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from gendata.errors import QueryError
-from gendata.search import calls
+from gendata.search import calls, dotted
 from gendata.search.guard import check_select, check_where
 from gendata.search.views import add_catalogs, add_lance
 
@@ -84,12 +84,13 @@ def run(request: Mapping[str, Any], out: IO[bytes]) -> None:
     else:
         condition = check_where(connection, where, stable=request["stable"])
         parts = " UNION ALL BY NAME ".join(f"SELECT '{n}' AS store, * FROM store_{n}.items" for n in catalogs)
-        sql = f"SELECT store, id FROM ({parts}) AS items WHERE {condition}"  # a column that one store lacks is null
+        connection.execute(f"CREATE TEMP VIEW stored AS {parts}")  # a column that one store lacks is null
+        sql = f"SELECT store, id FROM stored AS items WHERE {condition}"
         mentioned = check_select(connection, f"SELECT 1 FROM items WHERE {condition}")
     add_lance(connection, request["lance"], mentioned)
     lock(connection)
     rows = BATCH_ROWS if mentioned.isdisjoint({"contents", "output_contents"}) else BLOB_ROWS
-    with connection.sql(sql).to_arrow_reader(rows) as reader, pa.ipc.new_stream(out, reader.schema) as writer:
+    with dotted.bind(connection, sql).to_arrow_reader(rows) as reader, pa.ipc.new_stream(out, reader.schema) as writer:
         out.flush()
         for batch in reader:
             writer.write_batch(batch)

@@ -16,9 +16,10 @@ def test_all_keys_reach_the_dataclass(project):
     (project / "n").mkdir()
     got = load(
         project, kind="folder", origin="real", path="n", license="CC0-1.0", label="a", dedup=False,
-        include=["*.txt"], exclude=["drafts/**"],
+        include=["*.txt"], exclude=["drafts/**"], marks="ignore",
     )  # fmt: skip
-    assert got == SourceParams("folder", "real", "n", "CC0-1.0", "a", False, ("*.txt",), ("drafts/**",))
+    expected = SourceParams("folder", "real", "n", "CC0-1.0", "a", False, ("*.txt",), ("drafts/**",), marks="ignore")
+    assert got == expected
 
 
 def test_sources_are_sorted_by_name(project):
@@ -48,7 +49,7 @@ def test_sources_are_sorted_by_name(project):
         (
             {"kind": "pydocs", "origin": "real", "pth": "x"},
             "params.yaml: sources.notes: unknown key 'pth'; allowed: kind, origin, path, license, label, dedup, "
-            "include, exclude, map",
+            "include, exclude, map, marks",
         ),
         (
             {"kind": "pydocs", "origin": "real", "path": "x"},

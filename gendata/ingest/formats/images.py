@@ -4,10 +4,11 @@ import io
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from gendata.ingest import marks
 from gendata.ingest.reader import UnitError, one_line
 from gendata.ingest.settings import IngestParams
 from gendata.items import Item, content_id
@@ -35,6 +36,7 @@ def read(uri: str, data: bytes, params: IngestParams) -> Item:
         data=data,
         file_sha256=content_id(data),
         meta=found.meta,
+        marks=found.marks,
     )
 
 
@@ -44,6 +46,8 @@ class Probe:
 
     media_type: str
     meta: dict[str, Any]
+    marks: list[dict[str, str]] = field(default_factory=list)
+    """What in the file says that a model made it."""
 
 
 def probe(data: bytes, name: str, max_pixels: int) -> Probe:
@@ -51,7 +55,7 @@ def probe(data: bytes, name: str, max_pixels: int) -> Probe:
 
     ``meta`` gets ``extension`` where the name promises another type, ``orientation`` where Exif
     asks for a turn (the bytes are kept as they are), ``frames`` where there are several (the
-    first is decoded). A PNG's checksums are verified too.
+    first is decoded), ``gen`` and ``c2pa`` what ``marks`` finds. A PNG's checksums are verified too.
 
     Raises:
         UnitError: ``empty``, ``not-an-image``, ``too-many-pixels`` (before decoding) or ``corrupt-image``.
@@ -66,7 +70,8 @@ def probe(data: bytes, name: str, max_pixels: int) -> Probe:
     extension = PurePosixPath(name).suffix.lower()
     if extension and EXTENSIONS.get(extension) != media_type:
         meta["extension"] = one_line(extension)
-    return Probe(media_type, meta)
+    found = marks.find(data, media_type)
+    return Probe(media_type, meta | found.meta, found.found)
 
 
 def sniff(data: bytes) -> str | None:

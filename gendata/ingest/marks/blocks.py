@@ -1,0 +1,128 @@
+"""What an image file carries beside its pixels: texts, Exif, XMP and C2PA, found without decoding it.
+
+Sources: PNG specification, 11.3.3 (tEXt, zTXt, iTXt) and eXIf; JFIF and Exif markers; WebP container specification;
+C2PA specification, 11.3 (APP11 of a JPEG, caBX of a PNG, C2PA of a WebP). What is broken is left out, never an error:
+whether the image can be decoded is asked elsewhere.
+"""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+MAX_TEXT = 4 << 20
+"""Bytes of one text or packet; of a longer one the rest is not looked at, so that a small file unpacks to no more."""
+
+_MAX_TEXTS = 64
+_MAX_BLOCKS = 100_000  # a PNG of 256 MB in the usual 8 KB has 32,000
+
+_XMP_KEY = "XML:com.adobe.xmp"
+_XMP_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
+
+
+@dataclass
+class Blocks:
+    """Texts by keyword (the first of each counts), the TIFF data of Exif, XMP packets, the C2PA manifest store."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    exif: bytes = b""
+    xmp: list[bytes] = field(default_factory=list)
+    c2pa: bytes = b""
+
+    def add_text(self, key: str, text: str) -> None:
+        """Keep a text; XMP is one of a PNG's texts, too."""
+        if key == _XMP_KEY:
+            self.xmp.append(text.encode())
+        elif len(self.texts) < _MAX_TEXTS:
+            self.texts.setdefault(key, text)
+
+
+def read(data: bytes, media_type: str) -> Blocks:
+    """The blocks of a PNG, JPEG or WebP; of anything else none."""
+    found = Blocks()
+    reader = {"image/png": _png, "image/jpeg": _jpeg, "image/webp": _webp}.get(media_type)
+    if reader is not None:
+        reader(data, found)
+    return found
+
+
+def _png(data: bytes, found: Blocks) -> None:
+    at = 8
+    for _ in range(_MAX_BLOCKS):
+        size, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
+        if at + 8 + size > len(data) or kind in (b"", b"IEND"):
+            return
+        if kind in (b"tEXt", b"zTXt", b"iTXt"):
+            key, _, body = data[at + 8 : at + 8 + size].partition(b"\0")
+            found.add_text(key.decode("latin-1"), decode(_text(kind, body)))
+        elif kind == b"eXIf":
+            found.exif = found.exif or data[at + 8 : at + 8 + size]
+        elif kind == b"caBX":
+            found.c2pa += data[at + 8 : at + 8 + size]
+        at += 12 + size
+
+
+def _text(kind: bytes, body: bytes) -> bytes:
+    """The bytes of a text chunk after its keyword, unpacked."""
+    if kind == b"tEXt":
+        return body[:MAX_TEXT]
+    packed = kind == b"zTXt" or body[:1] == b"\1"
+    body = body[1:] if kind == b"zTXt" else body[2:].split(b"\0", 2)[-1]  # method; flag, method, language, keyword
+    if not packed:
+        return body[:MAX_TEXT]
+    try:
+        return zlib.decompressobj().decompress(body, MAX_TEXT)
+    except zlib.error:
+        return b""
+
+
+def decode(text: bytes) -> str:
+    """UTF-8, which many write whatever the format says, and else Latin-1, in which every byte is a character."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        return text.decode("utf-8", "replace") if error.start > len(text) - 4 else text.decode("latin-1")
+
+
+def _jpeg(data: bytes, found: Blocks) -> None:
+    parts: dict[bytes, list[tuple[int, bytes]]] = {}
+    for marker, body in _segments(data):
+        if marker == 0xE1 and body.startswith(b"Exif\0\0"):
+            found.exif = found.exif or body[6:]
+        elif marker == 0xE1 and body.startswith(_XMP_JPEG):
+            found.xmp.append(body[len(_XMP_JPEG) :])
+        elif marker == 0xEB and body.startswith(b"JP") and len(body) > 16:
+            parts.setdefault(body[2:4], []).append((int.from_bytes(body[4:8]), body[8:]))
+        elif marker == 0xFE:
+            found.add_text("comment", decode(body))
+    for numbered in parts.values():  # a box in several segments; each repeats its header
+        first, *others = [part for _, part in sorted(numbered)]
+        header = 16 if first[:4] == b"\0\0\0\1" else 8
+        found.c2pa += first + b"".join(part[header:] for part in others)
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Marker and body of the segments before the picture (ISO 10918-1, B.1.1)."""
+    at = 2
+    for _ in range(_MAX_BLOCKS):
+        while data[at : at + 2] == b"\xff\xff":
+            at += 1
+        size = int.from_bytes(data[at + 2 : at + 4])
+        if data[at : at + 1] != b"\xff" or size < 2 or data[at + 1] in (0xD9, 0xDA):
+            return
+        yield data[at + 1], data[at + 4 : at + 2 + size]
+        at += 2 + size
+
+
+def _webp(data: bytes, found: Blocks) -> None:
+    at = 12
+    for _ in range(_MAX_BLOCKS):
+        kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if not kind:
+            return
+        if kind == b"EXIF":
+            found.exif = found.exif or data[at + 8 : at + 8 + size].removeprefix(b"Exif\0\0")
+        elif kind == b"XMP ":
+            found.xmp.append(data[at + 8 : at + 8 + size])
+        elif kind == b"C2PA":
+            found.c2pa += data[at + 8 : at + 8 + size]
+        at += 8 + size + size % 2
