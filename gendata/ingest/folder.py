@@ -1,8 +1,8 @@
 """Kind ``folder``: texts, documents and images under one folder, by the endings of their names (``formats``).
 
 Names that begin with a dot are skipped; any other type is a reject. A plain text is kept exactly as it
-is, of a document its text. Beside an image, ``stem.caption`` or else ``stem.txt`` is its caption (white space at both ends
-cut off) and no item of its own; where both are there, the .txt is an ordinary text. A caption that
+is, of a document its text. Beside an image, ``stem.caption`` or else ``stem.txt`` is its caption (white
+space at both ends cut off) and no item of its own; where both are there, the .txt is an ordinary text. A caption that
 cannot be read counts as one more unit, rejected as ``caption-invalid``, and the image is kept
 without it. The caption of an image that is itself rejected is dropped with it.
 A .caption without an image is a reject, ``caption-orphan``.

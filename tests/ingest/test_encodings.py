@@ -142,6 +142,18 @@ def test_binary_files_are_no_texts(image):
     assert found["unknown-encoding"] > 100
 
 
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([b"", codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF32_BE, b"\x1b$B"]),
+)
+def test_any_bytes_are_a_text_or_a_reject(data, start):
+    found = outcome(start + data)
+    if isinstance(found, str):
+        assert found in {"invalid-utf8", "unknown-encoding"}
+    else:
+        assert (start + data).decode(found.encoding or "utf-8") == found.text
+
+
 def test_few_bytes_are_no_evidence():
     assert outcome("é".encode("latin-1")) == outcome("caf\xe9".encode("latin-1")) == "unknown-encoding"
 

@@ -104,10 +104,12 @@ def _pdf(data: bytes, params: IngestParams) -> tuple[str, dict[str, Any]]:
         raise UnitError("corrupt-document", f"PDF: {error}") from None
     try:
         pages: list[str] = []
+        left = params.max_text_chars
         for number in range(len(document)):
             pages.append(_pdf_page(document, number))
-            if sum(map(len, pages)) > params.max_text_chars:
-                break  # what is too large is found out once more, of the clean text
+            left -= len(pages[-1])
+            if left < 0:
+                raise UnitError("too-large", f"ingest.max_text_chars is {params.max_text_chars}")
         found = document.get_metadata_dict()
         meta = {"title": found.get("Title"), "author": found.get("Author"), "pages": len(document)}
         return "\n\n".join(filter(None, pages)), meta | _by("pypdfium2")
