@@ -1,8 +1,8 @@
-"""Kind ``folder``: texts (.txt, .md) and images (.png, .jpg, .jpeg, .webp) under one folder.
+"""Kind ``folder``: texts, documents and images under one folder, by the endings of their names (``formats``).
 
-Names that begin with a dot are skipped; any other type is a reject. A text is kept exactly as it
-is. Beside an image, ``stem.caption`` or else ``stem.txt`` is its caption (white space at both ends
-cut off) and no item of its own; where both are there, the .txt is an ordinary text. A caption that
+Names that begin with a dot are skipped; any other type is a reject. A plain text is kept exactly as it
+is, of a document its text. Beside an image, ``stem.caption`` or else ``stem.txt`` is its caption (white
+space at both ends cut off) and no item of its own; where both are there, the .txt is an ordinary text. A caption that
 cannot be read counts as one more unit, rejected as ``caption-invalid``, and the image is kept
 without it. The caption of an image that is itself rejected is dropped with it.
 A .caption without an image is a reject, ``caption-orphan``.
@@ -90,7 +90,7 @@ def _content(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> by
 
 def _caption(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> str:
     try:
-        return decode(_content(base, path, entry, params), params).strip()
+        return decode(_content(base, path, entry, params), params).text.strip()
     except UnitError as error:
         raise UnitError("caption-invalid", f"{error.reason}: {error.detail}") from None
 

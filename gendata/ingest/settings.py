@@ -47,12 +47,18 @@ class IngestParams:
     max_file_bytes: int = 256 << 20  # of one text, image or caption: these are read whole
     max_text_chars: int = 10_000_000  # of one text, in code points: about ten long novels
     max_record_bytes: int = 64 << 20  # of one line of a table (jsonl, csv)
+    max_document_bytes: int = 256 << 20  # of the parts of one docx or epub in all, unpacked
+    max_document_ratio: int = 200  # of the unpacked to the packed size of one
+    document_memory: int = 1 << 30  # bytes of a process that reads documents (html, pdf, docx, epub)
+    document_seconds: int = 60  # of processor time for one document
     workers: int = 0  # threads that hash and decode; 0: one per core. The result does not depend on it
 
     def __post_init__(self) -> None:
-        for name in ("max_pixels", "max_file_bytes", "max_text_chars", "max_record_bytes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        least = dict.fromkeys(("max_pixels", "max_file_bytes", "max_text_chars", "max_record_bytes"), 1)
+        least |= dict.fromkeys(("max_document_bytes", "max_document_ratio", "document_seconds"), 1)
+        for name, limit in (least | {"document_memory": 256 << 20}).items():
+            if getattr(self, name) < limit:
+                raise ValueError(f"{name} must be at least {limit}, not {getattr(self, name)}")
         if self.max_pixels > 178_956_970:
             raise ValueError(f"max_pixels must be at most 178956970, where Pillow stops, not {self.max_pixels}")
         if self.workers < 0:

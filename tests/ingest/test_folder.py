@@ -37,7 +37,7 @@ def png_header(width, height):
 
 
 def test_texts_are_kept_exactly(data, run):
-    texts = {"a.txt": "\ufeffone\r\ntwo\r\n", "b.md": "# h\n\n\n", "c.TXT": "nul\0 and \u2028 and 😀", "d/e.txt": " x "}
+    texts = {"a.txt": "one\r\ntwo\r\n", "b.md": "# h\n\n\n", "c.TXT": "nul\0 and \u2028 and 😀", "d/e.txt": " x "}
     for name, text in texts.items():
         put(data, name, text.encode())
     result = run(SourceParams("folder", "unknown", "data", license="CC0-1.0", label="n"))
@@ -90,8 +90,11 @@ def test_hostile_contents_are_rejects_with_reasons(data, run, image):
         "blank.md": (b" \n\t\r\n", "empty"),
         "text.jpg": (b"not a picture", "not-an-image"),
         "gif.png": (b"GIF89a\x01\x00\x01\x00", "not-an-image"),
-        "latin1.txt": ("é".encode("latin-1"), "invalid-utf8"),
-        "utf16.txt": ("text".encode("utf-16"), "invalid-utf8"),
+        "short.txt": ("é".encode("latin-1"), "unknown-encoding"),
+        "half.txt": ("naïve café".encode()[:-1], "invalid-utf8"),
+        "utf16.txt": ("text".encode("utf-16")[:-1], "unknown-encoding"),
+        "binary.txt": (image("PNG"), "unknown-encoding"),
+        "bytes.md": (bytes(range(256)), "unknown-encoding"),
         "surrogate.txt": (b"ab\xed\xa0\x80", "invalid-utf8"),
         "bomb.png": (png_header(26_754, 26_754), "too-many-pixels"),
         "bigger.png": (png_header(10_000, 10_000) + b"\0" * 50, "too-many-pixels"),
@@ -100,7 +103,7 @@ def test_hostile_contents_are_rejects_with_reasons(data, run, image):
             b"RIFF\x1e\0\0\0WEBPVP8X\n\0\0\0\0\0\0\0" + (16_382).to_bytes(3, "little") * 2,
             "too-many-pixels",
         ),
-        "movie.mp4": (b"....", "unsupported-type"),
+        "program.exe": (b"....", "unsupported-type"),
         "none": (b"x", "unsupported-type"),
     }
     for name, (content, _) in bad.items():

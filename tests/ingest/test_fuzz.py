@@ -45,6 +45,8 @@ def seeds(folder, image):
     rows = [{"text": t, "label": i, "split": "train", "origin": "real", "m": {"a": [t]}} for i, t in enumerate(text)]
     return {
         "a.txt": "text with\r\nlines ü".encode(),
+        "legacy.txt": "Съешь ещё этих мягких французских булок".encode("cp1251"),
+        "marked.txt": "text in UTF-16 ü 😀".encode("utf-16"),
         "a.png": image(size=(30, 20)),
         "a.jpg": image("JPEG", size=(30, 20), exif=exif),
         "progressive.jpg": image("JPEG", size=(30, 20), progressive=True),

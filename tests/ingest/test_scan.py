@@ -124,10 +124,10 @@ def test_an_edited_caption_changes_the_listing(source, project, image):
 
 
 def test_what_is_rejected_anyway_is_not_watched(source, project):
-    (project / "data/app.log").write_text("1")
+    (project / "data/app.exe").write_text("1")
     before, summary = listing(source, project)
     assert summary["problems"] == 1
-    (project / "data/app.log").write_text("22")
+    (project / "data/app.exe").write_text("22")
     assert listing(source, project)[0] == before
 
 

@@ -6,7 +6,7 @@ Sources that consist of files (folders, archives) know no format; they call ``it
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from gendata.ingest.formats import images, texts
+from gendata.ingest.formats import documents, images, texts
 from gendata.ingest.paths import split_suffix
 from gendata.ingest.settings import IngestParams
 from gendata.items import Item
@@ -18,6 +18,7 @@ Read = Callable[[str, bytes, IngestParams], Item]
 
 _READ: Mapping[str, Read] = {
     **dict.fromkeys(texts.TYPES, texts.read),
+    **dict.fromkeys(documents.TYPES, documents.read),
     **dict.fromkeys(images.EXTENSIONS, images.read),
 }
 
