@@ -1,11 +1,11 @@
-"""Kind ``folder``: texts (.txt, .md) and images (.png, .jpg, .jpeg, .webp) under one folder.
+"""Kind ``folder``: the texts, images and audio (``formats.SUFFIXES``) under one folder.
 
 Names that begin with a dot are skipped; any other type is a reject. A text is kept exactly as it
-is. Beside an image, ``stem.caption`` or else ``stem.txt`` is its caption (white space at both ends
-cut off) and no item of its own; where both are there, the .txt is an ordinary text. A caption that
-cannot be read counts as one more unit, rejected as ``caption-invalid``, and the image is kept
-without it. The caption of an image that is itself rejected is dropped with it.
-A .caption without an image is a reject, ``caption-orphan``.
+is. Beside an image or audio, ``stem.caption`` or else ``stem.txt`` is its caption or transcript
+(white space at both ends cut off) and no item of its own; where both are there, the .txt is an
+ordinary text. A caption that cannot be read counts as one more unit, rejected as
+``caption-invalid``, and its item is kept without it. The caption of what is itself rejected is
+dropped with it. A .caption that is beside neither is a reject, ``caption-orphan``.
 """
 
 import os
@@ -49,10 +49,10 @@ def _is_folder(problem: str | None) -> bool:
     return problem in {"symlink-directory", "unreadable"}
 
 
-def _captions(pictures: set[bytes], found: Mapping[bytes, object]) -> dict[bytes, bytes]:
-    """The caption file of each image that has one."""
-    beside = {p: [split_suffix(p)[0] + e for e in _CAPTIONS] for p in pictures}
-    return {p: next(c for c in beside[p] if c in found) for p in pictures if any(c in found for c in beside[p])}
+def _captions(media: set[bytes], found: Mapping[bytes, object]) -> dict[bytes, bytes]:
+    """The caption file of each image or audio file that has one."""
+    beside = {p: [split_suffix(p)[0] + e for e in _CAPTIONS] for p in media}
+    return {p: next(c for c in beside[p] if c in found) for p in media if any(c in found for c in beside[p])}
 
 
 def read(
@@ -61,8 +61,8 @@ def read(
     """The units in the order of ``entries``; files are read and decoded on ``params.workers`` threads."""
     base = os.fsencode(source_path(name, source, root))
     paths = {decode_uri(e.uri): e for e in entries}
-    pictures = {p for p, e in paths.items() if split_suffix(p)[1] in formats.MEDIA and e.role == UNIT}
-    captions = _captions(pictures, {p: e for p, e in paths.items() if e.role == CAPTION})
+    media = {p for p, e in paths.items() if split_suffix(p)[1] in formats.MEDIA and e.role == UNIT}
+    captions = _captions(media, {p: e for p, e in paths.items() if e.role == CAPTION})
 
     def one(path: bytes) -> Item | Reject | None:
         entry = paths[path]

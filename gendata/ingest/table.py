@@ -1,16 +1,17 @@
 """Kind ``table``: the rows of .jsonl, .csv and .parquet files; one file, or a folder of them.
 
-``map`` says which column is the text, image, label, license, split or origin; without a map the
+``map`` says which column is the text, image, audio, label, license, split or origin; without a map the
 columns of these very names are taken. All other columns go to ``meta``. A row with an image is an
-image item and its text the caption. Rows of messages, or of prompt and reply, are records (``chats``);
-without a map they are known by their usual names, where there is neither text nor image.
+image item and its text the caption, one with audio an audio item and its text the transcript. Rows
+of messages, or of prompt and reply, are records (``chats``); without a map they are known by their
+usual names, where there is none of text, image and audio.
 
-An image is a path relative to the folder of its table, which it must not leave; in Parquet also the
-bytes themselves, or {bytes, path} as Hugging Face writes. The origin of a row is never more trusted
-than that of the source, where that is given.
+An image or audio is a path relative to the folder of its table, which it must not leave; in Parquet
+also the bytes themselves, or {bytes, path} as Hugging Face writes. The origin of a row is never more
+trusted than that of the source, where that is given.
 
 ``include`` and ``exclude`` choose among the files of a folder. The uri of a row is
-``data.jsonl#17``, counted as in ``records``. If the table has a column of images, the image files
+``data.jsonl#17``, counted as in ``records``. If the table has a column of images or audio, such files
 under its folder are listed too (role linked), so that an edit is noticed.
 """
 
@@ -23,7 +24,7 @@ from typing import Any, BinaryIO
 from gendata.errors import ParamsError
 from gendata.ingest.cells import as_label, as_meta, as_origin, as_split, as_string, as_text
 from gendata.ingest.chats import read_chat, usual_columns
-from gendata.ingest.formats import images
+from gendata.ingest.formats import MEDIA, audio, images
 from gendata.ingest.globs import matcher
 from gendata.ingest.paths import open_inside, read_inside, resolve, split_suffix, walk
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
@@ -34,12 +35,15 @@ from gendata.items import Item, Reject, content_id, decode_uri, encode_uri
 
 KEYS = frozenset({"path", "include", "exclude", "map"})
 
+_MEDIA = {"image", "audio"}
+"""Fields of ``map`` that hold bytes, or a path to a file."""
+
 _CHAT = {"messages", "reply"}
 """Fields of ``map`` of which rows that are chats have one."""
 
 
 def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
-    """The table files, and the image files that they may point to."""
+    """The table files, and the files of images and audio that they may point to."""
     base, only = _place(name, source, root)
     excluded, included = matcher(source.exclude), matcher(source.include)
     tables = []
@@ -47,13 +51,13 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
         tables.append(Entry(encode_uri(only), base=base))
     else:
         for path, problem in walk(base, excluded):
-            if not excluded(path) and (not source.include or included(path)) and not _is_image(path):
+            if not excluded(path) and (not source.include or included(path)) and not _is_medium(path):
                 supported = "unsupported-type" if split_suffix(path)[1] not in SUFFIXES else None
                 tables.append(Entry(encode_uri(path), problem=problem or supported, base=base))
     yield from tables
-    if "image" in (source.map or _columns(base, tables, IngestParams())):
+    if _MEDIA & set(source.map or _columns(base, tables, IngestParams())):
         for path, problem in walk(base, lambda p: in_derived(base + b"/" + p, root)):
-            if problem is None and _is_image(path):
+            if problem is None and _is_medium(path):
                 yield Entry(encode_uri(path), LINKED, base=base)
 
 
@@ -69,8 +73,8 @@ def _place(name: str, source: SourceParams, root: Path) -> tuple[bytes, bytes | 
     return os.fsencode(path.parent), os.fsencode(path.name)
 
 
-def _is_image(path: bytes) -> bool:
-    return split_suffix(path)[1] in images.EXTENSIONS
+def _is_medium(path: bytes) -> bool:
+    return split_suffix(path)[1] in MEDIA
 
 
 def _columns(base: bytes, tables: Sequence[Entry], params: IngestParams) -> list[str]:
@@ -109,15 +113,15 @@ def read(
 def _mapping(name: str, source: SourceParams, there: Sequence[str]) -> Mapping[str, str]:
     """Field to column. Raises ParamsError naming the columns that there are; without any, all is let through."""
     mapping = source.map or {f: f for f in FIELDS if f in there}
-    if not source.map and not {"text", "image"} & set(there):
+    if not source.map and not {"text", *_MEDIA} & set(there):
         mapping = mapping | usual_columns(there)
     where, listed = f"params.yaml: sources.{name}", ", ".join(there)
     for field, column in mapping.items():
         if there and column not in there:
             raise ParamsError(f"{where}.map.{field}: no column {column!r}; there are: {listed}")
-    if there and not {"text", "image", *_CHAT} & set(mapping):
+    if there and not {"text", *_MEDIA, *_CHAT} & set(mapping):
         raise ParamsError(
-            f"{where}: map names no column for text, image, messages, or prompt and reply; there are: {listed}"
+            f"{where}: map names no column for text, image, audio, messages, or prompt and reply; there are: {listed}"
         )
     return mapping
 
@@ -151,7 +155,7 @@ class _Table:
         cell = {field: record.get(column) for field, column in self._mapping.items()}
         rest = {column: value for column, value in record.items() if column not in self._mapping.values()}
         is_chat = bool(_CHAT & cell.keys())
-        item = self._chat(uri, cell) if is_chat else self._text_or_image(uri, cell)
+        item = self._chat(uri, cell) if is_chat else self._text_or_medium(uri, cell)
         if is_chat and "chat" in rest:
             rest["chat_"] = rest.pop("chat")  # that name is taken
         split = as_split(cell.get("split"))
@@ -177,25 +181,36 @@ class _Table:
             meta={"chat": chat},
         )
 
-    def _text_or_image(self, uri: str, cell: Mapping[str, Any]) -> Item:
+    def _text_or_medium(self, uri: str, cell: Mapping[str, Any]) -> Item:
         text = as_text(cell.get("text"), self._params.max_text_chars)
-        data, path = self._image(cell.get("image"))
-        if text is None and data is None:
-            raise UnitError("empty", "neither text nor image")
-        probe = images.probe(data, path, self._params.max_pixels) if data is not None else None
+        found = {field: self._bytes(field, cell[field]) for field in sorted(_MEDIA & cell.keys())}
+        given = [(field, data, path) for field, (data, path) in found.items() if data is not None]
+        if len(given) > 1:
+            raise UnitError("invalid-row", "both an image and audio: a row is one item")
+        if not given:
+            if text is None:
+                raise UnitError("empty", "neither text nor image nor audio")
+            return Item(modality="text", uri=uri, media_type="text/plain", text=text, file_sha256=self._entry.sha256)
+        ((field, data, path),) = given
+        probe = self._probe(field, data, path)
         return Item(
-            modality="image" if probe else "text",
+            modality=field,
             uri=uri,
-            media_type=probe.media_type if probe else "text/plain",
+            media_type=probe.media_type,
             text=text,
-            text_origin="column" if probe and text is not None else None,
+            text_origin="column" if text is not None else None,
             data=data,
-            file_sha256=content_id(data) if data is not None and path else self._entry.sha256,
-            meta=probe.meta if probe else {},
+            file_sha256=content_id(data) if path else self._entry.sha256,
+            meta=probe.meta,
         )
 
-    def _image(self, cell: Any) -> tuple[bytes | None, str]:
-        """The bytes of the image in a cell, and the path that it was read from, if it was."""
+    def _probe(self, field: str, data: bytes, path: str) -> "images.Probe | audio.Probe":
+        if field == "audio":
+            return audio.probe(data, path, self._params.max_audio_seconds)
+        return images.probe(data, path, self._params.max_pixels)
+
+    def _bytes(self, field: str, cell: Any) -> tuple[bytes | None, str]:
+        """The bytes of the image or audio in a cell, and the path that they were read from, if they were."""
         if isinstance(cell, dict) and cell.keys() <= {"bytes", "path"}:
             cell = cell.get("bytes") or cell.get("path")
         if cell is None or cell == "":
@@ -205,10 +220,10 @@ class _Table:
                 raise UnitError("too-large")
             return cell, ""
         if not isinstance(cell, str):
-            raise UnitError("invalid-row", f"image is neither a path nor bytes but {type(cell).__name__}")
-        return self._image_file(cell), cell
+            raise UnitError("invalid-row", f"{field} is neither a path nor bytes but {type(cell).__name__}")
+        return self._file(cell), cell
 
-    def _image_file(self, path: str) -> bytes:
+    def _file(self, path: str) -> bytes:
         if path.startswith("/"):
             raise UnitError("path-outside", f"{path}: not relative to the folder of the table")
         try:
@@ -216,11 +231,11 @@ class _Table:
                 raise UnitError("path-outside", "in a folder that the pipeline writes")
             return read_inside(self._folder, path.encode(), self._params.max_file_bytes)
         except UnitError as error:
-            reason, detail = _IMAGE_REASONS.get(error.reason, (error.reason, error.detail))
+            reason, detail = _PATH_REASONS.get(error.reason, (error.reason, error.detail))
             raise UnitError(reason, f"{path}: {detail}") from None
 
 
-_IMAGE_REASONS = {
+_PATH_REASONS = {
     "symlink-outside": ("path-outside", "not under the folder of the table"),
     "symlink-broken": ("missing-file", "no such file"),
     "vanished": ("missing-file", "no such file"),

@@ -153,13 +153,13 @@ def test_usual_columns(there, found):
     ],
 )
 def test_a_map_that_is_no_chat_is_refused(mapping):
-    with pytest.raises(ValueError, match="a chat is messages, or prompt and reply, and neither text nor image"):
+    with pytest.raises(ValueError, match="a chat is messages, or prompt and reply, and no text, image or audio"):
         table(map=mapping)
 
 
 def test_a_table_without_a_pair_says_what_it_lacks(project):
     jsonl(project, {"prompt": "x", "chosen": "y"})
-    with pytest.raises(ParamsError, match="names no column for text, image, messages, or prompt and reply"):
+    with pytest.raises(ParamsError, match="names no column for text, image, audio, messages, or prompt and reply"):
         preview("s", table(), project)
 
 

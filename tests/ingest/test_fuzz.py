@@ -6,6 +6,7 @@ import random
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sounds import FORMATS, sound
 
 from gendata.ingest import IngestParams, SourceParams, preview
 from gendata.items import ITEM_SCHEMA, Item, to_table
@@ -40,7 +41,8 @@ def seeds(folder, image):
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 3, "maker"
     rows = [{"text": t, "label": i, "split": "train", "origin": "real", "m": {"a": [t]}} for i, t in enumerate(text)]
-    return {
+    sounds = {name: sound(name, title="a tone") for name in FORMATS}
+    return sounds | {
         "a.txt": "text with\r\nlines ü".encode(),
         "a.png": image(size=(30, 20)),
         "a.jpg": image("JPEG", size=(30, 20), exif=exif),

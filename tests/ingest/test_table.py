@@ -327,7 +327,9 @@ def test_a_column_that_is_not_there_is_an_error(project, run, name):
         (project / name).write_text("body,n\nx,1\n" if name == "t.csv" else '{"body": "x", "n": 1}\n')
     with pytest.raises(ParamsError, match=r"sources\.s\.map\.text: no column 'bdy'; there are: body, n"):
         run(table(name, map={"text": "bdy"}))
-    with pytest.raises(ParamsError, match=r"map names no column for text, image, messages, .*; there are: body, n"):
+    with pytest.raises(
+        ParamsError, match=r"map names no column for text, image, audio, messages, .*; there are: body, n"
+    ):
         preview("s", table(name), project)
 
 

@@ -6,7 +6,7 @@ Sources that consist of files (folders, archives) know no format; they call ``it
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from gendata.ingest.formats import images, texts
+from gendata.ingest.formats import audio, images, texts
 from gendata.ingest.paths import split_suffix
 from gendata.ingest.settings import IngestParams
 from gendata.items import Item
@@ -19,16 +19,19 @@ Read = Callable[[str, bytes, IngestParams], Item]
 _READ: Mapping[str, Read] = {
     **dict.fromkeys(texts.TYPES, texts.read),
     **dict.fromkeys(images.EXTENSIONS, images.read),
+    **dict.fromkeys(audio.EXTENSIONS, audio.read),
 }
 
 SUFFIXES = frozenset(_READ)
 """Endings, in lower case, of the files that are read."""
 
-MEDIA = frozenset(images.EXTENSIONS)
-"""Of these the ones of what is no text: a text of the same name beside one is its caption."""
+MEDIA = frozenset({*images.EXTENSIONS, *audio.EXTENSIONS})
+"""Of these the ones of what is no text: a text of the same name beside one is its caption or transcript."""
 
 
 def item(uri: str, data: bytes, params: IngestParams, caption: str | None = None) -> Item:
     """The item of a file whose name ends with one of SUFFIXES. Raises UnitError."""
     found = _READ[split_suffix(uri.encode())[1]](uri, data, params)
-    return found if caption is None else replace(found, text=caption, text_origin="caption-file")
+    if caption is None:
+        return found
+    return replace(found, text=caption, text_origin="transcript-file" if found.modality == "audio" else "caption-file")
