@@ -9,6 +9,8 @@ import pytest
 from sounds import FORMATS, sound
 
 from gendata.ingest import IngestParams, SourceParams, preview
+from gendata.ingest.formats import audio
+from gendata.ingest.reader import UnitError
 from gendata.items import ITEM_SCHEMA, Item, to_table
 
 P = IngestParams(max_pixels=100_000, max_record_bytes=10_000, workers=1)
@@ -41,14 +43,18 @@ def seeds(folder, image):
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 3, "maker"
     rows = [{"text": t, "label": i, "split": "train", "origin": "real", "m": {"a": [t]}} for i, t in enumerate(text)]
-    sounds = {name: sound(name, title="a tone") for name in FORMATS}
-    return sounds | {
+    return {
         "a.txt": "text with\r\nlines ü".encode(),
         "a.png": image(size=(30, 20)),
         "a.jpg": image("JPEG", size=(30, 20), exif=exif),
         "progressive.jpg": image("JPEG", size=(30, 20), progressive=True),
         "a.webp": image("WEBP", size=(30, 20), exif=exif),
         "l.webp": image("WEBP", size=(30, 20), lossless=True),
+        "a.gif": image("GIF", size=(30, 20)),
+        "a.bmp": image("BMP", size=(30, 20)),
+        "a.tiff": image("TIFF", size=(30, 20), exif=exif),
+        "l.tiff": image("TIFF", size=(30, 20), compression="tiff_lzw"),
+        "a.ppm": image("PPM", size=(30, 20)),
         "t.jsonl": "\n".join(json.dumps(r, ensure_ascii=i % 2 == 0) for i, r in enumerate(rows)).encode(),
         "t.csv": ("text,label,split\n" + "\n".join(f'"{t}, ""q""",{i},val' for i, t in enumerate(text))).encode(),
         "t.parquet": (folder / "p.parquet").read_bytes(),
@@ -89,3 +95,26 @@ def test_mutated_bytes(project, image):
 @pytest.mark.soak
 def test_mutated_bytes_at_length(project, image):
     fuzz(project, image, rounds=5000, seed=random.randrange(2**32))
+
+
+def fuzz_audio(rounds, seed):
+    """Of the decoder itself, since a process for each file takes long."""
+    rng = random.Random(seed)
+    for name in FORMATS:
+        content = sound(name, title="a tone", frames=3000)
+        for _ in range(rounds):
+            mutated = mutate(rng, content)
+            try:
+                outcome = audio.probe(mutated, name, 60).media_type
+            except UnitError as error:
+                outcome = error.reason
+            assert outcome in {FORMATS[name][2], "empty", "not-audio", "corrupt-audio", "too-long"}, mutated
+
+
+def test_mutated_audio():
+    fuzz_audio(rounds=200, seed=7)
+
+
+@pytest.mark.soak
+def test_mutated_audio_at_length():
+    fuzz_audio(rounds=20_000, seed=random.randrange(2**32))
