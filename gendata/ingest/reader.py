@@ -15,9 +15,10 @@ from typing import Protocol
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.items import Item, Reject, decode_uri
 
-UNIT, CAPTION, LINKED = "unit", "caption", "linked"
-"""Roles of an entry: read as one or more items; the text beside an image or audio; what a table may
-point to. The last two are listed so that an edit is noticed, and are no units themselves."""
+UNIT, CAPTION, SIDECAR, LINKED = "unit", "caption", "sidecar", "linked"
+"""Roles of an entry: read as one or more items; the text beside an image or audio; the .json beside
+one; what a table may point to. The last three are listed so that an edit is noticed, and are no
+units themselves."""
 
 PROBLEMS = {
     "symlink-outside": "the link points outside of the source",

@@ -11,7 +11,7 @@ from gendata.ingest.paths import split_suffix
 from gendata.ingest.settings import IngestParams
 from gendata.items import Item
 
-__all__ = ["MEDIA", "SUFFIXES", "item"]
+__all__ = ["MEDIA", "SUFFIXES", "captioned", "item"]
 
 Read = Callable[[str, bytes, IngestParams], Item]
 """A uri and the bytes of a file to its item. Raises UnitError."""
@@ -32,6 +32,9 @@ MEDIA = frozenset({*images.EXTENSIONS, *audio.EXTENSIONS})
 def item(uri: str, data: bytes, params: IngestParams, caption: str | None = None) -> Item:
     """The item of a file whose name ends with one of SUFFIXES. Raises UnitError."""
     found = _READ[split_suffix(uri.encode())[1]](uri, data, params)
-    if caption is None:
-        return found
-    return replace(found, text=caption, text_origin="transcript-file" if found.modality == "audio" else "caption-file")
+    return found if caption is None else captioned(found, caption)
+
+
+def captioned(item: Item, text: str) -> Item:
+    """The item with the text of a file beside it."""
+    return replace(item, text=text, text_origin="transcript-file" if item.modality == "audio" else "caption-file")

@@ -128,7 +128,7 @@ def _decode(data: bytes, format_: str, max_pixels: int, frames: int | None) -> d
                 _limit(_tile(image), max_pixels)  # libtiff allocates a tile as large as it is said to be
                 turned = _orientation(image)  # Pillow turns it upright and forgets that
             image.load()
-            several = int(frames or getattr(image, "n_frames", 1))
+            several: int = getattr(image, "n_frames", 1) if frames is None else frames
             orientation = max(turned, _orientation(image))
             return ({"frames": several} if several > 1 else {}) | (
                 {"orientation": orientation} if orientation > 1 else {}
