@@ -115,7 +115,9 @@ def _of_store(folder: Path) -> pa.Table:
     columns = ", ".join(f'"{name}"' for name in (*FACTS, *TAGS))
     try:
         with files.database(store.catalog) as connection:
-            return connection.sql(f"SELECT {columns} FROM items").to_arrow_table()
+            connection.register("nothing", _nothing())  # a store of before may lack a column: it is null
+            known = "SELECT * FROM items UNION ALL BY NAME FROM nothing"
+            return connection.sql(f"SELECT {columns} FROM ({known})").to_arrow_table()
     except duckdb.Error as error:
         raise StoreError(f"{store.catalog}: does not read: {str(error).splitlines()[0]}") from None
 

@@ -17,6 +17,7 @@ li,article,.pair{display:flex;flex-wrap:wrap;gap:1rem} .pair{flex:1 1 100%}
 img{width:96px;height:96px;object-fit:contain;background:#f2f4f7;border-radius:4px;flex:none}
 table{border-collapse:collapse} th,td{text-align:left;padding:.2rem 1rem .2rem 0;border-bottom:1px solid #dde1e8}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
+audio{width:16rem;height:2.5rem;flex:none}
 .text{white-space:pre-wrap;overflow-wrap:anywhere;margin:.2rem 0}
 .side{flex:1 1 14rem;min-width:0}
 .facts{color:#5b6474;font-size:.85rem;overflow-wrap:anywhere}
@@ -63,6 +64,14 @@ def page(title: str, body: str) -> str:
         f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n'
         f"<body><h1>{escaped(title)}</h1>\n{body}\n</body></html>\n"
     )
+
+
+def player(data: bytes, media_type: str, most: int) -> str:
+    """A recording inside the page, of at most ``most`` bytes; of a longer one its size."""
+    if len(data) > most:
+        return f'<span class="facts">{escaped(media_type)}, {len(data):,} bytes</span>'
+    encoded = base64.b64encode(data).decode()
+    return f'<audio controls preload="none" src="data:{escaped(media_type)};base64,{encoded}"></audio>'
 
 
 def thumbnail(data: bytes, side: int) -> str | None:

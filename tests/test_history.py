@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 
+import duckdb
+import pyarrow.parquet as pq
 import pytest
 from sandbox import CORPUS, Sandbox, write_corpus
 
@@ -136,3 +138,19 @@ def test_data_that_the_cache_lost_is_said(versions, tmp_path):
     box = Sandbox(tmp_path / "project")
     shutil.rmtree(box.root / ".dvc" / "cache")
     assert "cache here does not hold its data" in box.gendata("diff", "HEAD~1", code=1).stderr
+
+
+def test_a_version_without_a_column_that_came_later(project):
+    """Tags, and a store elsewhere, of before there was audio."""
+    for path in project.root.glob("artifacts/tag/**/*.parquet"):
+        before = pq.read_table(path).drop_columns(["sample_rate", "channels", "duration"])
+        path.unlink()
+        pq.write_table(before, path)
+    shutil.copytree(project.root / "artifacts/store/real", store := project.root / "of-before")
+    (catalog,) = store.glob("catalog-*.duckdb")
+    with duckdb.connect(catalog) as connection:
+        connection.execute("DROP INDEX item_ids")
+        for name in ("sample_rate", "channels", "duration"):
+            connection.execute(f"ALTER TABLE items DROP COLUMN {name}")
+    assert project.json("diff", "of-before/store.json", "now") == []
+    assert project.json("diff", "now", "of-before/store.json") == []

@@ -1,4 +1,4 @@
-"""A self-contained page of items: snippets and thumbnails inside, no script, nothing loaded."""
+"""A self-contained page of items: snippets, thumbnails and audio inside, no script, nothing loaded."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from gendata.dedup.gallery import COMPARED, differences, plain, side
 from gendata.errors import GendataError
-from gendata.page import escaped, page, thumbnail
+from gendata.page import escaped, page, player, thumbnail
 
 Content = Callable[[str], tuple[bytes, str]]
 """Content and media type of an item of the store, by id."""
@@ -16,6 +16,9 @@ Copy = tuple[tuple[str, str, str], bytes, str]
 
 _SIDE = 192
 """Pixels of a picture: shown at half of that, sharp on any screen."""
+
+_SOUND = 4 << 20
+"""Bytes of a recording that are put into the page: half a minute of a WAV, some minutes of an MP3."""
 
 
 def write(path: Path, title: str, entries: Sequence[tuple[Mapping[str, Any], Content]]) -> None:
@@ -52,12 +55,12 @@ def _figure(value: object) -> str:
 
 
 def _views(kept: tuple[bytes, str], copy: tuple[bytes, str] | None) -> tuple[str, str]:
-    """Kept content and copy: texts with what differs marked, pictures small; nothing of what is neither."""
+    """Kept content and copy: texts with what differs marked, pictures small, audio to be played."""
     texts = [_as_text(*content) for content in (kept, copy) if content]
     if len(texts) == 2 and texts[0] is not None and texts[1] is not None:
         return differences(texts[0], texts[1])
     views = [
-        plain(text) if text is not None else _picture(*content)
+        plain(text) if text is not None else _medium(*content)
         for text, content in zip(texts, (kept, copy), strict=False)
         if content
     ]
@@ -69,7 +72,9 @@ def _as_text(data: bytes, media_type: str) -> str | None:
     return None if media else data[: 4 * COMPARED].decode("utf-8", "ignore")[:COMPARED]
 
 
-def _picture(data: bytes, media_type: str) -> str:
+def _medium(data: bytes, media_type: str) -> str:
+    if media_type.startswith("audio/"):
+        return player(data, media_type, _SOUND)
     return thumbnail(data, _SIDE) or "" if media_type.startswith("image/") else ""
 
 
@@ -82,14 +87,13 @@ def _write(path: Path, title: str, entries: Sequence[str]) -> None:
 
 
 def _item(row: Mapping[str, Any], content: Content) -> str:
-    data, _ = content(row["id"]) if row.get("modality") == "image" else (b"", "")
-    picture = thumbnail(data, _SIDE) or "" if data else ""
+    medium = _medium(*content(row["id"])) if row.get("modality") in {"image", "audio"} else ""
     facts = _facts(row, ("score", "source", "uri", "label"))
     origin = row.get("origin")
     mark = f'<span class="origin {escaped(origin)}">{escaped(origin)}</span> · ' if origin else ""
     snippet = escaped(str(row.get("text") or "")[:600])
     return (
-        f'<li>{picture}<div><div class="facts">{mark}{facts}</div><div class="text">{snippet}</div>'
+        f'<li>{medium}<div><div class="facts">{mark}{facts}</div><div class="text">{snippet}</div>'
         f'<div class="facts">{escaped(row["id"])}</div></div></li>'
     )
 

@@ -21,8 +21,8 @@ from gendata.errors import GendataError
     "--map",
     "mapping",
     metavar="text=body,label=y",
-    help="Columns of a table: text, image, label, license, split, origin; of chats messages, or prompt and reply, "
-    "input, system, session, model, time.",
+    help="Columns of a table: text, image, audio, label, license, split, origin; of chats messages, or prompt and "
+    "reply, input, system, session, model, time.",
 )
 @click.option("--license", "license_", help="License that holds where an item states none.")
 @click.option("--no-dedup", is_flag=True, help="Keep near copies (for logs); equal content is still one item.")

@@ -18,6 +18,7 @@ _EXTENSIONS = {
     "image/gif": "gif",
     "image/bmp": "bmp",
     "image/tiff": "tiff",
+    "image/x-portable-anymap": "pnm",
     "audio/wav": "wav",
     "audio/x-wav": "wav",
     "audio/flac": "flac",

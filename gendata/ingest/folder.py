@@ -1,24 +1,27 @@
-"""Kind ``folder``: texts, documents and images under one folder, by the endings of their names (``formats``).
+"""Kind ``folder``: texts, documents, images and audio under one folder, by the endings of their names (``formats``).
 
 Names that begin with a dot are skipped; any other type is a reject. A plain text is kept exactly as it
-is, of a document its text. Beside an image, ``stem.caption`` or else ``stem.txt`` is its caption (white
-space at both ends cut off) and no item of its own; where both are there, the .txt is an ordinary text. A caption that
-cannot be read counts as one more unit, rejected as ``caption-invalid``, and the image is kept
-without it. The caption of an image that is itself rejected is dropped with it.
-A .caption without an image is a reject, ``caption-orphan``.
+is, of a document its text. Beside an image or audio, ``stem.caption`` or else ``stem.txt`` is its caption or transcript
+(white space at both ends cut off) and no item of its own; where both are there, the .txt is an
+ordinary text. A caption that cannot be read counts as one more unit, rejected as
+``caption-invalid``, and its item is kept without it. The caption of what is itself rejected is
+dropped with it. A .caption that is beside neither is a reject, ``caption-orphan``. Likewise ``stem.json``
+is what else is known of it (see ``sidecar``), rejected as ``sidecar-invalid``, and of an unsupported
+type beside neither.
 """
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gendata.errors import ParamsError
-from gendata.ingest import formats
+from gendata.ingest import formats, sidecar
 from gendata.ingest.formats.texts import decode
 from gendata.ingest.globs import matcher
 from gendata.ingest.paths import read_inside, split_suffix, walk
 from gendata.ingest.pool import ordered
-from gendata.ingest.reader import CAPTION, UNIT, Entry, UnitError
+from gendata.ingest.reader import CAPTION, SIDECAR, UNIT, Entry, UnitError
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import source_path
 from gendata.items import Item, Reject, content_id, decode_uri, encode_uri
@@ -36,10 +39,12 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     excluded, included = matcher(source.exclude), matcher(source.include)
     found = {p: problem for p, problem in walk(os.fsencode(base), excluded) if not excluded(p)}
     units = [p for p in found if not source.include or included(p) or _is_folder(found[p])]
-    captions = set(_captions({p for p in units if split_suffix(p)[1] in formats.MEDIA}, found).values())
-    for path in sorted({*units, *captions}):
+    media = {p for p in units if split_suffix(p)[1] in formats.MEDIA}
+    beside = {p: SIDECAR for p in map(_sidecar, media) if p in found}
+    beside |= dict.fromkeys(_captions(media, found).values(), CAPTION)
+    for path in sorted({*units, *beside}):
         problem = found[path]
-        role = CAPTION if path in captions else UNIT
+        role = beside.get(path, UNIT)
         if problem is None and role == UNIT and split_suffix(path)[1] not in formats.SUFFIXES:
             problem = "caption-orphan" if path.endswith(_CAPTIONS[0]) else "unsupported-type"
         yield Entry(encode_uri(path), role, problem=problem, base=os.fsencode(base))
@@ -49,10 +54,14 @@ def _is_folder(problem: str | None) -> bool:
     return problem in {"symlink-directory", "unreadable"}
 
 
-def _captions(pictures: set[bytes], found: Mapping[bytes, object]) -> dict[bytes, bytes]:
-    """The caption file of each image that has one."""
-    beside = {p: [split_suffix(p)[0] + e for e in _CAPTIONS] for p in pictures}
-    return {p: next(c for c in beside[p] if c in found) for p in pictures if any(c in found for c in beside[p])}
+def _captions(media: set[bytes], found: Mapping[bytes, object]) -> dict[bytes, bytes]:
+    """The caption file of each image or audio file that has one."""
+    beside = {p: [split_suffix(p)[0] + e for e in _CAPTIONS] for p in media}
+    return {p: next(c for c in beside[p] if c in found) for p in media if any(c in found for c in beside[p])}
+
+
+def _sidecar(medium: bytes) -> bytes:
+    return split_suffix(medium)[0] + b".json"
 
 
 def read(
@@ -61,8 +70,8 @@ def read(
     """The units in the order of ``entries``; files are read and decoded on ``params.workers`` threads."""
     base = os.fsencode(source_path(name, source, root))
     paths = {decode_uri(e.uri): e for e in entries}
-    pictures = {p for p, e in paths.items() if split_suffix(p)[1] in formats.MEDIA and e.role == UNIT}
-    captions = _captions(pictures, {p: e for p, e in paths.items() if e.role == CAPTION})
+    media = {p for p, e in paths.items() if split_suffix(p)[1] in formats.MEDIA and e.role == UNIT}
+    captions = _captions(media, {p: e for p, e in paths.items() if e.role == CAPTION})
 
     def one(path: bytes) -> Item | Reject | None:
         entry = paths[path]
@@ -70,8 +79,13 @@ def read(
             if entry.role == CAPTION:
                 _caption(base, path, entry, params)
                 return None
+            if entry.role == SIDECAR:
+                _parsed(base, path, entry, params)
+                return None
             data = _content(base, path, entry, params)
-            return formats.item(entry.uri, data, params, _try_caption(base, captions.get(path), paths, params))
+            item = formats.item(entry.uri, data, params, _try_caption(base, captions.get(path), paths, params))
+            stated = _try_sidecar(base, _sidecar(path), paths, params) if path in media else None
+            return item if stated is None else stated.beside(item)
         except UnitError as error:
             return error.at(entry.uri)
 
@@ -99,5 +113,24 @@ def _try_caption(base: bytes, path: bytes | None, paths: Mapping[bytes, Entry], 
     """The caption, None where there is none or it is broken (then its own entry is the reject)."""
     try:
         return None if path is None else _caption(base, path, paths[path], params)
+    except UnitError:
+        return None
+
+
+def _parsed(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> sidecar.Sidecar:
+    try:
+        within = replace(params, max_file_bytes=min(params.max_file_bytes, params.max_record_bytes))
+        return sidecar.parse(_content(base, path, entry, within), params)
+    except UnitError as error:
+        raise UnitError("sidecar-invalid", f"{error.reason}: {error.detail}") from None
+
+
+def _try_sidecar(
+    base: bytes, path: bytes, paths: Mapping[bytes, Entry], params: IngestParams
+) -> sidecar.Sidecar | None:
+    """What the .json says, None where there is none or it is broken (then its own entry is the reject)."""
+    entry = paths.get(path)
+    try:
+        return _parsed(base, path, entry, params) if entry is not None and entry.role == SIDECAR else None
     except UnitError:
         return None

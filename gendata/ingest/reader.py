@@ -15,9 +15,10 @@ from typing import Protocol
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.items import Item, Reject, decode_uri
 
-UNIT, CAPTION, LINKED = "unit", "caption", "linked"
-"""Roles of an entry: read as one or more items; the text beside an image; an image that a table
-may point to. The last two are listed so that an edit is noticed, and are no units themselves."""
+UNIT, CAPTION, SIDECAR, LINKED = "unit", "caption", "sidecar", "linked"
+"""Roles of an entry: read as one or more items; the text beside an image or audio; the .json beside
+one; what a table may point to. The last three are listed so that an edit is noticed, and are no
+units themselves."""
 
 PROBLEMS = {
     "symlink-outside": "the link points outside of the source",
@@ -26,7 +27,7 @@ PROBLEMS = {
     "not-a-file": "a fifo, socket or device is never opened",
     "unreadable": "no permission, or the disk fails to read it",
     "unsupported-type": "no reader for this file type",
-    "caption-orphan": "no image of this name beside it",
+    "caption-orphan": "no image or audio of this name beside it",
     "vanished": "it was there when the source was scanned",
     "changed": "its content is not what was scanned; run again",
     "too-large": "more bytes than ingest.max_file_bytes",

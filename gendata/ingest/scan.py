@@ -35,7 +35,7 @@ LISTING_SCHEMA = pa.schema(
         pa.field("problem", pa.string()),
     ]
 )
-"""Sorted by uri. ``role`` is unit, caption or linked (see reader); ``problem`` the reject reason of an
+"""Sorted by uri. ``role`` is unit, caption, sidecar or linked (see reader); ``problem`` the reject reason of an
 entry that cannot be opened as a unit, which then has no size and no hash: its content is not watched."""
 
 SETTLED_NS = 2_000_000_000

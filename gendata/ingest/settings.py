@@ -5,7 +5,7 @@ from typing import Literal
 
 from gendata.ingest import globs
 
-FIELDS = ("text", "image", "label", "license", "split", "origin")
+FIELDS = ("text", "image", "audio", "label", "license", "split", "origin")
 """What ``map`` can name a column for, in any row."""
 
 CHAT_FIELDS = ("messages", "prompt", "input", "reply", "system", "session", "model", "time")
@@ -34,8 +34,10 @@ class SourceParams:
         if chat := [key for key in CHAT_FIELDS if key in self.map]:
             pair = [key for key in ("prompt", "reply") if key in self.map]
             listed = "messages" in self.map
-            if {"text", "image"} & set(self.map) or (pair or "input" in self.map if listed else len(pair) < 2):
-                raise ValueError(f"map: {chat[0]}: a chat is messages, or prompt and reply, and neither text nor image")
+            if {"text", "image", "audio"} & set(self.map) or (pair or "input" in self.map if listed else len(pair) < 2):
+                raise ValueError(
+                    f"map: {chat[0]}: a chat is messages, or prompt and reply, and no text, image or audio"
+                )
         globs.matcher(self.include + self.exclude)  # a glob that cannot be understood is found here
 
 
@@ -44,7 +46,8 @@ class IngestParams:
     """Limits of what is read; what is beyond them is a reject."""
 
     max_pixels: int = 89_478_485  # of one image, checked before it is decoded: 1/4 GB as RGB, Pillow's own limit
-    max_file_bytes: int = 256 << 20  # of one text, image or caption: these are read whole
+    max_audio_seconds: int = 14_400  # of one recording, which is decoded: four hours; fewer if beyond 96 kHz in stereo
+    max_file_bytes: int = 256 << 20  # of one text, image, recording or caption: these are read whole
     max_text_chars: int = 10_000_000  # of one text, in code points: about ten long novels
     max_record_bytes: int = 64 << 20  # of one line of a table (jsonl, csv)
     max_document_bytes: int = 256 << 20  # of the parts of one docx or epub in all, unpacked
@@ -54,7 +57,9 @@ class IngestParams:
     workers: int = 0  # threads that hash and decode; 0: one per core. The result does not depend on it
 
     def __post_init__(self) -> None:
-        least = dict.fromkeys(("max_pixels", "max_file_bytes", "max_text_chars", "max_record_bytes"), 1)
+        least = dict.fromkeys(
+            ("max_pixels", "max_audio_seconds", "max_file_bytes", "max_text_chars", "max_record_bytes"), 1
+        )
         least |= dict.fromkeys(("max_document_bytes", "max_document_ratio", "document_seconds"), 1)
         for name, limit in (least | {"document_memory": 256 << 20}).items():
             if getattr(self, name) < limit:

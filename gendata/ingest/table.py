@@ -1,17 +1,18 @@
 """Kind ``table``: the rows of .jsonl, .json, .csv, .tsv, .parquet and .arrow files; one file, or a folder of them.
 
-``map`` says which column is the text, image, label, license, split or origin; without a map the
+``map`` says which column is the text, image, audio, label, license, split or origin; without a map the
 columns of these very names are taken. All other columns go to ``meta``. A row with an image is an
-image item and its text the caption. Rows of messages, or of prompt and reply, are records (``chats``);
-without a map they are known by their usual names, where there is neither text nor image. Where rows have none of all
-these, they are records, too: their text is the JSON of all columns that are not mapped, keys sorted.
+image item and its text the caption, one with audio an audio item and its text the transcript. Rows
+of messages, or of prompt and reply, are records (``chats``); without a map they are known by their
+usual names, where there is none of text, image and audio. Where rows have none of all these, they are records, too:
+their text is the JSON of all columns that are not mapped, keys sorted.
 
-An image is a path relative to the folder of its table, which it must not leave; base64, with
+An image or audio is a path relative to the folder of its table, which it must not leave; base64, with
 ``data:`` before it or not; in Parquet also the bytes themselves, or {bytes, path} as Hugging Face writes. The origin of
 a row is never more trusted than that of the source, where that is given.
 
 ``include`` and ``exclude`` choose among the files of a folder. The uri of a row is
-``data.jsonl#17``, counted as in ``records``. If the table has a column of images, the image files
+``data.jsonl#17``, counted as in ``records``. If the table has a column of images or audio, such files
 under its folder are listed too (role linked), so that an edit is noticed.
 """
 
@@ -24,7 +25,7 @@ from typing import Any, BinaryIO
 from gendata.errors import ParamsError
 from gendata.ingest.cells import as_bytes, as_label, as_meta, as_origin, as_split, as_string, as_text
 from gendata.ingest.chats import read_chat, usual_columns
-from gendata.ingest.formats import images
+from gendata.ingest.formats import MEDIA, audio, images
 from gendata.ingest.globs import matcher
 from gendata.ingest.paths import open_inside, read_inside, resolve, split_suffix, walk
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
@@ -38,12 +39,15 @@ KEYS = frozenset({"path", "include", "exclude", "map"})
 _OF_IMAGES = {"ai", "c2pa", "gen"}
 """Keys of ``meta`` that tell what an image file says of itself: a column of such a name gets another."""
 
+_MEDIA = {"image", "audio"}
+"""Fields of ``map`` that hold bytes, or a path to a file."""
+
 _CHAT = {"messages", "reply"}
 """Fields of ``map`` of which rows that are chats have one."""
 
 
 def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
-    """The table files, and the image files that they may point to."""
+    """The table files, and the files of images and audio that they may point to."""
     base, only = _place(name, source, root)
     excluded, included = matcher(source.exclude), matcher(source.include)
     tables = []
@@ -51,13 +55,13 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
         tables.append(Entry(encode_uri(only), base=base))
     else:
         for path, problem in walk(base, excluded):
-            if not excluded(path) and (not source.include or included(path)) and not _is_image(path):
+            if not excluded(path) and (not source.include or included(path)) and not _is_medium(path):
                 supported = "unsupported-type" if split_suffix(path)[1] not in SUFFIXES else None
                 tables.append(Entry(encode_uri(path), problem=problem or supported, base=base))
     yield from tables
-    if "image" in (source.map or _columns(base, tables, IngestParams())):
+    if _MEDIA & set(source.map or _columns(base, tables, IngestParams())):
         for path, problem in walk(base, lambda p: in_derived(base + b"/" + p, root)):
-            if problem is None and _is_image(path):
+            if problem is None and _is_medium(path):
                 yield Entry(encode_uri(path), LINKED, base=base)
 
 
@@ -73,8 +77,8 @@ def _place(name: str, source: SourceParams, root: Path) -> tuple[bytes, bytes | 
     return os.fsencode(path.parent), os.fsencode(path.name)
 
 
-def _is_image(path: bytes) -> bool:
-    return split_suffix(path)[1] in images.EXTENSIONS
+def _is_medium(path: bytes) -> bool:
+    return split_suffix(path)[1] in MEDIA
 
 
 def _columns(base: bytes, tables: Sequence[Entry], params: IngestParams) -> list[str]:
@@ -113,7 +117,7 @@ def read(
 def _mapping(name: str, source: SourceParams, there: Sequence[str]) -> Mapping[str, str]:
     """Field to column. Raises ParamsError naming the columns that there are; without any, all is let through."""
     mapping = source.map or {f: f for f in FIELDS if f in there}
-    if not source.map and not {"text", "image"} & set(there):
+    if not source.map and not {"text", *_MEDIA} & set(there):
         mapping = mapping | usual_columns(there)
     where, listed = f"params.yaml: sources.{name}", ", ".join(there)
     for field, column in mapping.items():
@@ -154,7 +158,7 @@ class _Table:
         if is_chat:
             item = self._chat(uri, cell)
         else:
-            item = self._text_or_image(uri, cell) if {"text", "image"} & cell.keys() else self._values(uri, rest)
+            item = self._text_or_medium(uri, cell) if {"text", *_MEDIA} & cell.keys() else self._values(uri, rest)
         if is_chat and "chat" in rest:
             rest["chat_"] = rest.pop("chat")  # that name is taken
         if item.modality == "image":
@@ -191,26 +195,37 @@ class _Table:
             modality="record", uri=uri, media_type="application/json", text=text, file_sha256=self._entry.sha256
         )
 
-    def _text_or_image(self, uri: str, cell: Mapping[str, Any]) -> Item:
+    def _text_or_medium(self, uri: str, cell: Mapping[str, Any]) -> Item:
         text = as_text(cell.get("text"), self._params.max_text_chars)
-        data, path = self._image(cell.get("image"))
-        if text is None and data is None:
-            raise UnitError("empty", "neither text nor image")
-        probe = images.probe(data, path, self._params.max_pixels) if data is not None else None
+        found = {field: self._bytes(field, cell[field]) for field in sorted(_MEDIA & cell.keys())}
+        given = [(field, data, path) for field, (data, path) in found.items() if data is not None]
+        if len(given) > 1:
+            raise UnitError("invalid-row", "both an image and audio: a row is one item")
+        if not given:
+            if text is None:
+                raise UnitError("empty", "neither text nor image nor audio")
+            return Item(modality="text", uri=uri, media_type="text/plain", text=text, file_sha256=self._entry.sha256)
+        ((field, data, path),) = given
+        probe = self._probe(field, data, path)
         return Item(
-            modality="image" if probe else "text",
+            modality=field,
             uri=uri,
-            media_type=probe.media_type if probe else "text/plain",
+            media_type=probe.media_type,
             text=text,
-            text_origin="column" if probe and text is not None else None,
+            text_origin="column" if text is not None else None,
             data=data,
-            file_sha256=content_id(data) if data is not None and path else self._entry.sha256,
-            meta=probe.meta if probe else {},
-            marks=probe.marks if probe else (),
+            file_sha256=content_id(data) if path else self._entry.sha256,
+            meta=probe.meta,
+            marks=probe.marks if isinstance(probe, images.Probe) else (),
         )
 
-    def _image(self, cell: Any) -> tuple[bytes | None, str]:
-        """The bytes of the image in a cell, and the path that it was read from, if it was."""
+    def _probe(self, field: str, data: bytes, path: str) -> "images.Probe | audio.Probe":
+        if field == "audio":
+            return audio.probe(data, path, self._params.max_audio_seconds)
+        return images.probe(data, path, self._params.max_pixels)
+
+    def _bytes(self, field: str, cell: Any) -> tuple[bytes | None, str]:
+        """The bytes of the image or audio in a cell, and the path that they were read from, if they were."""
         if isinstance(cell, dict) and cell.keys() <= {"bytes", "path"}:
             cell = cell.get("bytes") or cell.get("path")
         if cell is None or cell == "":
@@ -220,12 +235,12 @@ class _Table:
                 raise UnitError("too-large")
             return cell, ""
         if not isinstance(cell, str):
-            raise UnitError("invalid-row", f"image is neither a path nor bytes but {type(cell).__name__}")
+            raise UnitError("invalid-row", f"{field} is neither a path nor bytes but {type(cell).__name__}")
         if (data := as_bytes(cell)) is not None:
             return data, ""
-        return self._image_file(cell), cell
+        return self._file(cell), cell
 
-    def _image_file(self, path: str) -> bytes:
+    def _file(self, path: str) -> bytes:
         if path.startswith("/"):
             raise UnitError("path-outside", f"{path}: not relative to the folder of the table")
         try:
@@ -233,11 +248,11 @@ class _Table:
                 raise UnitError("path-outside", "in a folder that the pipeline writes")
             return read_inside(self._folder, path.encode(), self._params.max_file_bytes)
         except UnitError as error:
-            reason, detail = _IMAGE_REASONS.get(error.reason, (error.reason, error.detail))
+            reason, detail = _PATH_REASONS.get(error.reason, (error.reason, error.detail))
             raise UnitError(reason, f"{path}: {detail}") from None
 
 
-_IMAGE_REASONS = {
+_PATH_REASONS = {
     "symlink-outside": ("path-outside", "not under the folder of the table"),
     "symlink-broken": ("missing-file", "no such file"),
     "vanished": ("missing-file", "no such file"),

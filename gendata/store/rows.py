@@ -102,7 +102,9 @@ def kept_rows(
             for name in _DECIDED:
                 table = table.append_column(DECISION_SCHEMA.field(name), part[name])
             for name in _TAGGED:
-                table = table.append_column(TAG_SCHEMA.field(name), tagged[name])
+                field = TAG_SCHEMA.field(name)
+                there = name in tagged.column_names  # of a version before the column, in gendata.history
+                table = table.append_column(field, tagged[name] if there else pa.nulls(len(tagged), field.type))
             mask = pc.is_in(kept["origin"], value_set=pa.array(origins))
             mask = pc.and_(mask, _stay(likes, at - len(tagged), kept["id"], f"{source} shard {index}"))
             if only is not None:

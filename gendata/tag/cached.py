@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from gendata.files import write_bytes
 from gendata.items import TAG_SCHEMA, canonical_json
 
-LIBRARIES = ("numpy", "Pillow", "py3langid")
+LIBRARIES = ("numpy", "Pillow", "py3langid", "soundfile")
 """Whose results tags are made of."""
 
 _NAME = 16

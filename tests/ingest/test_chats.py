@@ -152,7 +152,7 @@ def test_usual_columns(there, found):
     ],
 )
 def test_a_map_that_is_no_chat_is_refused(mapping):
-    with pytest.raises(ValueError, match="a chat is messages, or prompt and reply, and neither text nor image"):
+    with pytest.raises(ValueError, match="a chat is messages, or prompt and reply, and no text, image or audio"):
         table(map=mapping)
 
 

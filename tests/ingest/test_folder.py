@@ -89,7 +89,7 @@ def test_hostile_contents_are_rejects_with_reasons(data, run, image):
         "zeros.txt": (b"", "empty"),
         "blank.md": (b" \n\t\r\n", "empty"),
         "text.jpg": (b"not a picture", "not-an-image"),
-        "gif.png": (b"GIF89a\x01\x00\x01\x00", "not-an-image"),
+        "gif.png": (b"GIF89a\x01\x00\x01\x00", "corrupt-image"),
         "short.txt": ("é".encode("latin-1"), "unknown-encoding"),
         "half.txt": ("naïve café".encode()[:-1], "invalid-utf8"),
         "utf16.txt": ("text".encode("utf-16")[:-1], "unknown-encoding"),

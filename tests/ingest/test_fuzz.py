@@ -6,8 +6,11 @@ import random
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sounds import FORMATS, sound
 
 from gendata.ingest import IngestParams, SourceParams, preview
+from gendata.ingest.formats import audio
+from gendata.ingest.reader import UnitError
 from gendata.items import ITEM_SCHEMA, Item, to_table
 
 P = IngestParams(max_pixels=100_000, max_record_bytes=10_000, workers=1)
@@ -52,6 +55,11 @@ def seeds(folder, image):
         "progressive.jpg": image("JPEG", size=(30, 20), progressive=True),
         "a.webp": image("WEBP", size=(30, 20), exif=exif),
         "l.webp": image("WEBP", size=(30, 20), lossless=True),
+        "a.gif": image("GIF", size=(30, 20)),
+        "a.bmp": image("BMP", size=(30, 20)),
+        "a.tiff": image("TIFF", size=(30, 20), exif=exif),
+        "l.tiff": image("TIFF", size=(30, 20), compression="tiff_lzw"),
+        "a.ppm": image("PPM", size=(30, 20)),
         "t.jsonl": "\n".join(json.dumps(r, ensure_ascii=i % 2 == 0) for i, r in enumerate(rows)).encode(),
         "t.csv": ("text,label,split\n" + "\n".join(f'"{t}, ""q""",{i},val' for i, t in enumerate(text))).encode(),
         "t.json": json.dumps(rows, indent=1).encode(),
@@ -96,3 +104,26 @@ def test_mutated_bytes(project, image):
 @pytest.mark.soak
 def test_mutated_bytes_at_length(project, image):
     fuzz(project, image, rounds=5000, seed=random.randrange(2**32))
+
+
+def fuzz_audio(rounds, seed):
+    """Of the decoder itself, since a process for each file takes long."""
+    rng = random.Random(seed)
+    for name in FORMATS:
+        content = sound(name, title="a tone", frames=3000)
+        for _ in range(rounds):
+            mutated = mutate(rng, content)
+            try:
+                outcome = audio.probe(mutated, name, 60).media_type
+            except UnitError as error:
+                outcome = error.reason
+            assert outcome in {FORMATS[name][2], "empty", "not-audio", "corrupt-audio", "too-long"}, mutated
+
+
+def test_mutated_audio():
+    fuzz_audio(rounds=200, seed=7)
+
+
+@pytest.mark.soak
+def test_mutated_audio_at_length():
+    fuzz_audio(rounds=20_000, seed=random.randrange(2**32))

@@ -69,7 +69,8 @@ def test_wrong_extensions_and_a_corrupt_file(run, eval_data):
     row = result.item("formats_images/ukbench09380.png")
     assert (row["media_type"], row["meta"]) == ("image/jpeg", '{"extension":".png"}')
     assert json.loads(result.item("base_images/ukbench09268.jpg")["meta"]) == {"orientation": 6}
-    assert result.reasons()["formats_images/giphy.gif"] == "unsupported-type"
+    assert json.loads(result.item("formats_images/giphy.gif")["meta"]) == {"frames": 4}
+    assert result.reasons()["formats_images/ukbench09380.svg"] == "unsupported-type"
 
 
 @pytest.mark.parametrize("name", ["lm_books", "lm_tinyshakespeare"])

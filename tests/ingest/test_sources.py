@@ -65,8 +65,8 @@ def test_sources_are_sorted_by_name(project):
         ),
         (
             {"kind": "table", "origin": "real", "path": "x", "map": {"txt": "t"}},
-            "params.yaml: sources.notes: map: unknown key 'txt'; allowed: text, image, label, license, split, origin, "
-            "messages, prompt, input, reply, system, session, model, time",
+            "params.yaml: sources.notes: map: unknown key 'txt'; allowed: text, image, audio, label, license, split, "
+            "origin, messages, prompt, input, reply, system, session, model, time",
         ),
         (
             {"kind": "table", "origin": "real", "path": "x", "map": {"text": 3}},

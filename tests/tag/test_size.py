@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from sounds import sound
 
 from gendata.tag import size
 from gendata.tag.pixels import shown_size
@@ -69,14 +70,17 @@ def test_an_unreadable_image_has_no_size(data):
 
 def test_columns_by_modality(png):
     rows = {
-        "modality": ["text", "image", "image", "record", "audio"],
-        "text": ["Two words", "a cap tion", None, '{"a":1}', None],
-        "data": [None, png(7, 5), png(9, 3), None, b"RIFF"],
+        "modality": ["text", "image", "image", "record", "audio", "audio"],
+        "text": ["Two words", "a cap tion", None, '{"a":1}', None, "three spoken words"],
+        "data": [None, png(7, 5), png(9, 3), None, b"RIFF", sound(frames=400, rate=16_000, channels=2)],
     }
     schema = pa.schema([("modality", pa.string()), ("text", pa.large_string()), ("data", pa.large_binary())])
     assert size.tag(pa.record_batch(rows, schema=schema)) == {
-        "n_chars": [9, 10, None, 7, None],
-        "n_words": [2, 3, None, 1, None],
-        "width": [None, 7, 9, None, None],
-        "height": [None, 5, 3, None, None],
+        "n_chars": [9, 10, None, 7, None, 18],
+        "n_words": [2, 3, None, 1, None, 3],
+        "width": [None, 7, 9, None, None, None],
+        "height": [None, 5, 3, None, None, None],
+        "sample_rate": [None, None, None, None, None, 16_000],
+        "channels": [None, None, None, None, None, 2],
+        "duration": [None, None, None, None, None, 0.025],
     }

@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from sounds import sound
 
 from gendata import files
 from gendata.errors import StoreError
@@ -28,6 +29,7 @@ def sources(png) -> dict:
     images = [
         {"data": png(20 + i, 10, seed=i), "text": "Ein Hund läuft über die grüne Wiese im Park"} for i in range(8)
     ]
+    images.append({"data": sound(), "modality": "audio"})
     return {"notes": [texts[:20], texts[20:]], "photos": [images], "empty": []}
 
 
@@ -56,7 +58,7 @@ def test_summary_counts_what_was_written(corpus, png):
     ingested, decisions = corpus(sources(png))
     summary = tag(ingested, decisions, ["photos", "notes", "empty"], Path("out"), ONE)
     rows = [r for p in sorted(Path("out").rglob("*.parquet")) for r in read(p)]
-    assert summary["items"] == {"image": 8, "text": 30}
+    assert summary["items"] == {"audio": 1, "image": 8, "text": 30}
     assert summary["languages"] == {"de": 8, "en": 30}
     assert summary["splits"] == {s: sum(r["split"] == s for r in rows) for s in ("test", "train", "valid")}
     images = [r["quality"] for r in rows if r["width"]]
@@ -83,6 +85,7 @@ def test_workers_and_order_of_names_change_no_byte(corpus, png):
 def test_a_tagger_that_is_off_leaves_its_columns_null(corpus, png, name):
     ingested, decisions = corpus(sources(png))
     everything = {"lang", "lang_score", "quality", "n_chars", "n_words", "width", "height"}
+    everything |= {"sample_rate", "channels", "duration"}
     tag(ingested, decisions, ["notes", "photos"], Path("out"), TagParams(taggers=(name,), workers=1))
     rows = [r for p in Path("out").rglob("*.parquet") for r in read(p)]
     filled = {column for column in everything if any(r[column] is not None for r in rows)}

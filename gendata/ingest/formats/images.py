@@ -1,6 +1,7 @@
 """Whether bytes are an image that can be decoded, found out safely: bounded, and by content alone."""
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gendata.ingest import marks
+from gendata.ingest.formats.frames import count
 from gendata.ingest.reader import UnitError, one_line
 from gendata.ingest.settings import IngestParams
 from gendata.items import Item, content_id
@@ -18,12 +20,40 @@ EXTENSIONS: Mapping[str, str] = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
     ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".bmp": "image/bmp",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "image/x-portable-anymap"),
 }
 """File name extension to the media type that it promises."""
 
-_FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
+_FORMATS = {
+    "image/png": "PNG",
+    "image/jpeg": "JPEG",
+    "image/webp": "WEBP",
+    "image/gif": "GIF",
+    "image/bmp": "BMP",
+    "image/tiff": "TIFF",
+    "image/x-portable-anymap": "PPM",
+}
+"""What Pillow calls the media types."""
 
-_ORIENTATION = 0x0112  # the Exif tag
+_BEGINNINGS = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+    b"BM": "image/bmp",
+    b"II*\0": "image/tiff",
+    b"MM\0*": "image/tiff",
+    b"II+\0": "image/tiff",  # BigTIFF
+    b"MM\0+": "image/tiff",
+    **{b"P%d%c" % (kind, space): "image/x-portable-anymap" for kind in range(1, 7) for space in b" \t\n\r\v\f"},
+}
+"""The first bytes of a file to its media type."""
+
+_ORIENTATION, _TILE_WIDTH, _TILE_LENGTH = 0x0112, 322, 323  # tags of Exif and TIFF
 
 
 def read(uri: str, data: bytes, params: IngestParams) -> Item:
@@ -55,7 +85,7 @@ def probe(data: bytes, name: str, max_pixels: int) -> Probe:
 
     ``meta`` gets ``extension`` where the name promises another type, ``orientation`` where Exif
     asks for a turn (the bytes are kept as they are), ``frames`` where there are several (the
-    first is decoded), ``gen`` and ``c2pa`` what ``marks`` finds. A PNG's checksums are verified too.
+    first is decoded; of a TIFF, pages), ``gen`` and ``c2pa`` what ``marks`` finds. A PNG's checksums are verified too.
 
     Raises:
         UnitError: ``empty``, ``not-an-image``, ``too-many-pixels`` (before decoding) or ``corrupt-image``.
@@ -64,9 +94,10 @@ def probe(data: bytes, name: str, max_pixels: int) -> Probe:
         raise UnitError("empty", "0 bytes")
     media_type = sniff(data)
     if media_type is None:
-        raise UnitError("not-an-image", "the bytes are neither PNG nor JPEG nor WebP")
+        raise UnitError("not-an-image", f"the bytes are none of {', '.join(_FORMATS.values())}")
     _limit(_claimed_size(data), max_pixels)  # Pillow allocates a WebP's canvas on opening
-    meta = _decode(data, _FORMATS[media_type], max_pixels)
+    frames = count(data, media_type) if media_type in {"image/gif", "image/tiff"} else None
+    meta = _decode(data, _FORMATS[media_type], max_pixels, frames)
     extension = PurePosixPath(name).suffix.lower()
     if extension and EXTENSIONS.get(extension) != media_type:
         meta["extension"] = one_line(extension)
@@ -76,13 +107,9 @@ def probe(data: bytes, name: str, max_pixels: int) -> Probe:
 
 def sniff(data: bytes) -> str | None:
     """The media type by the first bytes, or None if it is none that is read here."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "image/webp"
-    return None
+    return next((media_type for begin, media_type in _BEGINNINGS.items() if data.startswith(begin)), None)
 
 
 def _limit(size: tuple[int, int], max_pixels: int) -> None:
@@ -90,7 +117,8 @@ def _limit(size: tuple[int, int], max_pixels: int) -> None:
         raise UnitError("too-many-pixels", f"{size[0]} x {size[1]} pixels; ingest.max_pixels is {max_pixels}")
 
 
-def _decode(data: bytes, format_: str, max_pixels: int) -> dict[str, Any]:
+def _decode(data: bytes, format_: str, max_pixels: int, frames: int | None) -> dict[str, Any]:
+    """What is noted of an image. ``frames`` is how many it has, None where Pillow knows that from the header."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -100,13 +128,16 @@ def _decode(data: bytes, format_: str, max_pixels: int) -> dict[str, Any]:
                 image.verify()  # the checksums, which decoding does not always look at
         with Image.open(io.BytesIO(data), formats=[format_]) as image:
             _limit(image.size, max_pixels)
+            turned = 1
+            if format_ == "TIFF":
+                _limit(_tile(image), max_pixels)  # libtiff allocates a tile as large as it is said to be
+                turned = _orientation(image)  # Pillow turns it upright and forgets that
             image.load()
-            meta: dict[str, Any] = {}
-            if (frames := getattr(image, "n_frames", 1)) > 1:
-                meta["frames"] = frames
-            if (orientation := _orientation(image)) != 1:
-                meta["orientation"] = orientation
-            return meta
+            several: int = getattr(image, "n_frames", 1) if frames is None else frames
+            orientation = max(turned, _orientation(image))
+            return ({"frames": several} if several > 1 else {}) | (
+                {"orientation": orientation} if orientation > 1 else {}
+            )
     except Image.DecompressionBombError as error:
         raise UnitError("too-many-pixels", str(error)) from None
     except UnidentifiedImageError:
@@ -142,12 +173,20 @@ def _orientation(image: Any) -> int:
     return value if value in range(1, 9) else 1
 
 
+def _tile(image: Any) -> tuple[int, int]:
+    """Width and height of the tiles of a TIFF; (0, 0) where it has none."""
+    width, length = (image.tag_v2.get(tag, 0) for tag in (_TILE_WIDTH, _TILE_LENGTH))
+    return int(width), int(length)
+
+
 def _claimed_size(data: bytes) -> tuple[int, int]:
-    """Width and height as the first header of a PNG or WebP states them; (0, 0) for a JPEG.
+    """Width and height as the first header of a PNG, WebP or anymap states them; (0, 0) for others.
 
     PNG specification, 11.2.1 IHDR; WebP container specification, VP8X, VP8L and VP8 headers.
     """
     head = data[:30].ljust(30, b"\0")
+    if head[:1] == b"P":
+        return _anymap_size(data)
     if head[12:16] == b"IHDR":
         return int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
     if head[12:16] == b"VP8X":
@@ -158,3 +197,14 @@ def _claimed_size(data: bytes) -> tuple[int, int]:
     if head[12:16] == b"VP8 ":
         return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
     return 0, 0
+
+
+_ANYMAP = re.compile(rb"P[1-6]" + 2 * rb"(?:\s|#[^\r\n]*[\r\n])+(\d{1,10})" + rb"(?!\d)")
+_ANYMAP_HEADER = 1 << 16  # bytes in which it has to end: Pillow reads comments byte by byte
+
+
+def _anymap_size(data: bytes) -> tuple[int, int]:
+    found = _ANYMAP.match(data[:_ANYMAP_HEADER])
+    if found is None:
+        raise UnitError("corrupt-image", "the header of the PPM is broken")
+    return int(found[1]), int(found[2])
