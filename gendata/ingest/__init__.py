@@ -4,6 +4,7 @@ A kind of source is one module (READERS, and the Protocol in ``reader``). ``scan
 listings, ``ingest`` reads exactly what they name: read + rejected = enumerated.
 """
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
+from gendata.ingest.archives import is_archive
 from gendata.ingest.reader import Entry, one_line
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
 from gendata.ingest.settings import IngestParams, SourceParams
@@ -95,11 +97,14 @@ def infer_source(path: Path | str) -> str:
         return "folder"
     if path.suffix.lower() in {".jsonl", ".ndjson", ".csv", ".parquet"}:
         return "table"
+    if is_archive(os.fsencode(path.name)):
+        return "archive"
     if str(path) in READERS and "path" not in reader_of(str(path)).KEYS:
         return str(path)
     builtins = [kind for kind in READERS if "path" not in reader_of(kind).KEYS]
     raise ParamsError(
-        f"{one_line(str(path))}: not a folder, nor a .jsonl, .csv or .parquet file, nor one of {', '.join(builtins)}"
+        f"{one_line(str(path))}: not a folder, nor a .jsonl, .csv or .parquet file, nor an archive (.zip or .tar), "
+        f"nor one of {', '.join(builtins)}"
     )
 
 

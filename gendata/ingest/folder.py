@@ -14,9 +14,9 @@ from pathlib import Path
 
 from gendata.errors import ParamsError
 from gendata.ingest import formats
-from gendata.ingest.formats.texts import decode
+from gendata.ingest.beside import caption, captions, invalid, is_media, refused
 from gendata.ingest.globs import matcher
-from gendata.ingest.paths import read_inside, split_suffix, walk
+from gendata.ingest.paths import read_inside, walk
 from gendata.ingest.pool import ordered
 from gendata.ingest.reader import CAPTION, UNIT, Entry, UnitError
 from gendata.ingest.settings import IngestParams, SourceParams
@@ -24,8 +24,6 @@ from gendata.ingest.sources import source_path
 from gendata.items import Item, Reject, content_id, decode_uri, encode_uri
 
 KEYS = frozenset({"path", "include", "exclude"})
-
-_CAPTIONS = (b".caption", b".txt")  # the first that is there is the caption
 
 
 def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
@@ -36,23 +34,15 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     excluded, included = matcher(source.exclude), matcher(source.include)
     found = {p: problem for p, problem in walk(os.fsencode(base), excluded) if not excluded(p)}
     units = [p for p in found if not source.include or included(p) or _is_folder(found[p])]
-    captions = set(_captions({p for p in units if split_suffix(p)[1] in formats.MEDIA}, found).values())
-    for path in sorted({*units, *captions}):
-        problem = found[path]
-        role = CAPTION if path in captions else UNIT
-        if problem is None and role == UNIT and split_suffix(path)[1] not in formats.SUFFIXES:
-            problem = "caption-orphan" if path.endswith(_CAPTIONS[0]) else "unsupported-type"
+    beside = set(captions({p for p in units if is_media(p)}, found).values())
+    for path in sorted({*units, *beside}):
+        role = CAPTION if path in beside else UNIT
+        problem = found[path] or (refused(path) if role == UNIT else None)
         yield Entry(encode_uri(path), role, problem=problem, base=os.fsencode(base))
 
 
 def _is_folder(problem: str | None) -> bool:
     return problem in {"symlink-directory", "unreadable"}
-
-
-def _captions(pictures: set[bytes], found: Mapping[bytes, object]) -> dict[bytes, bytes]:
-    """The caption file of each image that has one."""
-    beside = {p: [split_suffix(p)[0] + e for e in _CAPTIONS] for p in pictures}
-    return {p: next(c for c in beside[p] if c in found) for p in pictures if any(c in found for c in beside[p])}
 
 
 def read(
@@ -61,8 +51,8 @@ def read(
     """The units in the order of ``entries``; files are read and decoded on ``params.workers`` threads."""
     base = os.fsencode(source_path(name, source, root))
     paths = {decode_uri(e.uri): e for e in entries}
-    pictures = {p for p, e in paths.items() if split_suffix(p)[1] in formats.MEDIA and e.role == UNIT}
-    captions = _captions(pictures, {p: e for p, e in paths.items() if e.role == CAPTION})
+    pictures = {p for p, e in paths.items() if is_media(p) and e.role == UNIT}
+    beside = captions(pictures, {p for p, e in paths.items() if e.role == CAPTION})
 
     def one(path: bytes) -> Item | Reject | None:
         entry = paths[path]
@@ -71,7 +61,7 @@ def read(
                 _caption(base, path, entry, params)
                 return None
             data = _content(base, path, entry, params)
-            return formats.item(entry.uri, data, params, _try_caption(base, captions.get(path), paths, params))
+            return formats.item(entry.uri, data, params, _try_caption(base, beside.get(path), paths, params))
         except UnitError as error:
             return error.at(entry.uri)
 
@@ -90,9 +80,9 @@ def _content(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> by
 
 def _caption(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> str:
     try:
-        return decode(_content(base, path, entry, params), params).strip()
+        return caption(_content(base, path, entry, params), params)
     except UnitError as error:
-        raise UnitError("caption-invalid", f"{error.reason}: {error.detail}") from None
+        raise invalid(error) from None
 
 
 def _try_caption(base: bytes, path: bytes | None, paths: Mapping[bytes, Entry], params: IngestParams) -> str | None:

@@ -46,11 +46,14 @@ class IngestParams:
     max_file_bytes: int = 256 << 20  # of one text, image or caption: these are read whole
     max_text_chars: int = 10_000_000  # of one text, in code points: about ten long novels
     max_record_bytes: int = 64 << 20  # of one line of a table (jsonl, csv)
+    max_archive_bytes: int = 1 << 40  # of all that one archive unpacks to
+    max_ratio: int = 200  # of that to the size of the archive, above 64 MiB: zip bombs
+    max_members: int = 1_000_000  # of one archive: their names are held in memory
     workers: int = 0  # threads that hash and decode; 0: one per core. The result does not depend on it
 
     def __post_init__(self) -> None:
-        for name in ("max_pixels", "max_file_bytes", "max_text_chars", "max_record_bytes"):
-            if getattr(self, name) < 1:
+        for name in vars(self):
+            if name.startswith("max_") and getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.max_pixels > 178_956_970:
             raise ValueError(f"max_pixels must be at most 178956970, where Pillow stops, not {self.max_pixels}")

@@ -13,6 +13,7 @@ from gendata.ingest.reader import Reader
 from gendata.ingest.settings import SourceParams
 
 READERS: dict[str, str] = {
+    "archive": "gendata.ingest.archive",
     "folder": "gendata.ingest.folder",
     "mnist5k": "gendata.ingest.mnist5k",
     "pydocs": "gendata.ingest.pydocs",
