@@ -1,4 +1,4 @@
-"""Kind ``archive``: zips and tars (.tar .tar.gz .tar.bz2 .tar.xz .tar.zst), one or a folder of them, not extracted.
+"""Kind ``archive``: zips and tars (.tar .tar.gz .tar.bz2 .tar.xz .tar.zst), one, a folder or a glob of them.
 
 What a member is, and which is the caption of which, is as in ``folder``; the uri is ``photos.zip!2024/a.png``. Items
 come in the order of the archives, then in that of the members. ``include`` and ``exclude`` choose among the members,
@@ -23,11 +23,11 @@ from gendata.ingest import formats
 from gendata.ingest.archives import SUFFIXES, ArchiveError, Found, found_in, is_archive
 from gendata.ingest.beside import caption, captions, invalid, is_media, may_be_caption, refused
 from gendata.ingest.globs import matcher
-from gendata.ingest.paths import open_inside, walk
+from gendata.ingest.paths import open_inside
+from gendata.ingest.places import place
 from gendata.ingest.pool import ordered
 from gendata.ingest.reader import Entry, UnitError
 from gendata.ingest.settings import IngestParams, SourceParams
-from gendata.ingest.sources import source_path
 from gendata.items import Item, Reject, decode_uri, encode_uri
 
 KEYS = frozenset({"path", "include", "exclude"})
@@ -41,34 +41,21 @@ _Unit = tuple[str, bytes | UnitError, str | None]
 
 def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     """The archives; any other file of a folder is a problem."""
-    base, only = _place(name, source, root)
-    if only is not None:
-        yield Entry(encode_uri(only), base=base)
-        return
-    excluded = matcher(source.exclude)
-    for path, problem in walk(base, excluded):
-        if not excluded(path):
-            problem = problem or (None if is_archive(path) else "unsupported-type")
-            yield Entry(encode_uri(path), problem=problem, base=base)
-
-
-def _place(name: str, source: SourceParams, root: Path) -> tuple[bytes, bytes | None]:
-    """The folder that uris are relative to, and the one file where the source is a file."""
-    path = source_path(name, source, root)
-    if path.is_dir():
-        return os.fsencode(path), None
-    if not path.is_file() or not is_archive(os.fsencode(path.name)):
+    there = place(name, source, root)
+    if there.only is not None and not is_archive(there.only):
         raise ParamsError(
             f"params.yaml: sources.{name}.path: {source.path} is neither a folder nor a {', '.join(SUFFIXES)} file"
         )
-    return os.fsencode(path.parent), os.fsencode(path.name)
+    for path, problem in there.walk(matcher(source.exclude)):
+        problem = problem or (None if is_archive(path) else "unsupported-type")
+        yield Entry(encode_uri(path), problem=problem, base=there.base)
 
 
 def read(
     name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
 ) -> Iterator[Item | Reject]:
     """The members of every archive, decoded on ``params.workers`` threads."""
-    base, _ = _place(name, source, root)
+    base = place(name, source, root).base
     for entry in entries:
         try:
             if entry.problem is not None:

@@ -33,6 +33,8 @@ PROBLEMS = {
     "path-outside": "the name is absolute, leads out of the archive, or names nothing",
     "link-in-archive": "links in archives are not followed",
     "duplicate-name": "a member of this name came before",
+    "duplicate-key": "a sample of this key came before",
+    "surplus-member": "the sample has a member of this kind already",
     "encrypted": "no password is known",
     "unsupported-compression": "only stored and deflated members of a zip are read",
     "nested-archive": "an archive in an archive is not opened",

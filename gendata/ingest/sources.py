@@ -18,6 +18,7 @@ READERS: dict[str, str] = {
     "mnist5k": "gendata.ingest.mnist5k",
     "pydocs": "gendata.ingest.pydocs",
     "table": "gendata.ingest.table",
+    "webdataset": "gendata.ingest.webdataset",
 }
 """Kind of source to the module that reads it, imported on use: a change to one re-runs its sources only."""
 
