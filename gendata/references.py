@@ -16,7 +16,7 @@ from gendata import files, params
 from gendata.dedup import DedupParams, ReferenceParams
 from gendata.errors import GendataError, ParamsError, ProjectError
 from gendata.ingest import IngestParams, SourceParams, infer_source, ingest, scan, tree
-from gendata.ingest.archives import is_archive
+from gendata.ingest.paths import is_archive
 
 if TYPE_CHECKING:
     from gendata.dedup.barred import Reference, Rejected

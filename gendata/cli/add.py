@@ -40,7 +40,7 @@ def add(
     no_dedup: bool,
     dry_run: bool,
 ) -> None:
-    """Add a folder, a table (jsonl, csv, parquet), an archive (zip, tar) or a built-in corpus to params.yaml.
+    """Add a folder, files, a table (jsonl, csv, parquet), an archive (zip, tar) or a built-in corpus to params.yaml.
 
     \b
     gendata add photos/ --origin real --license CC-BY-4.0

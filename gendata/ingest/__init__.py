@@ -17,7 +17,8 @@ from typing import Any
 from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
-from gendata.ingest.archives import is_archive
+from gendata.ingest.globs import is_glob
+from gendata.ingest.paths import is_archive
 from gendata.ingest.reader import Entry, one_line
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
 from gendata.ingest.settings import IngestParams, SourceParams
@@ -99,12 +100,14 @@ def infer_source(path: Path | str) -> str:
         return "table"
     if is_archive(os.fsencode(path.name)):
         return "archive"
+    if path.is_file() or is_glob(str(path)):
+        return "files"
     if str(path) in READERS and "path" not in reader_of(str(path)).KEYS:
         return str(path)
     builtins = [kind for kind in READERS if "path" not in reader_of(kind).KEYS]
     raise ParamsError(
-        f"{one_line(str(path))}: not a folder, nor a .jsonl, .csv or .parquet file, nor an archive (.zip or .tar), "
-        f"nor one of {', '.join(builtins)}"
+        f"{one_line(str(path))}: not a folder, nor a file, archive (.zip, .tar) or table (.jsonl, .csv, .parquet), "
+        f"nor a glob, nor one of {', '.join(builtins)}"
     )
 
 

@@ -20,10 +20,10 @@ from typing import IO, BinaryIO
 
 from gendata.errors import ParamsError
 from gendata.ingest import formats
-from gendata.ingest.archives import SUFFIXES, ArchiveError, Found, found_in, is_archive
+from gendata.ingest.archives import ArchiveError, Found, found_in
 from gendata.ingest.beside import caption, captions, invalid, is_media, may_be_caption, refused
 from gendata.ingest.globs import matcher
-from gendata.ingest.paths import open_inside
+from gendata.ingest.paths import ARCHIVES, is_archive, open_inside
 from gendata.ingest.places import place
 from gendata.ingest.pool import ordered
 from gendata.ingest.reader import Entry, UnitError
@@ -44,7 +44,7 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     there = place(name, source, root)
     if there.only is not None and not is_archive(there.only):
         raise ParamsError(
-            f"params.yaml: sources.{name}.path: {source.path} is neither a folder nor a {', '.join(SUFFIXES)} file"
+            f"params.yaml: sources.{name}.path: {source.path} is neither a folder nor a {', '.join(ARCHIVES)} file"
         )
     for path, problem in there.walk(matcher(source.exclude)):
         problem = problem or (None if is_archive(path) else "unsupported-type")

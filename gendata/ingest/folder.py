@@ -34,11 +34,16 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     excluded, included = matcher(source.exclude), matcher(source.include)
     found = {p: problem for p, problem in walk(os.fsencode(base), excluded) if not excluded(p)}
     units = [p for p in found if not source.include or included(p) or _is_folder(found[p])]
+    return listed(os.fsencode(base), found, units)
+
+
+def listed(base: bytes, found: Mapping[bytes, str | None], units: Sequence[bytes]) -> Iterator[Entry]:
+    """The units among the files found (with their problems), and the captions beside them."""
     beside = set(captions({p for p in units if is_media(p)}, found).values())
     for path in sorted({*units, *beside}):
         role = CAPTION if path in beside else UNIT
         problem = found[path] or (refused(path) if role == UNIT else None)
-        yield Entry(encode_uri(path), role, problem=problem, base=os.fsencode(base))
+        yield Entry(encode_uri(path), role, problem=problem, base=base)
 
 
 def _is_folder(problem: str | None) -> bool:
@@ -49,7 +54,11 @@ def read(
     name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
 ) -> Iterator[Item | Reject]:
     """The units in the order of ``entries``; files are read and decoded on ``params.workers`` threads."""
-    base = os.fsencode(source_path(name, source, root))
+    return read_files(os.fsencode(source_path(name, source, root)), entries, params)
+
+
+def read_files(base: bytes, entries: Sequence[Entry], params: IngestParams) -> Iterator[Item | Reject]:
+    """The files that are listed, under ``base``."""
     paths = {decode_uri(e.uri): e for e in entries}
     pictures = {p for p, e in paths.items() if is_media(p) and e.role == UNIT}
     beside = captions(pictures, {p for p, e in paths.items() if e.role == CAPTION})

@@ -7,15 +7,15 @@ among the files.
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
 from gendata.errors import ParamsError
-from gendata.ingest.globs import matcher
+from gendata.ingest.globs import is_glob, matcher
 from gendata.ingest.paths import walk
 from gendata.ingest.settings import SourceParams
-from gendata.ingest.sources import in_derived, source_path
+from gendata.ingest.sources import expand, in_derived, source_path
 
 _MOST = 100_000
 """Of globs that braces may stand for."""
@@ -44,8 +44,8 @@ def place(name: str, source: SourceParams, root: Path) -> Place:
     """Where a source is. Raises ParamsError if there is nothing."""
     given = source.path or ""
     parts = Path(given).parts
-    fixed = [*takewhile(lambda part: not re.search(r"[*?{\[]", part), parts)]
-    if len(fixed) == len(parts) or os.path.lexists(root / Path(given).expanduser()):
+    fixed = [*takewhile(lambda part: not is_glob(part), parts)]
+    if len(fixed) == len(parts) or os.path.lexists(expand(name, source, root)):
         path = source_path(name, source, root)
         if path.is_dir():
             return Place(os.fsencode(path), root)
@@ -55,7 +55,7 @@ def place(name: str, source: SourceParams, root: Path) -> Place:
         globs = matcher([f"/{glob}" for glob in braces(rest)])
     except ValueError as error:
         raise ParamsError(f"params.yaml: sources.{name}.path: {error}") from None
-    base = (root / Path(*fixed).expanduser()).resolve()
+    base = expand(name, replace(source, path=str(Path(*fixed))), root).resolve()
     if not base.is_dir():
         raise ParamsError(f"params.yaml: sources.{name}.path: {given}: there is no folder {base}")
     return Place(os.fsencode(base), root, matches=lambda path: globs(b"/" + path))

@@ -20,12 +20,12 @@ from typing import Any, BinaryIO
 
 from gendata.errors import ParamsError
 from gendata.ingest import formats
-from gendata.ingest.archives import ArchiveError, Found, found_in, is_tar
+from gendata.ingest.archives import ArchiveError, Found, found_in
 from gendata.ingest.beside import caption, invalid
 from gendata.ingest.facts import described, is_exported, take_text
 from gendata.ingest.formats.texts import decode
 from gendata.ingest.globs import matcher
-from gendata.ingest.paths import open_inside
+from gendata.ingest.paths import is_tar, open_inside
 from gendata.ingest.places import place
 from gendata.ingest.pool import ordered
 from gendata.ingest.reader import Entry, UnitError

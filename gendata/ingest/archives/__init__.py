@@ -16,22 +16,7 @@ from gendata.ingest.reader import UnitError
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.items import encode_uri
 
-__all__ = ["SUFFIXES", "ArchiveError", "Found", "Member", "found_in", "is_archive", "is_tar"]
-
-_TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
-
-SUFFIXES = (".zip", *_TARS)
-"""Endings of the names of archives; how one is packed is found from its first bytes."""
-
-
-def is_archive(path: bytes) -> bool:
-    """Whether the name says that this is an archive."""
-    return path.lower().endswith(tuple(suffix.encode() for suffix in SUFFIXES))
-
-
-def is_tar(path: bytes) -> bool:
-    """Whether the name says that this is a tar, packed or not."""
-    return path.lower().endswith(tuple(suffix.encode() for suffix in _TARS))
+__all__ = ["ArchiveError", "Found", "Member", "found_in"]
 
 
 @dataclass(frozen=True, slots=True)
