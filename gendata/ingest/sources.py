@@ -16,6 +16,7 @@ READERS: dict[str, str] = {
     "archive": "gendata.ingest.archive",
     "files": "gendata.ingest.chosen",
     "folder": "gendata.ingest.folder",
+    "imagefolder": "gendata.ingest.imagefolder",
     "mnist5k": "gendata.ingest.mnist5k",
     "pydocs": "gendata.ingest.pydocs",
     "table": "gendata.ingest.table",
