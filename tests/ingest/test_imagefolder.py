@@ -89,7 +89,8 @@ def test_metadata_says_more(project, put, run, image, form):
 def test_rows_that_do_not_fit_are_rejects(put, run, image):
     put(**{"a/1.png": image(), "a/2.png": image(color=2), "secret.png": image(color=3), "b/metadata.jsonl": b""})
     rows = ['{"file_name": "1.png", "label": 1}', '{"file_name": "gone.png"}', "{", '{"label": "x"}',
-            '{"file_name": 3}', '{"file_name": "1.png", "label": 2}', '{"file_name": "../../x.png"}', '{"file_name": "/etc/passwd"}',
+            '{"file_name": 3}', '{"file_name": "1.png", "label": 2}', '{"file_name": "../../x.png"}',
+            '{"file_name": "/etc/passwd"}',
             '{"file_name": "2.png", "origin": "mine"}', '{"file_name": "../secret.png", "label": "up"}']  # fmt: skip
     put(**{"a/metadata.jsonl": "\n".join(rows)})
     result = run(FOLDER)
