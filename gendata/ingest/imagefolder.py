@@ -3,8 +3,8 @@
 The first folder that is no name of a split is the label (torchvision has it so). A ``metadata.csv`` or
 ``metadata.jsonl`` says more of the images below it (``datasets`` has it so): its column ``file_name`` is their path
 from there, the others are read as ``facts``, and then no folder is a label. Our own export is read back as it was.
-Captions beside images are as in ``folder``, and go before those of a metadata file. A file that is no image is a reject, and so
-is a row without its image.
+Captions beside images are as in ``folder``, and go before those of a metadata file. A file that is no image
+is a reject, and so is a row without its image.
 """
 
 import json
