@@ -42,12 +42,10 @@ def digests(package: Path, scripts: Path, stages: Iterable[str]) -> dict[str, st
     for stage in stages:
         if not (scripts / f"{stage}.py").is_file():
             continue
-        every = files(package, scripts, stage)
-        found[stage] = _digest(package, every)
+        found[stage] = _digest(package, files(package, scripts, stage))
         if stage in VARIES:
-            own = {name: _path(package, module) for name, module in registered(stage).items()}
-            for name, path in own.items():
-                found[f"{stage}-{name}"] = _digest(package, every - {*own.values()} | {path})
+            for name in registered(stage):
+                found[f"{stage}-{name}"] = _digest(package, files(package, scripts, stage, name))
     return found
 
 
@@ -56,9 +54,13 @@ def registered(stage: str) -> Mapping[str, str]:
     return _entries(REGISTRIES[stage]) if stage in REGISTRIES else {}
 
 
-def files(package: Path, scripts: Path, stage: str) -> set[Path]:
-    """The files of the package that a stage's script can reach, and those of the packages these lie in."""
-    todo = {*_imported(package, scripts / f"{stage}.py"), *registered(stage).values()}
+def files(package: Path, scripts: Path, stage: str, only: str | None = None) -> set[Path]:
+    """The files of the package that a stage's script can reach, and those of the packages these lie in.
+
+    ``only`` names the one entry of the registry that is imported, if it is not all.
+    """
+    entries = registered(stage)
+    todo = {*_imported(package, scripts / f"{stage}.py"), *(entries.values() if only is None else [entries[only]])}
     for name in _STARTED.get(stage, ()):
         todo |= {*_entries(name).values()} if ":" in name else {name}
     found: set[str] = set()

@@ -16,6 +16,7 @@ from gendata import files, params
 from gendata.dedup import DedupParams, ReferenceParams
 from gendata.errors import GendataError, ParamsError, ProjectError
 from gendata.ingest import IngestParams, SourceParams, infer_source, ingest, scan, tree
+from gendata.ingest.paths import is_archive
 
 if TYPE_CHECKING:
     from gendata.dedup.barred import Reference, Rejected
@@ -183,7 +184,7 @@ def _source(name: str, value: ReferenceParams, root: Path) -> SourceParams:
 
 def _files(name: str, value: ReferenceParams, root: Path) -> SourceParams:
     path = _path(name, value, root)
-    if path.is_file() and path.suffix.lower() not in _TABLES:
+    if path.is_file() and path.suffix.lower() not in _TABLES and not is_archive(os.fsencode(path.name)):
         return SourceParams(kind="folder", origin="unknown", path=str(path.parent), include=(path.name,))
     kind = tree.KIND if path.is_dir() else infer_source(path)
     return SourceParams(kind=kind, origin="unknown", path=str(path), map=value.map)

@@ -15,16 +15,26 @@ PREVIEW = ("uri", "modality", "media_type", "label", "text")
 
 
 def entry(
-    root: Path, path: str, *, origin: str | None, mapping: dict[str, str], license_: str | None, dedup: bool
+    root: Path,
+    path: str,
+    *,
+    kind: str | None = None,
+    origin: str | None,
+    mapping: dict[str, str],
+    license_: str | None,
+    dedup: bool,
 ) -> dict[str, Any]:
     """A source as params.yaml holds it. Raises ParamsError where PATH is nothing that can be read."""
     from gendata.ingest import infer_source
+    from gendata.ingest.sources import READERS, reader_of
 
     if "://" in path:
         raise ParamsError(f"{path}: only local paths can be added so far")
-    kind = infer_source(path)
+    kind = kind or infer_source(path)
+    if kind not in READERS:
+        raise ParamsError(f"--kind: must be one of {', '.join(READERS)}, not {kind!r}")
     value: dict[str, Any] = {"kind": kind}
-    if kind in {"folder", "table"}:
+    if "path" in reader_of(kind).KEYS:
         target = Path(path).expanduser().resolve()
         near = target.is_relative_to(root.resolve().parent)  # what lies beside the project moves with it
         value["path"] = os.path.relpath(target, root.resolve()) if near else os.fspath(target)

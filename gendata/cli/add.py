@@ -16,6 +16,7 @@ from gendata.errors import GendataError
     type=click.Choice(["real", "generated", "unknown"]),
     help="Where all of it came from; nothing is guessed.",
 )
+@click.option("--kind", help="How it is read: folder, table, archive, ... (default: from PATH).")
 @click.option("--name", help="Name of the source (default: from PATH).")
 @click.option(
     "--map",
@@ -31,6 +32,7 @@ from gendata.errors import GendataError
 def add(
     *,
     path: str,
+    kind: str | None,
     origin: str | None,
     name: str | None,
     mapping: str | None,
@@ -38,11 +40,12 @@ def add(
     no_dedup: bool,
     dry_run: bool,
 ) -> None:
-    """Add a folder, a table (jsonl, json, csv, tsv, parquet, arrow) or a built-in corpus to params.yaml.
+    """Add a folder, files, a table (jsonl, csv, parquet, ...), an archive (zip, tar) or a built-in corpus.
 
     \b
     gendata add photos/ --origin real --license CC-BY-4.0
     gendata add articles.jsonl --origin generated --map text=body,label=topic
+    gendata add photos.zip --origin real
     gendata add chats.csv --origin generated --map prompt=question,reply=answer
     gendata add mnist5k --origin real
     """
@@ -50,7 +53,7 @@ def add(
 
     here = project()
     entry = sources.entry(
-        here.root, path, origin=origin, mapping=_mapping(mapping), license_=license_, dedup=not no_dedup
+        here.root, path, kind=kind, origin=origin, mapping=_mapping(mapping), license_=license_, dedup=not no_dedup
     )
     chosen = name or re.sub(r"[^a-z0-9_-]+", "-", Path(path).stem.lower()).strip("-_") or "source"
     rows = sources.preview(here, chosen, entry)

@@ -4,6 +4,7 @@ A kind of source is one module (READERS, and the Protocol in ``reader``). ``scan
 listings, ``ingest`` reads exactly what they name: read + rejected = enumerated.
 """
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -16,6 +17,8 @@ from typing import Any
 from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
+from gendata.ingest.globs import is_glob
+from gendata.ingest.paths import is_archive
 from gendata.ingest.reader import Entry, UnitError, one_line
 from gendata.ingest.records import SUFFIXES
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
@@ -96,11 +99,16 @@ def infer_source(path: Path | str) -> str:
         return "folder"
     if path.suffix.lower() in SUFFIXES:
         return "table"
+    if is_archive(os.fsencode(path.name)):
+        return "archive"
+    if path.is_file() or is_glob(str(path)):
+        return "files"
     if str(path) in READERS and "path" not in reader_of(str(path)).KEYS:
         return str(path)
     builtins = [kind for kind in READERS if "path" not in reader_of(kind).KEYS]
     raise ParamsError(
-        f"{one_line(str(path))}: not a folder, nor a {', '.join(SUFFIXES)} file, nor one of {', '.join(builtins)}"
+        f"{one_line(str(path))}: not a folder, nor a file, archive (.zip, .tar) or table ({', '.join(SUFFIXES)}), "
+        f"nor a glob, nor one of {', '.join(builtins)}"
     )
 
 

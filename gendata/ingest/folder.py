@@ -17,7 +17,7 @@ from pathlib import Path
 
 from gendata.errors import ParamsError
 from gendata.ingest import formats, sidecar
-from gendata.ingest.formats.texts import decode
+from gendata.ingest.beside import caption, captions, invalid, is_media, refused
 from gendata.ingest.globs import matcher
 from gendata.ingest.paths import read_inside, split_suffix, walk
 from gendata.ingest.pool import ordered
@@ -28,8 +28,6 @@ from gendata.items import Item, Reject, content_id, decode_uri, encode_uri
 
 KEYS = frozenset({"path", "include", "exclude"})
 
-_CAPTIONS = (b".caption", b".txt")  # the first that is there is the caption
-
 
 def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     """Every file under the folder; see the module for what is a unit."""
@@ -39,25 +37,22 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     excluded, included = matcher(source.exclude), matcher(source.include)
     found = {p: problem for p, problem in walk(os.fsencode(base), excluded) if not excluded(p)}
     units = [p for p in found if not source.include or included(p) or _is_folder(found[p])]
-    media = {p for p in units if split_suffix(p)[1] in formats.MEDIA}
+    return listed(os.fsencode(base), found, units)
+
+
+def listed(base: bytes, found: Mapping[bytes, str | None], units: Sequence[bytes]) -> Iterator[Entry]:
+    """The units among the files found (with their problems), and what is beside them."""
+    media = {p for p in units if is_media(p)}
     beside = {p: SIDECAR for p in map(_sidecar, media) if p in found}
-    beside |= dict.fromkeys(_captions(media, found).values(), CAPTION)
+    beside |= dict.fromkeys(captions(media, found).values(), CAPTION)
     for path in sorted({*units, *beside}):
-        problem = found[path]
         role = beside.get(path, UNIT)
-        if problem is None and role == UNIT and split_suffix(path)[1] not in formats.SUFFIXES:
-            problem = "caption-orphan" if path.endswith(_CAPTIONS[0]) else "unsupported-type"
-        yield Entry(encode_uri(path), role, problem=problem, base=os.fsencode(base))
+        problem = found[path] or (refused(path) if role == UNIT else None)
+        yield Entry(encode_uri(path), role, problem=problem, base=base)
 
 
 def _is_folder(problem: str | None) -> bool:
     return problem in {"symlink-directory", "unreadable"}
-
-
-def _captions(media: set[bytes], found: Mapping[bytes, object]) -> dict[bytes, bytes]:
-    """The caption file of each image or audio file that has one."""
-    beside = {p: [split_suffix(p)[0] + e for e in _CAPTIONS] for p in media}
-    return {p: next(c for c in beside[p] if c in found) for p in media if any(c in found for c in beside[p])}
 
 
 def _sidecar(medium: bytes) -> bytes:
@@ -68,10 +63,14 @@ def read(
     name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
 ) -> Iterator[Item | Reject]:
     """The units in the order of ``entries``; files are read and decoded on ``params.workers`` threads."""
-    base = os.fsencode(source_path(name, source, root))
+    return read_files(os.fsencode(source_path(name, source, root)), entries, params)
+
+
+def read_files(base: bytes, entries: Sequence[Entry], params: IngestParams) -> Iterator[Item | Reject]:
+    """The files that are listed, under ``base``."""
     paths = {decode_uri(e.uri): e for e in entries}
-    media = {p for p, e in paths.items() if split_suffix(p)[1] in formats.MEDIA and e.role == UNIT}
-    captions = _captions(media, {p: e for p, e in paths.items() if e.role == CAPTION})
+    media = {p for p, e in paths.items() if is_media(p) and e.role == UNIT}
+    beside = captions(media, {p for p, e in paths.items() if e.role == CAPTION})
 
     def one(path: bytes) -> Item | Reject | None:
         entry = paths[path]
@@ -83,7 +82,7 @@ def read(
                 _parsed(base, path, entry, params)
                 return None
             data = _content(base, path, entry, params)
-            item = formats.item(entry.uri, data, params, _try_caption(base, captions.get(path), paths, params))
+            item = formats.item(entry.uri, data, params, _try_caption(base, beside.get(path), paths, params))
             stated = _try_sidecar(base, _sidecar(path), paths, params) if path in media else None
             return item if stated is None else stated.beside(item)
         except UnitError as error:
@@ -104,9 +103,9 @@ def _content(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> by
 
 def _caption(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> str:
     try:
-        return decode(_content(base, path, entry, params), params).text.strip()
+        return caption(_content(base, path, entry, params), params)
     except UnitError as error:
-        raise UnitError("caption-invalid", f"{error.reason}: {error.detail}") from None
+        raise invalid(error) from None
 
 
 def _try_caption(base: bytes, path: bytes | None, paths: Mapping[bytes, Entry], params: IngestParams) -> str | None:

@@ -22,6 +22,11 @@ def matcher(globs: Sequence[str]) -> Callable[[bytes], bool]:
     return matches
 
 
+def is_glob(path: str) -> bool:
+    """Whether the path has what stands for other than itself in a glob, braces among it."""
+    return re.search(r"[*?{\[]", path) is not None
+
+
 _WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 

@@ -14,6 +14,11 @@ from pathlib import Path
 from gendata.errors import ParamsError
 from gendata.ingest.reader import UnitError
 
+_TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
+
+ARCHIVES = (".zip", *_TARS)
+"""Endings of the names of archives; how one is packed is found from its first bytes."""
+
 
 def walk(base: bytes, skip: Callable[[bytes], bool]) -> Iterator[tuple[bytes, str | None]]:
     """Relative path and problem (None: a regular file) of all that lies under ``base``.
@@ -121,3 +126,13 @@ def split_suffix(path: bytes) -> tuple[bytes, str]:
     if not dot or b"/" in suffix:
         return path, ""
     return stem, os.fsdecode(dot + suffix).lower()
+
+
+def is_archive(path: bytes) -> bool:
+    """Whether the name says that this is an archive."""
+    return path.lower().endswith(tuple(suffix.encode() for suffix in ARCHIVES))
+
+
+def is_tar(path: bytes) -> bool:
+    """Whether the name says that this is a tar, packed or not."""
+    return path.lower().endswith(tuple(suffix.encode() for suffix in _TARS))

@@ -31,6 +31,15 @@ PROBLEMS = {
     "vanished": "it was there when the source was scanned",
     "changed": "its content is not what was scanned; run again",
     "too-large": "more bytes than ingest.max_file_bytes",
+    "path-outside": "the name is absolute, leads out of the archive, or names nothing",
+    "link-in-archive": "links in archives are not followed",
+    "duplicate-name": "a member of this name came before",
+    "duplicate-key": "a sample of this key came before",
+    "surplus-member": "the sample has a member of this kind already",
+    "encrypted": "no password is known",
+    "unsupported-compression": "only stored and deflated members of a zip are read",
+    "nested-archive": "an archive in an archive is not opened",
+    "truncated-archive": "it ends too early; what was before is read",
 }
 """Why a file cannot be opened as a unit, in words: the detail of such a reject."""
 

@@ -54,13 +54,13 @@ class IngestParams:
     max_document_ratio: int = 200  # of the unpacked to the packed size of one
     document_memory: int = 1 << 30  # bytes of a process that reads documents (html, pdf, docx, epub)
     document_seconds: int = 60  # of processor time for one document
+    max_archive_bytes: int = 1 << 40  # of all that one archive unpacks to
+    max_ratio: int = 200  # of that to the size of the archive, above 64 MiB: zip bombs
+    max_members: int = 1_000_000  # of one archive: their names are held in memory
     workers: int = 0  # threads that hash and decode; 0: one per core. The result does not depend on it
 
     def __post_init__(self) -> None:
-        least = dict.fromkeys(
-            ("max_pixels", "max_audio_seconds", "max_file_bytes", "max_text_chars", "max_record_bytes"), 1
-        )
-        least |= dict.fromkeys(("max_document_bytes", "max_document_ratio", "document_seconds"), 1)
+        least = {name: 1 for name in vars(self) if name.startswith("max_")} | {"document_seconds": 1}
         for name, limit in (least | {"document_memory": 256 << 20}).items():
             if getattr(self, name) < limit:
                 raise ValueError(f"{name} must be at least {limit}, not {getattr(self, name)}")

@@ -13,10 +13,14 @@ from gendata.ingest.reader import Reader
 from gendata.ingest.settings import SourceParams
 
 READERS: dict[str, str] = {
+    "archive": "gendata.ingest.archive",
+    "files": "gendata.ingest.chosen",
     "folder": "gendata.ingest.folder",
+    "imagefolder": "gendata.ingest.imagefolder",
     "mnist5k": "gendata.ingest.mnist5k",
     "pydocs": "gendata.ingest.pydocs",
     "table": "gendata.ingest.table",
+    "webdataset": "gendata.ingest.webdataset",
 }
 """Kind of source to the module that reads it, imported on use: a change to one re-runs its sources only."""
 
@@ -58,7 +62,7 @@ def _load(name: object, section: object, root: Path) -> SourceParams:
         raise ParamsError(f"{where}: path is missing; the kind {source.kind} reads a file or a folder")
     if source.origin is None and "origin" not in source.map:
         raise ParamsError(f"{where}: origin is missing; it must be one of real, generated, unknown")
-    if source.path and in_derived(_expand(name, source, root), root, above=True):
+    if source.path and in_derived(expand(name, source, root), root, above=True):
         raise ParamsError(f"{where}.path: {source.path} overlaps what gendata writes: {', '.join(DERIVED)}")
     return source
 
@@ -72,14 +76,15 @@ def in_derived(path: Path | bytes, root: Path, *, above: bool = False) -> bool:
 
 def source_path(name: str, source: SourceParams, root: Path) -> Path:
     """The resolved path of a source. Raises ParamsError naming both if there is nothing."""
-    path = _expand(name, source, root)
+    path = expand(name, source, root)
     try:
         return path.resolve(strict=True)
     except (OSError, RuntimeError):  # RuntimeError: a loop of links, before Python 3.13
         raise ParamsError(f"params.yaml: sources.{name}.path: {source.path} not found (looked at {path})") from None
 
 
-def _expand(name: str, source: SourceParams, root: Path) -> Path:
+def expand(name: str, source: SourceParams, root: Path) -> Path:
+    """The path of a source, whether there is anything or not. Raises ParamsError where it cannot be a path."""
     given = source.path or ""
     try:
         if "\0" not in given:

@@ -40,7 +40,7 @@ def test_sources_are_sorted_by_name(project):
         ),
         (
             {"kind": "pdf", "origin": "real"},
-            "params.yaml: sources.notes.kind: must be one of folder, mnist5k, pydocs, table, not 'pdf'",
+            f"params.yaml: sources.notes.kind: must be one of {', '.join(READERS)}, not 'pdf'",
         ),
         (
             {"origin": "real"},
@@ -183,6 +183,7 @@ def test_infer_source(project):
     (project / "mnist5k").mkdir()
     assert infer_source(Path("pics")) == "folder"
     assert infer_source(Path("a/b.JSONL")) == infer_source(Path("x.csv")) == infer_source("x.parquet") == "table"
+    assert {infer_source(f"a{s}") for s in (".zip", ".TAR", ".tar.gz", ".tgz", ".tar.zst")} == {"archive"}
     assert infer_source("pydocs") == "pydocs"
     assert infer_source("mnist5k") == "folder"  # what is there goes before the built-in
     with pytest.raises(ParamsError, match="nor one of mnist5k, pydocs"):

@@ -1,0 +1,41 @@
+"""Kind ``files``: one file, or all that a glob names, read as ``folder`` reads them.
+
+``path`` is a file or a glob, with braces for a list: ``notes/**/*.md``, ``data/{a.txt,more/b.png}``. Uris are relative
+to the folder before the first wild card. A caption need not be named.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gendata.errors import ParamsError
+from gendata.ingest import formats
+from gendata.ingest.beside import refused
+from gendata.ingest.folder import listed, read_files
+from gendata.ingest.globs import matcher
+from gendata.ingest.places import place
+from gendata.ingest.reader import Entry
+from gendata.ingest.settings import IngestParams, SourceParams
+from gendata.items import Item, Reject
+
+KEYS = frozenset({"path", "include", "exclude"})
+
+
+def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
+    """What the glob names, and the captions beside it. Raises ParamsError for one file of no type that is read."""
+    there, where = place(name, source, root), f"params.yaml: sources.{name}.path: {source.path}"
+    if there.only is not None and refused(there.only):
+        raise ParamsError(f"{where} is of no type that is read: {', '.join(sorted(formats.SUFFIXES))}")
+    if there.only is None and there.matches is None:
+        raise ParamsError(f"{where} is a folder; its kind is folder")
+    included = matcher(source.include)
+    found = dict(replace(there, matches=None).walk(matcher(source.exclude)))
+    named = [p for p in found if there.matches is None or there.matches(p)]
+    return listed(there.base, found, [p for p in named if not source.include or included(p)])
+
+
+def read(
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+) -> Iterator[Item | Reject]:
+    """The files in the order of ``entries``."""
+    return read_files(place(name, source, root).base, entries, params)
