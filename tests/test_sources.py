@@ -127,7 +127,7 @@ def test_a_caption_without_an_image_says_so(tmp_path):
     (folder / "b.bin").write_bytes(b"x")
     source = load_sources({"s": FEW | {"path": "data"}}, tmp_path)["s"]
     assert list(preview("s", source, tmp_path)) == [
-        Reject("alone.caption", "caption-orphan", "no image of this name beside it"),
+        Reject("alone.caption", "caption-orphan", "no image or audio of this name beside it"),
         Reject("b.bin", "unsupported-type", "no reader for this file type"),
     ]
 
