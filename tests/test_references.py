@@ -83,16 +83,14 @@ def test_every_table_of_a_folder_is_read_and_what_is_not_is_named(project):
     decided, counts = run(root)
     found = counts["evals"]
     assert decided == {"other.txt": None, "quote.txt": "reference"}
-    assert (found["items"], found["matched"], found["rejected"]) == (7, 1, 3)
-    assert sorted(found["by_file"]) == ["a.jsonl", "deep/a.JSONL", "deep/b.csv", "e.parquet"]
+    assert (found["items"], found["matched"], found["rejected"]) == (9, 1, 1)
+    assert sorted(found["by_file"]) == ["a.jsonl", "deep/a.JSONL", "deep/b.csv", "e.parquet", "f.json"]
     assert {(one["file"], one["reason"], one["units"]) for one in found["rejected_in"]} == {
-        ("f.json", "unsupported-type", 1),
-        ("g.csv", "unsupported-columns", 1),
         ("deep/c.ndjson", "invalid-json", 1),
     }
     page = (root / "artifacts/reports/dedup.html").read_text()
     assert "Not read of references" in page
-    assert "unsupported-columns" in page
+    assert "invalid-json" in page
     listing = (root / "artifacts/scan/against/evals.parquet").read_bytes()
     (root / "evals" / "deep" / "b.csv").write_text("text\nother words alone\n")
     assert "deep/b.csv" not in run(root)[1]["evals"]["by_file"]

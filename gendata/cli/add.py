@@ -38,7 +38,7 @@ def add(
     no_dedup: bool,
     dry_run: bool,
 ) -> None:
-    """Add a folder, a table (jsonl, csv, parquet) or a built-in corpus to params.yaml.
+    """Add a folder, a table (jsonl, json, csv, tsv, parquet, arrow) or a built-in corpus to params.yaml.
 
     \b
     gendata add photos/ --origin real --license CC-BY-4.0
@@ -53,7 +53,10 @@ def add(
         here.root, path, origin=origin, mapping=_mapping(mapping), license_=license_, dedup=not no_dedup
     )
     chosen = name or re.sub(r"[^a-z0-9_-]+", "-", Path(path).stem.lower()).strip("-_") or "source"
-    emit(sources.preview(here, chosen, entry), None, sources.PREVIEW)
+    rows = sources.preview(here, chosen, entry)
+    emit(rows, None, sources.PREVIEW)
+    if any(row["media_type"] == "application/json" for row in rows):
+        note("rows are records, as no column is a text, an image or a chat; --map text=COLUMN says otherwise")
     if dry_run:
         note("dry run: params.yaml is unchanged")
         return

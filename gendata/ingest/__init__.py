@@ -17,6 +17,7 @@ from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
 from gendata.ingest.reader import Entry, one_line
+from gendata.ingest.records import SUFFIXES
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import READERS, load_sources, reader_of
@@ -93,13 +94,13 @@ def infer_source(path: Path | str) -> str:
     path = Path(path)
     if path.is_dir():
         return "folder"
-    if path.suffix.lower() in {".jsonl", ".ndjson", ".csv", ".parquet"}:
+    if path.suffix.lower() in SUFFIXES:
         return "table"
     if str(path) in READERS and "path" not in reader_of(str(path)).KEYS:
         return str(path)
     builtins = [kind for kind in READERS if "path" not in reader_of(kind).KEYS]
     raise ParamsError(
-        f"{one_line(str(path))}: not a folder, nor a .jsonl, .csv or .parquet file, nor one of {', '.join(builtins)}"
+        f"{one_line(str(path))}: not a folder, nor a {', '.join(SUFFIXES)} file, nor one of {', '.join(builtins)}"
     )
 
 

@@ -11,6 +11,9 @@ from gendata.items import ORIGINS
 MAX_DEPTH = 100
 """Of the values in ``meta``; JSON writers and readers give up somewhere beyond."""
 
+_LONGEST_PATH = 4096
+"""Linux's, in bytes."""
+
 _SPLITS = {
     "train": "train", "training": "train",
     "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
@@ -27,6 +30,24 @@ def as_text(value: Any, max_chars: int) -> str | None:
     if len(value) > max_chars:
         raise UnitError("too-large", f"{len(value)} characters; ingest.max_text_chars is {max_chars}")
     return value if value.strip() else None
+
+
+def as_bytes(value: str) -> bytes | None:
+    """What a text holds in base64, after ``data:...,`` or where it is too long to be a path; None if it is neither.
+
+    Raises:
+        UnitError: ``invalid-row``: it is not base64.
+    """
+    is_uri = value[:5].lower() == "data:"
+    if not is_uri and len(value) <= _LONGEST_PATH:
+        return None
+    kind, comma, body = value.partition(",") if is_uri else ("", ",", value)
+    try:
+        if not comma or (is_uri and not kind.lower().endswith(";base64")):
+            raise ValueError
+        return base64.b64decode("".join(body.split()), validate=True)
+    except ValueError:
+        raise UnitError("invalid-row", "neither a path nor base64") from None
 
 
 def as_label(value: Any) -> str | None:

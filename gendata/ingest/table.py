@@ -1,13 +1,14 @@
-"""Kind ``table``: the rows of .jsonl, .csv and .parquet files; one file, or a folder of them.
+"""Kind ``table``: the rows of .jsonl, .json, .csv, .tsv, .parquet and .arrow files; one file, or a folder of them.
 
 ``map`` says which column is the text, image, label, license, split or origin; without a map the
 columns of these very names are taken. All other columns go to ``meta``. A row with an image is an
 image item and its text the caption. Rows of messages, or of prompt and reply, are records (``chats``);
-without a map they are known by their usual names, where there is neither text nor image.
+without a map they are known by their usual names, where there is neither text nor image. Where rows have none of all
+these, they are records, too: their text is the JSON of all columns that are not mapped, keys sorted.
 
-An image is a path relative to the folder of its table, which it must not leave; in Parquet also the
-bytes themselves, or {bytes, path} as Hugging Face writes. The origin of a row is never more trusted
-than that of the source, where that is given.
+An image is a path relative to the folder of its table, which it must not leave; base64, with
+``data:`` before it or not; in Parquet also the bytes themselves, or {bytes, path} as Hugging Face writes. The origin of
+a row is never more trusted than that of the source, where that is given.
 
 ``include`` and ``exclude`` choose among the files of a folder. The uri of a row is
 ``data.jsonl#17``, counted as in ``records``. If the table has a column of images, the image files
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gendata.errors import ParamsError
-from gendata.ingest.cells import as_label, as_meta, as_origin, as_split, as_string, as_text
+from gendata.ingest.cells import as_bytes, as_label, as_meta, as_origin, as_split, as_string, as_text
 from gendata.ingest.chats import read_chat, usual_columns
 from gendata.ingest.formats import images
 from gendata.ingest.globs import matcher
@@ -30,7 +31,7 @@ from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
 from gendata.ingest.records import SUFFIXES, columns, records
 from gendata.ingest.settings import FIELDS, IngestParams, SourceParams
 from gendata.ingest.sources import in_derived, source_path
-from gendata.items import Item, Reject, content_id, decode_uri, encode_uri
+from gendata.items import Item, Reject, canonical_json, content_id, decode_uri, encode_uri
 
 KEYS = frozenset({"path", "include", "exclude", "map"})
 
@@ -115,10 +116,6 @@ def _mapping(name: str, source: SourceParams, there: Sequence[str]) -> Mapping[s
     for field, column in mapping.items():
         if there and column not in there:
             raise ParamsError(f"{where}.map.{field}: no column {column!r}; there are: {listed}")
-    if there and not {"text", "image", *_CHAT} & set(mapping):
-        raise ParamsError(
-            f"{where}: map names no column for text, image, messages, or prompt and reply; there are: {listed}"
-        )
     return mapping
 
 
@@ -151,7 +148,10 @@ class _Table:
         cell = {field: record.get(column) for field, column in self._mapping.items()}
         rest = {column: value for column, value in record.items() if column not in self._mapping.values()}
         is_chat = bool(_CHAT & cell.keys())
-        item = self._chat(uri, cell) if is_chat else self._text_or_image(uri, cell)
+        if is_chat:
+            item = self._chat(uri, cell)
+        else:
+            item = self._text_or_image(uri, cell) if {"text", "image"} & cell.keys() else self._values(uri, rest)
         if is_chat and "chat" in rest:
             rest["chat_"] = rest.pop("chat")  # that name is taken
         split = as_split(cell.get("split"))
@@ -175,6 +175,15 @@ class _Table:
             text=text,
             file_sha256=self._entry.sha256,
             meta={"chat": chat},
+        )
+
+    def _values(self, uri: str, rest: Mapping[str, Any]) -> Item:
+        """A record that is no chat."""
+        if not any(value not in (None, "") for value in rest.values()):
+            raise UnitError("empty", "no column has a value")
+        text = as_text(canonical_json(as_meta(rest)), self._params.max_text_chars)
+        return Item(
+            modality="record", uri=uri, media_type="application/json", text=text, file_sha256=self._entry.sha256
         )
 
     def _text_or_image(self, uri: str, cell: Mapping[str, Any]) -> Item:
@@ -206,6 +215,8 @@ class _Table:
             return cell, ""
         if not isinstance(cell, str):
             raise UnitError("invalid-row", f"image is neither a path nor bytes but {type(cell).__name__}")
+        if (data := as_bytes(cell)) is not None:
+            return data, ""
         return self._image_file(cell), cell
 
     def _image_file(self, path: str) -> bytes:

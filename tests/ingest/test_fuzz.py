@@ -35,6 +35,9 @@ def seeds(folder, image):
     text = [f"naïve text {i} 😀" for i in range(30)]
     table = pa.table({"text": text, "label": range(30), "image": [image(size=(3, 3))] * 30, "x": [[1.5, None]] * 30})
     pq.write_table(table, folder / "p.parquet", row_group_size=10)
+    for name, opener in (("file", pa.ipc.new_file), ("stream", pa.ipc.new_stream)):
+        with opener(folder / name, table.schema) as writer:
+            writer.write_table(table, 10)
     from PIL import Image
 
     exif = Image.Exif()
@@ -51,6 +54,10 @@ def seeds(folder, image):
         "l.webp": image("WEBP", size=(30, 20), lossless=True),
         "t.jsonl": "\n".join(json.dumps(r, ensure_ascii=i % 2 == 0) for i, r in enumerate(rows)).encode(),
         "t.csv": ("text,label,split\n" + "\n".join(f'"{t}, ""q""",{i},val' for i, t in enumerate(text))).encode(),
+        "t.json": json.dumps(rows, indent=1).encode(),
+        "t.tsv": ("text\tlabel\n" + "\n".join(f"{t}\t{i}" for i, t in enumerate(text))).encode(),
+        "t.arrow": (folder / "file").read_bytes(),
+        "t.feather": (folder / "stream").read_bytes(),
         "t.parquet": (folder / "p.parquet").read_bytes(),
     }
 

@@ -1,0 +1,60 @@
+"""The records of a table file, streamed: memory does not grow with the file. A module per family of formats.
+
+Each format gives ``(position, record or UnitError)``. Positions count from 1: lines of a .jsonl, values of a .json,
+records of a .csv or .tsv (the header is not counted, nor are blank lines), rows of a .parquet or .arrow. A broken
+record is a UnitError in its place and reading goes on; a broken file raises UnitError, and so does one in which
+nobody can tell where the next record begins.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import islice
+from typing import Any, BinaryIO
+
+from gendata.ingest.reader import UnitError
+from gendata.ingest.records import columnar, delimited, jsons
+from gendata.ingest.records.jsons import parse_json
+from gendata.ingest.settings import IngestParams
+
+__all__ = ["SAMPLE_ROWS", "SUFFIXES", "Records", "columns", "parse_json", "records"]
+
+Records = Iterator[tuple[int, dict[str, Any] | UnitError]]
+
+_READ: Mapping[str, Callable[[BinaryIO, IngestParams], Records]] = {
+    ".jsonl": jsons.lines,
+    ".ndjson": jsons.lines,
+    ".json": jsons.values,
+    ".csv": partial(delimited.rows, delimiter=","),
+    ".tsv": partial(delimited.rows, delimiter="\t"),
+    ".parquet": columnar.parquet,
+    ".arrow": columnar.arrow,
+    ".feather": columnar.arrow,
+}
+
+SUFFIXES = tuple(_READ)
+
+SAMPLE_ROWS = 1000
+"""The columns of JSON are the keys of this many first records."""
+
+
+def records(file: BinaryIO, suffix: str, params: IngestParams) -> Records:
+    """The records of an open file whose name ends with one of SUFFIXES."""
+    if not file.read(1):
+        raise UnitError("empty", "0 bytes")
+    file.seek(0)
+    return _READ[suffix](file, params)
+
+
+def columns(file: BinaryIO, suffix: str, params: IngestParams) -> list[str]:
+    """The names of the columns, in their order; none if the file is broken."""
+    try:
+        if suffix == ".parquet":
+            return columnar.parquet_names(file)
+        if suffix in {".arrow", ".feather"}:
+            return columnar.arrow_names(file)
+        if suffix in {".csv", ".tsv"}:
+            return delimited.header(file, params, delimiter="," if suffix == ".csv" else "\t")
+        sample = islice(records(file, suffix, params), SAMPLE_ROWS)
+        return list(dict.fromkeys(key for _, r in sample if not isinstance(r, UnitError) for key in r))
+    except UnitError:
+        return []

@@ -1,0 +1,117 @@
+"""Tables in columns: .parquet; .arrow and .feather, as a file or as a stream (as ``datasets`` saves them)."""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from gendata.ingest.reader import UnitError
+from gendata.ingest.settings import IngestParams
+
+_BATCH_ROWS = 64
+
+_BROKEN = (pa.ArrowException, OSError, ValueError, OverflowError)
+"""What pyarrow raises on malformed files and values (seen by fuzzing)."""
+
+
+def parquet(file: BinaryIO, params: IngestParams) -> Iterator[tuple[int, dict[str, Any] | UnitError]]:
+    """A record per row."""
+    numbers = count(1)
+    with _open_parquet(file) as table:
+        for group in range(table.num_row_groups):
+            batches = table.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group])
+            while (batch := _next_batch(batches)) is not None:
+                for record in _rows(batch):
+                    yield next(numbers), record
+
+
+def parquet_names(file: BinaryIO) -> list[str]:
+    """The names of the columns. Raises UnitError."""
+    with _open_parquet(file) as table:
+        return list(table.schema_arrow.names)
+
+
+def arrow(file: BinaryIO, params: IngestParams) -> Iterator[tuple[int, dict[str, Any] | UnitError]]:
+    """A record per row. What a batch says of itself is verified before a value is read: offsets may lead anywhere."""
+    numbers, (_, batches) = count(1), _open_arrow(file)
+    while (batch := _next_batch(batches)) is not None:
+        try:
+            batch.validate(full=True)
+        except _BROKEN as error:
+            raise _corrupt(error) from None
+        for start in range(0, batch.num_rows, _BATCH_ROWS):
+            for record in _rows(batch.slice(start, _BATCH_ROWS)):
+                yield next(numbers), record
+
+
+def arrow_names(file: BinaryIO) -> list[str]:
+    """The names of the columns. Raises UnitError."""
+    return list(_open_arrow(file)[0].names)
+
+
+def _open_arrow(file: BinaryIO) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """The schema, and the batches."""
+    try:
+        magic = file.read(len(_FILE))
+        file.seek(0)
+        if magic == _FILE:
+            table = pa.ipc.open_file(file)
+            return _distinct(table.schema), (table.get_batch(i) for i in range(table.num_record_batches))
+        stream = pa.ipc.open_stream(file)
+        return _distinct(stream.schema), iter(stream)
+    except _BROKEN as error:
+        raise _corrupt(error) from None
+
+
+_FILE = b"ARROW1"
+"""How a file of Arrow's begins that is no stream."""
+
+
+def _next_batch(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+    try:
+        return next(batches, None)
+    except _BROKEN as error:
+        raise _corrupt(error) from None
+
+
+def _open_parquet(file: BinaryIO) -> pq.ParquetFile:
+    try:
+        table = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)  # pages, not whole column chunks
+        _distinct(table.schema_arrow)
+    except _BROKEN as error:
+        raise _corrupt(error) from None
+    return table
+
+
+def _distinct(schema: pa.Schema) -> pa.Schema:
+    if len(set(schema.names)) < len(schema.names):
+        raise UnitError("corrupt-file", "two columns have the same name")
+    return schema
+
+
+def _corrupt(error: Exception) -> UnitError:
+    return UnitError("corrupt-file", str(error))
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | UnitError]:
+    for i, column in enumerate(batch.columns):
+        if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # Python has no such values
+            batch = batch.set_column(i, batch.schema.names[i], pc.cast(column, pa.string()))
+    try:
+        yield from batch.to_pylist()
+    except _BROKEN:  # one value spoils the batch: find out which
+        for i in range(batch.num_rows):
+            yield _row(batch.slice(i, 1))
+
+
+def _row(row: pa.RecordBatch) -> dict[str, Any] | UnitError:
+    try:
+        (record,) = row.to_pylist()
+    except UnicodeDecodeError as error:
+        return UnitError("invalid-utf8", f"byte {error.start}: {error.reason}")
+    except _BROKEN as error:
+        return UnitError("invalid-row", str(error))
+    return dict(record)
