@@ -56,7 +56,8 @@ class Parts:
 _UNSEEN = frozenset({"pPr", "rPr", "Fallback", "moveFrom"})
 """Properties, the copy of a drawing for old readers, and what was moved elsewhere while changes were tracked."""
 
-_BREAKS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+_BREAKS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "tc": "\0"}
+"""What an element stands for. A NUL, which XML cannot have and ``extract`` takes out, is where a cell begins."""
 
 
 def docx(parts: Parts) -> tuple[str, dict[str, Any]]:
@@ -85,8 +86,8 @@ def docx(parts: Parts) -> tuple[str, dict[str, Any]]:
 
 
 def _end_cell(out: list[str]) -> None:
-    """A tab in place of the line break of the last paragraph of a cell."""
-    while out and out[-1] in {"", "\n"}:
+    """A tab in place of the line breaks at the end of a cell."""
+    while out[-1] in {"", "\n"}:
         out.pop()
     out.append("\t")
 
