@@ -12,7 +12,7 @@ def chosen(path, **options):
 def data(project, image):
     files = {
         "d/a.txt": b"a", "d/b.md": b"b", "d/x/a.txt": b"xa", "d/x/y/c.txt": b"c", "d/x/p.png": image(),
-        "d/x/p.caption": b"a caption", "d/.hidden/a.txt": b"hidden", "d/x/z.log": b"log", "artifacts/a.txt": b"derived",
+        "d/x/p.caption": b"a caption", "d/.hidden/a.txt": b"hidden", "d/x/z.exe": b"log", "artifacts/a.txt": b"derived",
         "e.txt": b"e",
     }  # fmt: skip
     for name, content in files.items():
@@ -50,7 +50,7 @@ def test_files_are_read_as_in_a_folder(data, run):
     folder = run(SourceParams("folder", "real", "d/x", exclude=("y",)))
     assert (result.items, result.rejects) == (folder.items, folder.rejects)
     assert result.item("p.png")["text"] == "a caption"
-    assert result.reasons() == {"z.log": "unsupported-type"}
+    assert result.reasons() == {"z.exe": "unsupported-type"}
     assert run(chosen("d/*")).reasons() == {"link": "symlink-directory"}
 
 
@@ -63,7 +63,7 @@ def test_include_and_exclude(data, run):
     ("path", "message"),
     [
         ("d", "is a folder; its kind is folder"),
-        ("d/x/z.log", r"is of no type that is read: \.jpeg, "),
+        ("d/x/z.exe", r"is of no type that is read: \.adoc, "),
         ("d/gone.txt", "not found"),
         ("gone/*.txt", "there is no folder"),
         ("~nobody-of-this-name/*.txt", "is not a path"),
@@ -75,5 +75,5 @@ def test_paths_that_name_nothing(data, path, message):
 
 
 def test_infer(data):
-    assert {infer_source(p) for p in ("d/*.txt", "e.txt", "d/{a,b}.md", "d/x/z.log")} == {"files"}
+    assert {infer_source(p) for p in ("d/*.txt", "e.txt", "d/{a,b}.md", "d/x/z.exe")} == {"files"}
     assert infer_source("shard-{000..127}.tar") == "archive"
