@@ -1,25 +1,16 @@
-"""map_shards: one function over many shards, here on local processes; progress on stderr; a place for what is large.
-
-Apart: a function that may crash, in a process of its own.
-"""
+"""map_shards: one function over many shards, here on local processes; progress on stderr; a place for what is large."""
 
 import contextlib
-import json
 import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
-import threading
 import time
-import traceback
-import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from gendata import files
 
@@ -177,93 +168,3 @@ def _counted(results: Iterable[R], progress: Progress) -> Iterator[R]:
     for result in results:
         progress.add()
         yield result
-
-
-class CrashedError(Exception):
-    """The process of an ``Apart`` ended or was too slow; the message says which."""
-
-
-class Apart:
-    """A function of bytes, in a process of its own for each thread that calls it.
-
-    What the function runs may crash, hang or write to stderr: a library for files of strangers. Its other arguments
-    and its value are as JSON holds them; an error of Python in it is a bug and raised as RuntimeError.
-    """
-
-    def __init__(self, fn: Callable[..., Any], patience: float) -> None:
-        """``fn`` is of the top level of its module; ``patience`` is how many seconds a call may take."""
-        self._name, self._patience = f"{fn.__module__}:{fn.__name__}", patience
-        self._threads = threading.local()
-
-    def __call__(self, data: bytes, *args: Any) -> Any:
-        """The value of the function. Raises CrashedError."""
-        child: _Child | None = getattr(self._threads, "child", None)
-        if child is None:
-            child = self._threads.child = _Child(self._name)
-        timer = threading.Timer(self._patience, child.process.kill)
-        timer.start()
-        try:
-            answer = child.ask(data, args)
-        finally:
-            timer.cancel()
-        if answer is None:
-            del self._threads.child
-            raise CrashedError(f"it ended by signal {-child.process.wait()}, or after {self._patience:g} s")
-        if "raised" in answer:
-            del self._threads.child
-            raise RuntimeError(answer["raised"])
-        return answer["value"]
-
-
-class _Child:
-    """The process; it ends with the thread that uses it."""
-
-    def __init__(self, name: str) -> None:
-        root = str(Path(__file__).resolve().parents[1])
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"from gendata.engine import serve; serve({name!r})"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
-            process_group=0,  # Ctrl-C reaches the parent alone, and the child's input then ends
-        )
-        weakref.finalize(self, _end, self.process)
-
-    def ask(self, data: bytes, args: Sequence[Any]) -> dict[str, Any] | None:
-        """The answer, None if the process ends instead."""
-        stdin, stdout = cast(IO[bytes], self.process.stdin), cast(IO[bytes], self.process.stdout)
-        try:
-            stdin.write(json.dumps([len(data), *args]).encode() + b"\n")
-            stdin.write(data)
-            stdin.flush()
-        except BrokenPipeError:
-            return None
-        line = stdout.readline()
-        return dict(json.loads(line)) if line.endswith(b"\n") else None
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.kill()
-    for pipe in (process.stdin, process.stdout):
-        with contextlib.suppress(BrokenPipeError):
-            cast(IO[bytes], pipe).close()
-    process.wait()
-
-
-def serve(name: str) -> None:
-    """What the process of an ``Apart`` does: a line and bytes from stdin, a line to what was stdout, and again."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
-
-    def say(answer: dict[str, Any]) -> None:
-        answers.write(json.dumps(answer).encode() + b"\n")
-        answers.flush()
-
-    sys.excepthook = lambda _, error, __: say({"raised": "".join(traceback.format_exception(error))})
-    module, _, function = name.partition(":")
-    fn = getattr(import_module(module), function)
-    while line := sys.stdin.buffer.readline():
-        size, *args = json.loads(line)
-        say({"value": fn(sys.stdin.buffer.read(size), *args)})

@@ -1,12 +1,9 @@
-"""map_shards: in order, over processes, errors as they were. Apart: processes that may crash."""
+"""map_shards: in order, over processes, errors as they were."""
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-import unruly
 
 from gendata import engine
 
@@ -68,55 +65,3 @@ def test_what_was_done_before_counts_for_no_rate(capsys, monkeypatch):
         progress.rate, progress.note = (32, "images"), "loss 0.5"
         progress.add(20)
     assert capsys.readouterr().err == "train: 920/1000 steps, loss 0.5, 64 images/s, 40 s left\n"
-
-
-@pytest.fixture
-def apart(monkeypatch):
-    """The functions of ``unruly``, each as an Apart."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    return lambda fn, patience=60: engine.Apart(fn, patience)
-
-
-def test_a_function_in_a_process_of_its_own_is_quiet(apart, capfd):
-    fn = apart(unruly.length)
-    (n, child, rest), again = fn(bytes(3_000_000), {"a": "ü"}), fn(b"")
-    assert (n, rest) == (3_000_000, {"a": "ü"})
-    assert again == [0, child]  # the process stays
-    assert child != os.getpid()
-    assert capfd.readouterr() == ("", "")
-
-
-def test_each_thread_has_a_process_that_ends_with_it(apart):
-    fn = apart(unruly.length)
-    with ThreadPoolExecutor(2) as pool:
-        children = {pid for _, pid in pool.map(fn, [b"a"] * 40)}
-    assert len(children) <= 2
-    for pid in children:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
-
-
-@pytest.mark.parametrize("data", [b"x", b"x" * 10_000_000], ids=["short", "long"])
-@pytest.mark.parametrize("fn", [unruly.crash, unruly.leave])
-def test_a_crash_is_told_and_the_next_call_has_a_new_process(apart, fn, data):
-    crashing = apart(fn)
-    for _ in range(2):
-        with pytest.raises(engine.CrashedError):
-            crashing(data)
-    sometimes = apart(unruly.crash_on_x)
-    first = sometimes(b"")
-    with pytest.raises(engine.CrashedError, match="signal 11"):
-        sometimes(b"x")
-    assert sometimes(b"")[1] != first[1]
-
-
-def test_a_call_that_takes_too_long_is_stopped(apart):
-    start = time.monotonic()
-    with pytest.raises(engine.CrashedError, match="after 1 s"):
-        apart(unruly.hang, 1)(b"")
-    assert time.monotonic() - start < 30
-
-
-def test_a_bug_is_no_crash(apart):
-    with pytest.raises(RuntimeError, match="ValueError: a bug"):
-        apart(unruly.fail)(b"")

@@ -168,6 +168,7 @@ def test_bad_input_is_rejected_with_a_reason_and_the_run_ends_well(project, tmp_
         b"empty.txt": b"",
         b"text.jpg": b"this is no picture",
         b"latin.txt": b"caf\xe9 au lait",
+        b"half.txt": "na\u00efve caf\u00e9".encode()[:-1],
         b"bomb.png": _bomb(),
         b"twin-a.txt": b"the same words in two files",
         b"twin-b.txt": b"the same words in two files",
@@ -192,13 +193,14 @@ def test_bad_input_is_rejected_with_a_reason_and_the_run_ends_well(project, tmp_
         "corrupt.png": "corrupt-image",
         "empty.txt": "empty",
         "text.jpg": "not-an-image",
-        "latin.txt": "invalid-utf8",
+        "latin.txt": "unknown-encoding",  # too short to tell which
+        "half.txt": "invalid-utf8",
         "bomb.png": "too-many-pixels",
         "outside.txt": "symlink-outside",
         "broken.txt": "symlink-broken",
         "pipe.txt": "not-a-file",
     }
-    assert "rejected 8" in out
+    assert "rejected 9" in out
     assert "dropped  1 (1 exact)" in out
     uris = {r["uri"] for r in project.json("sql", "SELECT uri FROM items WHERE source = 'corpus'")}
     assert {"new%0Aline.txt", "undecodable-%FF%FE.txt", "emoji-\N{SNAKE}.txt"} <= uris

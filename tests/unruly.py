@@ -30,3 +30,16 @@ def fail(data, *rest):
 
 def leave(data, *rest):
     sys.exit(3)
+
+
+def spin(data, *rest):
+    while True:
+        pass
+
+
+def eat(data, *rest):
+    return len(bytearray(1 << 30))
+
+
+def eat_on_x(data):
+    return eat(data) if data == b"x" else length(data)

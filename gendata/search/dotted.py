@@ -116,7 +116,7 @@ def _path(node: Mapping[str, Any]) -> tuple[list[str], list[str | int]]:
     """The parts of a column's name, and the keys and positions (from 0) that are asked of it."""
     if node.get("type") == "COLUMN_REF":
         return [str(name) for name in node.get("column_names", [])], []
-    if node.get("type") not in _EXTRACTS or len(node.get("children", [])) != 2:
+    if str(node.get("type")) not in _EXTRACTS or len(node.get("children", [])) != 2:
         return [], []
     inner, literal = node["children"][0], node["children"][1].get("literal") or {}
     names, parts = _path(inner)

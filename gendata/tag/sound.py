@@ -2,10 +2,10 @@
 
 import io
 
-from gendata.engine import Apart, CrashedError
+from gendata.apart import Apart, CrashedError, Limits
 
-_PATIENCE = 600.0
-"""Seconds; it takes a millisecond, of a long MP3 some more."""
+_LIMITS = Limits(60)
+"""It takes a millisecond, of a long MP3 some more."""
 
 
 def header(data: bytes) -> tuple[int, int, float] | None:
@@ -19,13 +19,13 @@ def header(data: bytes) -> tuple[int, int, float] | None:
     return found.samplerate, found.channels, found.frames / found.samplerate
 
 
-_apart = Apart(header, _PATIENCE)
+_apart = Apart(header)
 
 
 def facts(data: bytes) -> tuple[int, int, float] | tuple[None, None, None]:
     """As ``header``, in a process of its own: libsndfile writes remarks about an MP3 to stderr."""
     try:
-        found = _apart(data)
+        found = _apart(data, limits=_LIMITS)
     except CrashedError:
         found = None
     return (None, None, None) if found is None else (found[0], found[1], found[2])

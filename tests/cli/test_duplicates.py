@@ -198,11 +198,11 @@ def test_what_could_not_be_read_is_named(project, tmp_path):
     evals.mkdir()
     rows = [{"question": "how many?", "answer": [number]} for number in range(10)] + [{"question": "a", "answer": 1}]
     (evals / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (evals / "old.json").write_text("[]")
+    (evals / "old.json").write_text("[{")
     said = run(project, "duplicates", "--against", evals).stderr
     assert said.startswith("0 of 9 items of the project match")
     assert "11 units of evals could not be read and were not compared:" in said
-    assert "  10 in sums.jsonl: invalid-row\n  1 in old.json: unsupported-type" in said
+    assert "  10 in sums.jsonl: invalid-row\n  1 in old.json: invalid-json" in said
     said = run(project, "duplicates", evals, "--ngram", 8).stderr
     assert "0 of 1 items of" in said
     assert "  10 in sums.jsonl: invalid-row" in said

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import FORMATS, sound
 
-from gendata.engine import Apart
+from gendata.apart import Apart, Limits
 from gendata.ingest import IngestParams, SourceParams
 from gendata.ingest.formats import audio
 from gendata.ingest.reader import UnitError
@@ -134,7 +134,8 @@ def test_limits_are_checked():
 @pytest.mark.parametrize("unruly", [unruly.crash, unruly.hang])
 def test_a_decoder_that_crashes_or_hangs_costs_one_item(monkeypatch, unruly):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-    monkeypatch.setattr(audio, "_apart", Apart(unruly, 2))
+    monkeypatch.setattr(audio, "_apart", Apart(unruly))
+    monkeypatch.setattr(audio, "_LIMITS", Limits(1))
     assert reason(sound()) == "corrupt-audio"
 
 

@@ -32,7 +32,7 @@ def put(project):
 def no_child_is_left():
     """Children are started by the test that is about them."""
     yield
-    documents.close()
+    documents._apart.close()
 
 
 def reason(data, suffix, **limits):
@@ -191,8 +191,8 @@ def test_what_takes_too_much_memory_is_stopped_and_the_next_is_read():
 
 def test_a_child_that_dies_costs_no_document_but_the_one_that_kills_it():
     documents.read("a.html", b"first", P)
-    (child,) = documents._idle
-    child._process.kill()  # as the kernel does when memory is short
+    (child,) = documents._apart._idle
+    child.process.kill()  # as the kernel does when memory is short
     assert documents.read("a.html", b"second", P).text == "second"
 
 
@@ -201,7 +201,7 @@ def test_many_documents_are_read_by_few_processes_in_order(put, run):
     result = run(FOLDER)
     assert [row["text"] for row in result.items] == [f"page {i}" for i in range(60)]
     assert result.reasons() == {"bad.pdf": "corrupt-document"}
-    assert 1 <= len(documents._idle) <= 2  # run has two workers
+    assert 1 <= len(documents._apart._idle) <= 2  # run has two workers
     assert result.items == run(FOLDER, IngestParams(workers=1)).items
 
 
@@ -274,6 +274,6 @@ def test_pages_about_the_same_text_give_the_same_bytes_again(put, run):
     run(FOLDER)
     files = sorted(Path("artifacts/ingest/s").rglob("*.parquet"))
     first = [path.read_bytes() for path in files]
-    documents.close()
+    documents._apart.close()
     run(FOLDER, IngestParams(workers=4))
     assert [path.read_bytes() for path in files] == first

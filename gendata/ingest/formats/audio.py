@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
-from gendata.engine import Apart, CrashedError
+from gendata.apart import Apart, CrashedError, Limits
 from gendata.ingest.formats.sndfile import decode
 from gendata.ingest.reader import UnitError, one_line
 from gendata.ingest.settings import IngestParams
@@ -33,8 +33,8 @@ EXTENSIONS: Mapping[str, str] = {
 _PARTS = 10_000
 """Chunks of a WAV that are looked at: real ones have some ten."""
 
-_PATIENCE = 600.0
-"""Seconds after which the decoder is stopped: a hundred times what the longest audio takes."""
+_LIMITS = Limits(60)
+"""Of the decoder: ten times what the longest audio takes."""
 
 
 def read(uri: str, data: bytes, params: IngestParams) -> Item:
@@ -106,13 +106,13 @@ def _is_mpeg_frame(data: bytes) -> bool:
     return version != 1 and layer != 0 and rate not in {0, 15} and frequency != 3
 
 
-_apart = Apart(decode, _PATIENCE)
+_apart = Apart(decode)
 
 
 def _decode(data: bytes, media_type: str, max_seconds: int) -> dict[str, Any]:
     """What the decoder says, in its own process. Raises UnitError."""
     try:
-        told = _apart(data, media_type, max_seconds)
+        told = _apart(data, media_type, max_seconds, limits=_LIMITS)
     except CrashedError as error:
         raise UnitError("corrupt-audio", f"libsndfile gave up: {error}") from None
     if "reason" in told:

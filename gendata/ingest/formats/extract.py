@@ -1,4 +1,4 @@
-"""The text of a document by its bytes; runs in a child process (see ``child``), as parsers may crash or hang."""
+"""The text of a document by its bytes; runs in a process of its own (see ``documents``), as parsers may crash."""
 
 import contextlib
 import importlib.metadata
@@ -15,6 +15,17 @@ EPUB = "application/epub+zip"
 
 Found = tuple[str, str, dict[str, Any]]
 """Text, media type, meta."""
+
+
+def answer(data: bytes, suffix: str, params: dict[str, Any]) -> dict[str, Any]:
+    """The text, media type and meta of a document, or the reason and detail of its reject."""
+    try:
+        text, media_type, meta = extract(data, suffix, IngestParams(**params))
+    except UnitError as error:
+        return {"reason": error.reason, "detail": error.detail}
+    except RecursionError:
+        return {"reason": "corrupt-document", "detail": "nested too deeply"}
+    return {"text": text, "media_type": media_type, "meta": meta}
 
 
 def extract(data: bytes, suffix: str, params: IngestParams) -> Found:

@@ -93,11 +93,7 @@ def values(file: BinaryIO, params: IngestParams) -> Iterator[tuple[int, dict[str
 def _values(scanner: "_Scanner") -> Iterator[Any]:
     if scanner.take("["):
         if not scanner.take("]"):
-            yield scanner.value()
-            while not scanner.take("]"):
-                if not scanner.take(","):
-                    raise scanner.unexpected("a comma or the end of the list")
-                yield scanner.value()
+            yield from _listed(scanner)
     else:
         first = scanner.value()
         yield first
@@ -105,6 +101,20 @@ def _values(scanner: "_Scanner") -> Iterator[Any]:
             yield scanner.value(back=1)
     if not scanner.is_done():
         raise scanner.unexpected("the end of the file")
+
+
+def _listed(scanner: "_Scanner") -> Iterator[Any]:
+    """The values of a list, up to its end."""
+    while True:
+        value = scanner.value()
+        is_last = scanner.take("]")
+        if not is_last and not scanner.take(","):
+            if not isinstance(value, int | float):  # a number may have been longer
+                yield value
+            raise scanner.unexpected("a comma or the end of the list")
+        yield value
+        if is_last:
+            return
 
 
 class _Scanner:
