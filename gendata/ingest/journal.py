@@ -81,7 +81,7 @@ class Journal:
     """The finished parts of one source, by the place where they begin."""
 
     def __init__(self, name: str, settings: object, entries: Sequence[Entry], out: Path) -> None:
-        """``settings``, a value of JSON, is all else that outcomes depend on; ``out`` is where ``share`` finds shards."""
+        """``settings``, a value of JSON, is all else that outcomes depend on; ``share`` finds shards in ``out``."""
         self._folder, self._out = CACHE / name, out
         self._digests = _digests(entries, _configuration([name, settings], entries))
         self._index = {entry.uri: i for i, entry in enumerate(entries) if entry.role != LINKED}
