@@ -79,7 +79,7 @@ def _changed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _compare(project: Project, before: str, after: str, sql: str) -> list[dict[str, Any]]:
-    with files.database() as connection:
+    with files.cursor() as connection:
         connection.register("a", items_of(project, before))
         connection.register("b", items_of(project, after))
         known = "a.id IS NOT NULL AND b.id IS NOT NULL AND "
@@ -87,7 +87,7 @@ def _compare(project: Project, before: str, after: str, sql: str) -> list[dict[s
         sides = [f"a.{name} AS a_{name}, b.{name} AS b_{name}" for name in _COMPARED]
         either = [f"coalesce(b.{name}, a.{name}) AS {name}" for name in ("id", "source", "uri")]
         columns = ", ".join([*either, *sides, *kinds])
-        connection.execute(f"CREATE TABLE pairs AS SELECT {columns} FROM a FULL JOIN b ON a.id = b.id")
+        connection.execute(f"CREATE TEMP TABLE pairs AS SELECT {columns} FROM a FULL JOIN b ON a.id = b.id")
         rows: list[dict[str, Any]] = connection.sql(sql).to_arrow_table().to_pylist()
         return rows
 
