@@ -17,10 +17,13 @@ from typing import Any
 from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
+from gendata.ingest.addresses import SCHEMES
+from gendata.ingest.databases import SUFFIXES as DATABASES
 from gendata.ingest.globs import is_glob
 from gendata.ingest.paths import is_archive
 from gendata.ingest.reader import Entry, UnitError, one_line
 from gendata.ingest.records import SUFFIXES
+from gendata.ingest.saved import is_saved
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import READERS, load_sources, reader_of
@@ -94,9 +97,13 @@ def infer_source(path: Path | str) -> str:
     Raises:
         ParamsError: nothing suits; the message says what there is.
     """
+    if str(path).startswith(SCHEMES):
+        return "database"
     path = Path(path)
     if path.is_dir():
-        return "folder"
+        return "hf" if is_saved(path) else "folder"
+    if path.suffix.lower() in DATABASES:
+        return "database"
     if path.suffix.lower() in SUFFIXES:
         return "table"
     if is_archive(os.fsencode(path.name)):

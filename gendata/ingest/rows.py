@@ -41,6 +41,11 @@ def columns_of(name: str, source: SourceParams, there: Sequence[str]) -> Mapping
     return mapping
 
 
+def no_file(path: str) -> bytes:
+    """For rows that hold images and audio as bytes. Raises UnitError."""
+    raise UnitError("path-outside", f"{path}: images and audio are bytes here; paths are not followed")
+
+
 class Rows:
     """What the rows of one table share. ``file`` gives the bytes of a file that a row names; it raises UnitError."""
 
