@@ -109,7 +109,7 @@ def _mapping(name: str, source: SourceParams, about: saved.About, there: Sequenc
         return mapping
     typed = {"image": "Image", "audio": "Audio", "label": "ClassLabel"}
     only = {field: about.of_type(kind) for field, kind in typed.items()}
-    return {field: names[0] for field, names in only.items() if len(names) == 1 and names[0] in there} | mapping
+    return {**{field: names[0] for field, names in only.items() if len(names) == 1 and names[0] in there}, **mapping}
 
 
 def _classes_named(about: saved.About, record: dict[str, Any] | UnitError) -> dict[str, Any] | UnitError:

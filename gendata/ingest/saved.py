@@ -45,10 +45,9 @@ def data_files(folder: Path) -> list[str]:
             "corrupt-metadata", "a selection of rows, as datasets before 2.8 saved it: load it and save it again"
         )
     files = state.get("_data_files")
-    names = (
-        [file.get("filename") if isinstance(file, dict) else None for file in files] if isinstance(files, list) else []
-    )
-    if not names or not all(isinstance(n, str) and _is_name(n) for n in names):
+    listed = [file.get("filename") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+    names = [name for name in listed if isinstance(name, str) and _is_name(name)]
+    if not names or len(names) < len(files):
         raise UnitError("corrupt-metadata", f"{STATE}: _data_files is no list of names")
     return list(dict.fromkeys(names))
 

@@ -124,7 +124,8 @@ def _adbc(where: str) -> ModuleType:
         import adbc_driver_postgresql.dbapi as adbc
     except ImportError:
         raise ParamsError(f"{where}: PostgreSQL needs the extra: pip install 'gendata[postgres]'") from None
-    return adbc
+    found: ModuleType = adbc
+    return found
 
 
 def _patient(uri: str) -> str:
@@ -155,7 +156,8 @@ def _size(field: pa.Field) -> str:
 
 
 def _type(field: pa.Field) -> str:
-    return (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
+    name: bytes = (field.metadata or {}).get(b"POSTGRESQL:type", b"")
+    return name.decode()
 
 
 def _record(record: dict[str, Any], json: list[str], columns: list[str], beyond: int | None) -> Record:
