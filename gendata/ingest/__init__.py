@@ -18,12 +18,10 @@ from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
 from gendata.ingest.addresses import SCHEMES
-from gendata.ingest.databases import SUFFIXES as DATABASES
 from gendata.ingest.globs import is_glob
-from gendata.ingest.paths import is_archive
+from gendata.ingest.paths import is_archive, is_database, is_saved
 from gendata.ingest.reader import Entry, UnitError, one_line
 from gendata.ingest.records import SUFFIXES
-from gendata.ingest.saved import is_saved
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import READERS, load_sources, reader_of
@@ -102,7 +100,7 @@ def infer_source(path: Path | str) -> str:
     path = Path(path)
     if path.is_dir():
         return "hf" if is_saved(path) else "folder"
-    if path.suffix.lower() in DATABASES:
+    if is_database(path):
         return "database"
     if path.suffix.lower() in SUFFIXES:
         return "table"

@@ -17,7 +17,7 @@ from typing import Any
 from gendata.errors import ParamsError
 from gendata.ingest import hub, saved
 from gendata.ingest.cells import as_split
-from gendata.ingest.paths import open_inside
+from gendata.ingest.paths import INFO, SPLITS, STATE, is_saved, open_inside
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
 from gendata.ingest.records import columns, records
 from gendata.ingest.rows import Rows, columns_of, no_file
@@ -36,7 +36,7 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     try:
         splits = saved.splits(base)
     except UnitError as error:
-        yield Entry(saved.SPLITS, problem=error.reason)
+        yield Entry(SPLITS, problem=error.reason)
         return
     if source.path and source.split is not None:
         if source.split not in splits:
@@ -52,11 +52,11 @@ def _listed(base: Path, within: str) -> Iterator[Entry]:
     try:
         names = saved.data_files(base / within)
     except UnitError as error:
-        yield Entry(encode_uri(within + saved.STATE), problem=error.reason)
+        yield Entry(encode_uri(within + STATE), problem=error.reason)
         return
     for name in names:
         yield Entry(encode_uri(within + name), base=os.fsencode(base))
-    for name in (saved.STATE, saved.INFO):
+    for name in (STATE, INFO):
         yield Entry(encode_uri(within + name), LINKED, base=os.fsencode(base))
 
 
@@ -64,7 +64,7 @@ def _folder(name: str, source: SourceParams, root: Path) -> Path:
     if source.repo is not None:
         return hub.fetched(name, source, root)
     folder = source_path(name, source, root)
-    if not saved.is_saved(folder):
+    if not is_saved(folder):
         raise ParamsError(f"params.yaml: sources.{name}.path: {source.path} is not a folder that datasets saved")
     return folder
 
@@ -132,7 +132,7 @@ def _of_split(item: Item, about: saved.About, split: str | None) -> Item:
 def _explain(base: Path, entry: Entry) -> None:
     """Say again, at length, why the metadata of a split cannot be read."""
     split, _, name = os.fsdecode(decode_uri(entry.uri)).rpartition("/")
-    if name == saved.STATE:
+    if name == STATE:
         saved.data_files(base / split)
-    elif name == saved.SPLITS:
+    elif name == SPLITS:
         saved.splits(base)

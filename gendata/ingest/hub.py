@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gendata import files
 from gendata.errors import ParamsError
-from gendata.ingest.saved import is_saved
+from gendata.ingest.paths import is_saved
 from gendata.ingest.settings import SourceParams
 from gendata.items import canonical_json, content_id
 

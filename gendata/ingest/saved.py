@@ -10,21 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gendata.ingest.paths import read_inside
+from gendata.ingest.paths import INFO, SPLITS, STATE, read_inside
 from gendata.ingest.reader import UnitError
 from gendata.ingest.records import parse_json
-
-STATE, INFO, SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
 
 _LARGEST = 16 << 20
 """Bytes of one of these; the names of a million classes fit."""
 
 _LISTS = {"List", "LargeList", "Sequence"}
-
-
-def is_saved(folder: Path) -> bool:
-    """Whether the folder is a data set, or several that are its splits."""
-    return (folder / SPLITS).is_file() or all((folder / name).is_file() for name in (STATE, INFO))
 
 
 def splits(folder: Path) -> list[str]:
@@ -45,7 +38,8 @@ def data_files(folder: Path) -> list[str]:
             "corrupt-metadata", "a selection of rows, as datasets before 2.8 saved it: load it and save it again"
         )
     files = state.get("_data_files")
-    listed = [file.get("filename") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+    files = files if isinstance(files, list) else []
+    listed = [file.get("filename") for file in files if isinstance(file, dict)]
     names = [name for name in listed if isinstance(name, str) and _is_name(name)]
     if not names or len(names) < len(files):
         raise UnitError("corrupt-metadata", f"{STATE}: _data_files is no list of names")

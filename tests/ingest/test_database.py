@@ -214,6 +214,13 @@ def test_errors_of_params(project):
     load(uri="${DATABASE_URL}", **server)
 
 
+def test_a_server_needs_the_extra(project, monkeypatch):
+    monkeypatch.setitem(sys.modules, "adbc_driver_postgresql.dbapi", None)
+    server = SourceParams("database", "real", uri="postgresql://h/d", query="select 1 as id", key="id")
+    with pytest.raises(ParamsError, match=r"gendata\[postgres\]"):
+        preview("s", server, project)
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
 @settings(max_examples=200, deadline=None)
 def test_no_message_shows_a_password(password):

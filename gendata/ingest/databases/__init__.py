@@ -5,9 +5,6 @@ from typing import Any, Protocol
 
 from gendata.ingest.reader import UnitError
 
-SUFFIXES = (".db", ".db3", ".sqlite", ".sqlite3")
-"""Of files of SQLite."""
-
 Record = tuple[dict[str, Any], UnitError | None]
 """A row by the names of its columns, and what is wrong with it, if anything is."""
 
