@@ -69,6 +69,13 @@ def read(
         yield error.at(entry.uri)
 
 
+def shared(
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+) -> list[list[str | None]]:
+    """What rows depend on beside their own file: the log of a database."""
+    return [[entry.uri, entry.sha256] for entry in entries if entry.role == LINKED]
+
+
 def _opened(name: str, source: SourceParams, root: Path, params: IngestParams) -> Any:
     """The engine's Query; engines are loaded on use."""
     where, query = _where(name), source.query or ""

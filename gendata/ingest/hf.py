@@ -88,6 +88,13 @@ def read(
             yield UnitError("unreadable").at(entry.uri)
 
 
+def shared(
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+) -> list[list[str | None]]:
+    """What rows depend on beside their own file: what the data set says of their columns."""
+    return [[entry.uri, entry.sha256] for entry in entries if entry.role == LINKED]
+
+
 def _rows(name: str, source: SourceParams, base: Path, entry: Entry, params: IngestParams) -> Iterator[Item | Reject]:
     """The rows of one file."""
     path = decode_uri(entry.uri)
