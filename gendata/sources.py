@@ -26,15 +26,18 @@ def entry(
 ) -> dict[str, Any]:
     """A source as params.yaml holds it. Raises ParamsError where PATH is nothing that can be read."""
     from gendata.ingest import infer_source
+    from gendata.ingest.addresses import SCHEMES
     from gendata.ingest.sources import READERS, reader_of
 
-    if "://" in path:
+    if "://" in path and not path.startswith(SCHEMES):
         raise ParamsError(f"{path}: only local paths can be added so far")
     kind = kind or infer_source(path)
     if kind not in READERS:
         raise ParamsError(f"--kind: must be one of {', '.join(READERS)}, not {kind!r}")
     value: dict[str, Any] = {"kind": kind}
-    if "path" in reader_of(kind).KEYS:
+    if path.startswith(SCHEMES):
+        value["uri"] = path
+    elif "path" in reader_of(kind).KEYS:
         target = Path(path).expanduser().resolve()
         near = target.is_relative_to(root.resolve().parent)  # what lies beside the project moves with it
         value["path"] = os.path.relpath(target, root.resolve()) if near else os.fspath(target)
@@ -47,6 +50,31 @@ def entry(
     if not dedup:
         value["dedup"] = False
     return value
+
+
+def settings(root: Path, value: dict[str, Any], *, query: str | None, key: str | None) -> dict[str, Any]:
+    """What a database needs beside its place. Raises ParamsError where the query is not given, and not the only one."""
+    given = {name: text for name, text in (("query", query), ("key", key)) if text is not None}
+    if value["kind"] == "database" and query is None:
+        from gendata.ingest.databases import quoted
+
+        given["query"] = f"select * from {quoted(_only_table(root, value))}"
+    return given
+
+
+def _only_table(root: Path, value: dict[str, Any]) -> str:
+    from gendata.ingest.databases import sqlite
+    from gendata.ingest.reader import UnitError
+
+    if "path" not in value:
+        raise ParamsError("--query is missing: the SELECT whose rows are to be read")
+    try:
+        found = sqlite.tables(root / value["path"])
+    except (OSError, UnitError) as error:
+        raise ParamsError(f"{value['path']}: {getattr(error, 'detail', None) or error}") from None
+    if len(found) != 1:
+        raise ParamsError(f"--query is missing: {value['path']} has {len(found)} tables and views: {', '.join(found)}")
+    return found[0]
 
 
 def preview(project: Project, name: str, value: dict[str, Any]) -> list[dict[str, Any]]:

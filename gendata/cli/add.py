@@ -25,6 +25,8 @@ from gendata.errors import GendataError
     help="Columns of a table: text, image, audio, label, license, split, origin; of chats messages, or prompt and "
     "reply, input, system, session, model, time.",
 )
+@click.option("--query", help="The SELECT whose rows are read, of a database (default: its only table).")
+@click.option("--key", help="The column of a database that identifies a row and orders them.")
 @click.option("--license", "license_", help="License that holds where an item states none.")
 @click.option("--no-dedup", is_flag=True, help="Keep near copies (for logs); equal content is still one item.")
 @click.option("--dry-run", is_flag=True, help="Show five rows as they would be read, change nothing.")
@@ -36,17 +38,20 @@ def add(
     origin: str | None,
     name: str | None,
     mapping: str | None,
+    query: str | None,
+    key: str | None,
     license_: str | None,
     no_dedup: bool,
     dry_run: bool,
 ) -> None:
-    """Add a folder, files, a table (jsonl, csv, parquet, ...), an archive (zip, tar) or a built-in corpus.
+    """Add a folder, files, a table (jsonl, csv, parquet, ...), a database, an archive (zip, tar) or a built-in corpus.
 
     \b
     gendata add photos/ --origin real --license CC-BY-4.0
     gendata add articles.jsonl --origin generated --map text=body,label=topic
     gendata add photos.zip --origin real
     gendata add chats.csv --origin generated --map prompt=question,reply=answer
+    gendata add notes.db --origin real --query "select * from notes" --key id
     gendata add mnist5k --origin real
     """
     from gendata import sources
@@ -55,6 +60,7 @@ def add(
     entry = sources.entry(
         here.root, path, kind=kind, origin=origin, mapping=_mapping(mapping), license_=license_, dedup=not no_dedup
     )
+    entry |= sources.settings(here.root, entry, query=query, key=key)
     chosen = name or re.sub(r"[^a-z0-9_-]+", "-", Path(path).stem.lower()).strip("-_") or "source"
     rows = sources.preview(here, chosen, entry)
     emit(rows, None, sources.PREVIEW)

@@ -16,9 +16,10 @@ from typing import Any
 from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
+from gendata.ingest.addresses import SCHEMES
 from gendata.ingest.globs import is_glob
 from gendata.ingest.journal import Journal, Part, Place
-from gendata.ingest.paths import is_archive
+from gendata.ingest.paths import is_archive, is_database, is_saved
 from gendata.ingest.reader import Entry, UnitError, one_line
 from gendata.ingest.records import SUFFIXES
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
@@ -54,7 +55,8 @@ def ingest(
     """
     entries, totals = read_listing(listing), Part()
     with files.output(out) as work, Progress(f"ingest {name}") as progress, _quiet_pillow():
-        journal = Journal(name, _settings(name, source, root, entries, params), entries, out)
+        kept = [] if getattr(reader_of(source.kind), "AT_ONCE", False) else entries
+        journal = Journal(name, _settings(name, source, root, entries, params), kept, out)
         writer = _Writer(name, source, work, progress)
 
         def outcomes(start: Place) -> _Placed:
@@ -177,9 +179,13 @@ def infer_source(path: Path | str) -> str:
     Raises:
         ParamsError: nothing suits; the message says what there is.
     """
+    if str(path).startswith(SCHEMES):
+        return "database"
     path = Path(path)
     if path.is_dir():
-        return "folder"
+        return "hf" if is_saved(path) else "folder"
+    if is_database(path):
+        return "database"
     if path.suffix.lower() in SUFFIXES:
         return "table"
     if is_archive(os.fsencode(path.name)):

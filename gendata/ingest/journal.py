@@ -87,6 +87,7 @@ class Journal:
         self._index = {entry.uri: i for i, entry in enumerate(entries) if entry.role != LINKED}
         self._used: set[Path] = set()
         self._shards: list[str] = []
+        self._new: list[tuple[Path, int]] = []
 
     def placed(
         self, outcomes: Generator[Item | Reject, None, None], start: Place
@@ -127,6 +128,10 @@ class Journal:
 
     def keep(self, start: Place, part: Part) -> None:
         """Record a finished part; its shard is linked."""
+        if part.transient:  # of a large file, what was read before may not have been what was scanned either
+            for path, end in self._new:
+                if end == start.entry:
+                    path.unlink(missing_ok=True)
         if part.transient or not self._digests:
             self._shards += [""] if part.shard is not None else []
             return
@@ -147,6 +152,7 @@ class Journal:
             "rejected": part.rejected and files.sha256(part.rejected),
         }
         _write(path.with_suffix(".json"), record)
+        self._new += [] if part.end is None else [(path.with_suffix(".json"), part.end.entry)]
         self._use(path.with_suffix(".json"), part)
 
     def close(self) -> None:

@@ -20,6 +20,10 @@ ARCHIVES = (".zip", *_TARS)
 """Endings of the names of archives; how one is packed is found from its first bytes."""
 
 
+STATE, INFO, SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
+"""What a folder that ``datasets`` saved holds beside its rows; the last one where its folders are splits."""
+
+
 def walk(base: bytes, skip: Callable[[bytes], bool]) -> Iterator[tuple[bytes, str | None]]:
     """Relative path and problem (None: a regular file) of all that lies under ``base``.
 
@@ -131,6 +135,16 @@ def split_suffix(path: bytes) -> tuple[bytes, str]:
 def is_archive(path: bytes) -> bool:
     """Whether the name says that this is an archive."""
     return path.lower().endswith(tuple(suffix.encode() for suffix in ARCHIVES))
+
+
+def is_database(path: Path) -> bool:
+    """Whether the name says that this is a file of SQLite."""
+    return path.suffix.lower() in {".db", ".db3", ".sqlite", ".sqlite3"}
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether ``datasets`` saved this folder: as one data set, or as several that are its splits."""
+    return (folder / SPLITS).is_file() or all((folder / name).is_file() for name in (STATE, INFO))
 
 
 def is_tar(path: bytes) -> bool:

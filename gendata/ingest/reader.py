@@ -7,7 +7,7 @@ change; ``read`` opens exactly what is listed. Malformed input is a Reject, neve
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +36,7 @@ PROBLEMS = {
     "duplicate-name": "a member of this name came before",
     "duplicate-key": "a sample of this key came before",
     "surplus-member": "the sample has a member of this kind already",
+    "corrupt-metadata": "not as datasets writes it",
     "encrypted": "no password is known",
     "unsupported-compression": "only stored and deflated members of a zip are read",
     "nested-archive": "an archive in an archive is not opened",
@@ -49,7 +50,8 @@ class Entry:
     """One row of a listing: ``uri`` is a path relative to ``base``, an absolute folder.
 
     ``size`` and ``sha256`` are null until the scan has hashed the file, and stay null where there
-    is a ``problem``. ``base`` is null where there is no file to hash, and once the listing is written.
+    is a ``problem``. ``base`` is null where there is no file to hash, and once the listing is written;
+    ``digest`` then gives size and sha256 of what is there instead, if the listing does not know them.
     """
 
     uri: str
@@ -58,6 +60,7 @@ class Entry:
     sha256: str | None = None
     problem: str | None = None
     base: bytes | None = None
+    digest: Callable[[IngestParams], tuple[int, str]] | None = None
 
     @property
     def path(self) -> Path:
@@ -66,7 +69,12 @@ class Entry:
 
 
 class Reader(Protocol):
-    """One kind of source: a module with these names."""
+    """One kind of source: a module with these names.
+
+    It may also have ``shared``, called as ``read``: a value of JSON, all that units depend on beside what the listing
+    says of them; and ``AT_ONCE``, true where only the end of reading tells whether it was what the listing says: then
+    no part of it is kept for a later run.
+    """
 
     KEYS: frozenset[str]
     """The keys of SourceParams that this kind uses beyond those of every kind; ``path`` is then required."""

@@ -74,7 +74,7 @@ def scan_source(name: str, source: SourceParams, root: Path, params: IngestParam
     found = reader_of(source.kind).listing(name, source, root)
     entries: list[Entry] = []
     with Progress(f"scan {name}", unit="files") as progress:
-        for entry, stamp in ordered(partial(_hashed, known=known), found, params.workers):
+        for entry, stamp in ordered(partial(_hashed, known=known, params=params), found, params.workers):
             progress.add()
             if entry is None:
                 continue
@@ -122,8 +122,11 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {column: getattr(entry, column) for column in LISTING_SCHEMA.names}
 
 
-def _hashed(entry: Entry, known: Known) -> tuple[Entry | None, Stamp | None]:
+def _hashed(entry: Entry, known: Known, params: IngestParams) -> tuple[Entry | None, Stamp | None]:
     """The entry with size and hash, and the stamp to remember it by; None if the file has gone."""
+    if entry.digest is not None:
+        size, sha256 = entry.digest(params)
+        return dataclasses.replace(entry, size=size, sha256=sha256), None
     if entry.base is None or entry.problem is not None:
         return entry, None
     try:

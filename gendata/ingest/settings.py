@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gendata.ingest import globs
+from gendata.ingest import addresses, globs
 
 FIELDS = ("text", "image", "audio", "label", "license", "split", "origin")
 """What ``map`` can name a column for, in any row."""
@@ -14,7 +14,7 @@ CHAT_FIELDS = ("messages", "prompt", "input", "reply", "system", "session", "mod
 
 @dataclass(frozen=True)
 class SourceParams:
-    """One source. ``path``, ``include``, ``exclude`` and ``map`` only where its kind uses them."""
+    """One source. What is not a key of every kind (``sources.OWN``) only where its kind uses it."""
 
     kind: str  # a key of READERS
     origin: Literal["real", "generated", "unknown"] | None = None  # required, unless a table maps it
@@ -26,6 +26,13 @@ class SourceParams:
     exclude: tuple[str, ...] = ()  # globs of what to leave out
     map: dict[str, str] = field(default_factory=dict)  # one of FIELDS or CHAT_FIELDS -> name of a column
     marks: Literal["heed", "ignore"] = "heed"  # ignore: AI marks in files are noted and do not change the origin
+    uri: str | None = None  # of a PostgreSQL server, without a password
+    query: str | None = None  # one SELECT
+    key: str | None = None  # column of a query that names its rows and orders them
+    repo: str | None = None  # of a data set on the hub: user/name
+    config: str | None = None  # of these, where there are several
+    revision: str | None = None  # a commit, tag or branch of the repo
+    split: str | None = None  # the only one to read of a data set
 
     def __post_init__(self) -> None:
         for key in self.map:
@@ -38,6 +45,12 @@ class SourceParams:
                 raise ValueError(
                     f"map: {chat[0]}: a chat is messages, or prompt and reply, and no text, image or audio"
                 )
+        if self.uri is not None:
+            addresses.check(self.uri)
+            if self.key is None:
+                raise ValueError(
+                    "key is missing; a server gives rows in any order: name the column that identifies them"
+                )
         globs.matcher(self.include + self.exclude)  # a glob that cannot be understood is found here
 
 
@@ -49,7 +62,7 @@ class IngestParams:
     max_audio_seconds: int = 14_400  # of one recording, which is decoded: four hours; fewer if beyond 96 kHz in stereo
     max_file_bytes: int = 256 << 20  # of one text, image, recording or caption: these are read whole
     max_text_chars: int = 10_000_000  # of one text, in code points: about ten long novels
-    max_record_bytes: int = 64 << 20  # of one line of a table (jsonl, csv)
+    max_record_bytes: int = 64 << 20  # of one line of a table (jsonl, csv), of one cell of a database
     max_document_bytes: int = 256 << 20  # of the parts of one docx or epub in all, unpacked
     max_document_ratio: int = 200  # of the unpacked to the packed size of one
     document_memory: int = 1 << 30  # bytes of a process that reads documents (html, pdf, docx, epub)
@@ -58,12 +71,14 @@ class IngestParams:
     max_ratio: int = 200  # of that to the size of the archive, above 64 MiB: zip bombs
     max_members: int = 1_000_000  # of one archive: their names are held in memory
     max_reject_rate: float = 1.0  # of the units of a source; beyond it the run ends. The result does not depend on it
+    query_seconds: int = 3600  # that a database may take for one query, the time to read what it gives not counted
     workers: int = 0  # threads that hash and decode; 0: one per core. The result does not depend on it
 
     def __post_init__(self) -> None:
         least = {name: 1 for name in vars(self) if name.startswith("max_")} | {
             "document_seconds": 1,
             "max_reject_rate": 0,
+            "query_seconds": 1,
         }
         for name, limit in (least | {"document_memory": 256 << 20}).items():
             if getattr(self, name) < limit:

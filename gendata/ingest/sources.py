@@ -14,8 +14,10 @@ from gendata.ingest.settings import SourceParams
 
 READERS: dict[str, str] = {
     "archive": "gendata.ingest.archive",
+    "database": "gendata.ingest.database",
     "files": "gendata.ingest.chosen",
     "folder": "gendata.ingest.folder",
+    "hf": "gendata.ingest.hf",
     "imagefolder": "gendata.ingest.imagefolder",
     "mnist5k": "gendata.ingest.mnist5k",
     "pydocs": "gendata.ingest.pydocs",
@@ -26,6 +28,12 @@ READERS: dict[str, str] = {
 
 _BESIDE = {"tree": "gendata.ingest.tree"}
 """What references alone are read as: it reads by several of READERS, on which no single source should depend."""
+
+PLACES = ("path", "uri", "repo")
+"""Keys that say where a source is; one that is somewhere has one of them."""
+
+OWN = (*PLACES, "include", "exclude", "map", "query", "key", "config", "revision", "split")
+"""Keys that only some kinds use."""
 
 DERIVED = ("artifacts", str(files.WORK), "mlruns", "records")
 """Folders of the project that gendata writes: no source may lie there."""
@@ -55,16 +63,26 @@ def _load(name: object, section: object, root: Path) -> SourceParams:
     if source.kind not in READERS:
         raise ParamsError(f"{where}.kind: must be one of {', '.join(READERS)}, not {source.kind!r}")
     used = reader_of(source.kind).KEYS
-    for key in ("path", "include", "exclude", "map"):
+    for key in OWN:
         if getattr(source, key) and key not in used:
             raise ParamsError(f"{where}: {key} is not used by the kind {source.kind}; remove it")
-    if "path" in used and not source.path:
-        raise ParamsError(f"{where}: path is missing; the kind {source.kind} reads a file or a folder")
+    _check_place(source, used, where)
     if source.origin is None and "origin" not in source.map:
         raise ParamsError(f"{where}: origin is missing; it must be one of real, generated, unknown")
     if source.path and in_derived(expand(name, source, root), root, above=True):
         raise ParamsError(f"{where}.path: {source.path} overlaps what gendata writes: {', '.join(DERIVED)}")
     return source
+
+
+def _check_place(source: SourceParams, used: frozenset[str], where: str) -> None:
+    places = [key for key in PLACES if key in used]
+    given = [key for key in places if getattr(source, key)]
+    if places and not given:
+        raise ParamsError(f"{where}: {' or '.join(places)} is missing; the kind {source.kind} reads a file or a folder")
+    if len(given) > 1:
+        raise ParamsError(f"{where}: {' and '.join(given)} are given; a source is in one place")
+    if "query" in used and not source.query:
+        raise ParamsError(f"{where}: query is missing; it must be a SELECT, such as: select * from notes")
 
 
 def in_derived(path: Path | bytes, root: Path, *, above: bool = False) -> bool:

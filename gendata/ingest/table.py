@@ -17,34 +17,23 @@ under its folder are listed too (role linked), so that an edit is noticed.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from gendata.errors import ParamsError
-from gendata.ingest.cells import as_bytes, as_label, as_meta, as_origin, as_split, as_string, as_text
-from gendata.ingest.chats import read_chat, usual_columns
-from gendata.ingest.formats import MEDIA, audio, images
+from gendata.ingest.formats import MEDIA
 from gendata.ingest.globs import matcher
 from gendata.ingest.paths import open_inside, read_inside, resolve, split_suffix, walk
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
 from gendata.ingest.records import SUFFIXES, columns, records
+from gendata.ingest.rows import MEDIA_FIELDS, Rows, columns_of
 from gendata.ingest.scan import Scanned
-from gendata.ingest.settings import FIELDS, IngestParams, SourceParams
+from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import in_derived, source_path
-from gendata.items import Item, Reject, canonical_json, content_id, decode_uri, encode_uri
+from gendata.items import Item, Reject, decode_uri, encode_uri
 
 KEYS = frozenset({"path", "include", "exclude", "map"})
-
-_OF_IMAGES = {"ai", "c2pa", "gen"}
-"""Keys of ``meta`` that tell what an image file says of itself: a column of such a name gets another."""
-
-_MEDIA = {"image", "audio"}
-"""Fields of ``map`` that hold bytes, or a path to a file."""
-
-_CHAT = {"messages", "reply"}
-"""Fields of ``map`` of which rows that are chats have one."""
 
 
 def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
@@ -60,7 +49,7 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
                 supported = "unsupported-type" if split_suffix(path)[1] not in SUFFIXES else None
                 tables.append(Entry(encode_uri(path), problem=problem or supported, base=base))
     yield from tables
-    if _MEDIA & set(source.map or _columns(base, tables, IngestParams())):
+    if MEDIA_FIELDS & set(source.map or _columns(base, tables, IngestParams())):
         for path, problem in walk(base, lambda p: in_derived(base + b"/" + p, root)):
             if problem is None and _is_medium(path):
                 yield Entry(encode_uri(path), LINKED, base=base)
@@ -102,12 +91,16 @@ def read(
     """Every row of every table, file by file. Raises ParamsError if no table has a mapped column."""
     base, _ = _place(name, source, root)
     tables = [e for e in entries if e.role == UNIT]
-    mapping = _mapping(name, source, _columns(base, tables, params))
+    mapping = columns_of(name, source, _columns(base, tables, params))
     scanned = Scanned(name, root, base)
     for entry in (e for e in tables if e.uri >= since):
         try:
+            path = decode_uri(entry.uri)
+            named = partial(_file, base, path, root, params.max_file_bytes)
             with scanned.open(entry) as file:
-                yield from _Table(entry, base, root, mapping, source, params).outcomes(file)
+                found = records(file, split_suffix(path)[1], params)
+                rows = Rows(mapping, source, params, named, entry.sha256)
+                yield from rows.outcomes((f"{entry.uri}#{position}", record) for position, record in found)
         except UnitError as error:
             yield error.at(entry.uri)
         except OSError:
@@ -119,145 +112,21 @@ def shared(
 ) -> Mapping[str, str]:
     """What the rows of a table depend on beside it: the mapping follows from the columns of all tables."""
     base, _ = _place(name, source, root)
-    return _mapping(name, source, _columns(base, [e for e in entries if e.role == UNIT], params))
+    return columns_of(name, source, _columns(base, [e for e in entries if e.role == UNIT], params))
 
 
-def _mapping(name: str, source: SourceParams, there: Sequence[str]) -> Mapping[str, str]:
-    """Field to column. Raises ParamsError naming the columns that there are; without any, all is let through."""
-    mapping = source.map or {f: f for f in FIELDS if f in there}
-    if not source.map and not {"text", *_MEDIA} & set(there):
-        mapping = mapping | usual_columns(there)
-    where, listed = f"params.yaml: sources.{name}", ", ".join(there)
-    for field, column in mapping.items():
-        if there and column not in there:
-            raise ParamsError(f"{where}.map.{field}: no column {column!r}; there are: {listed}")
-    return mapping
-
-
-class _Table:
-    """One table file while it is read: what its rows share."""
-
-    def __init__(
-        self, entry: Entry, base: bytes, root: Path, mapping: Mapping[str, str], source: SourceParams,
-        params: IngestParams,
-    ) -> None:  # fmt: skip
-        path = decode_uri(entry.uri)
-        self._entry, self._root, self._mapping, self._source, self._params = entry, root, mapping, source, params
-        self._suffix = split_suffix(path)[1]
-        self._folder = (base + b"/" + path).rpartition(b"/")[0]
-
-    def outcomes(self, file: BinaryIO) -> Iterator[Item | Reject]:
-        """An Item or a Reject for each record."""
-        for position, record in records(file, self._suffix, self._params):
-            uri = f"{self._entry.uri}#{position}"
-            try:
-                if isinstance(record, UnitError):
-                    raise record
-                item = self._item(uri, record)
-            except UnitError as error:
-                yield error.at(uri)
-            else:
-                yield item
-
-    def _item(self, uri: str, record: dict[str, Any]) -> Item:
-        cell = {field: record.get(column) for field, column in self._mapping.items()}
-        rest = {column: value for column, value in record.items() if column not in self._mapping.values()}
-        is_chat = bool(_CHAT & cell.keys())
-        if is_chat:
-            item = self._chat(uri, cell)
-        else:
-            item = self._text_or_medium(uri, cell) if {"text", *_MEDIA} & cell.keys() else self._values(uri, rest)
-        if is_chat and "chat" in rest:
-            rest["chat_"] = rest.pop("chat")  # that name is taken
-        if item.modality == "image":
-            rest = {f"{name}_" if name in _OF_IMAGES else name: value for name, value in rest.items()}
-        split = as_split(cell.get("split"))
-        if split is None and cell.get("split") is not None:
-            rest[self._mapping["split"]] = cell["split"]  # not a name that is known: kept as it is
-        return replace(
-            item,
-            origin=as_origin(cell.get("origin"), required=self._source.origin is None),
-            label=as_label(cell.get("label")),
-            license=as_string("license", cell.get("license")),
-            source_split=split,
-            meta={**item.meta, **as_meta(rest)},
-        )
-
-    def _chat(self, uri: str, cell: Mapping[str, Any]) -> Item:
-        text, chat = read_chat(cell, self._params.max_text_chars)
-        return Item(
-            modality="record",
-            uri=uri,
-            media_type="text/plain",
-            text=text,
-            file_sha256=self._entry.sha256,
-            meta={"chat": chat},
-        )
-
-    def _values(self, uri: str, rest: Mapping[str, Any]) -> Item:
-        """A record that is no chat."""
-        if not any(value not in (None, "") for value in rest.values()):
-            raise UnitError("empty", "no column has a value")
-        text = as_text(canonical_json(as_meta(rest)), self._params.max_text_chars)
-        return Item(
-            modality="record", uri=uri, media_type="application/json", text=text, file_sha256=self._entry.sha256
-        )
-
-    def _text_or_medium(self, uri: str, cell: Mapping[str, Any]) -> Item:
-        text = as_text(cell.get("text"), self._params.max_text_chars)
-        found = {field: self._bytes(field, cell[field]) for field in sorted(_MEDIA & cell.keys())}
-        given = [(field, data, path) for field, (data, path) in found.items() if data is not None]
-        if len(given) > 1:
-            raise UnitError("invalid-row", "both an image and audio: a row is one item")
-        if not given:
-            if text is None:
-                raise UnitError("empty", "neither text nor image nor audio")
-            return Item(modality="text", uri=uri, media_type="text/plain", text=text, file_sha256=self._entry.sha256)
-        ((field, data, path),) = given
-        probe = self._probe(field, data, path)
-        return Item(
-            modality=field,
-            uri=uri,
-            media_type=probe.media_type,
-            text=text,
-            text_origin="column" if text is not None else None,
-            data=data,
-            file_sha256=content_id(data) if path else self._entry.sha256,
-            meta=probe.meta,
-            marks=probe.marks if isinstance(probe, images.Probe) else (),
-        )
-
-    def _probe(self, field: str, data: bytes, path: str) -> "images.Probe | audio.Probe":
-        if field == "audio":
-            return audio.probe(data, path, self._params.max_audio_seconds)
-        return images.probe(data, path, self._params.max_pixels)
-
-    def _bytes(self, field: str, cell: Any) -> tuple[bytes | None, str]:
-        """The bytes of the image or audio in a cell, and the path that they were read from, if they were."""
-        if isinstance(cell, dict) and cell.keys() <= {"bytes", "path"}:
-            cell = cell.get("bytes") or cell.get("path")
-        if cell is None or cell == "":
-            return None, ""
-        if isinstance(cell, bytes):
-            if len(cell) > self._params.max_file_bytes:
-                raise UnitError("too-large")
-            return cell, ""
-        if not isinstance(cell, str):
-            raise UnitError("invalid-row", f"{field} is neither a path nor bytes but {type(cell).__name__}")
-        if (data := as_bytes(cell)) is not None:
-            return data, ""
-        return self._file(cell), cell
-
-    def _file(self, path: str) -> bytes:
-        if path.startswith("/"):
-            raise UnitError("path-outside", f"{path}: not relative to the folder of the table")
-        try:
-            if in_derived(resolve(self._folder, path.encode()), self._root):
-                raise UnitError("path-outside", "in a folder that the pipeline writes")
-            return read_inside(self._folder, path.encode(), self._params.max_file_bytes)
-        except UnitError as error:
-            reason, detail = _PATH_REASONS.get(error.reason, (error.reason, error.detail))
-            raise UnitError(reason, f"{path}: {detail}") from None
+def _file(base: bytes, table: bytes, root: Path, limit: int, path: str) -> bytes:
+    """The bytes of the file that a row of ``table`` names."""
+    folder = (base + b"/" + table).rpartition(b"/")[0]
+    if path.startswith("/"):
+        raise UnitError("path-outside", f"{path}: not relative to the folder of the table")
+    try:
+        if in_derived(resolve(folder, path.encode()), root):
+            raise UnitError("path-outside", "in a folder that the pipeline writes")
+        return read_inside(folder, path.encode(), limit)
+    except UnitError as error:
+        reason, detail = _PATH_REASONS.get(error.reason, (error.reason, error.detail))
+        raise UnitError(reason, f"{path}: {detail}") from None
 
 
 _PATH_REASONS = {

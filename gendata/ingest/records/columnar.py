@@ -24,7 +24,7 @@ def parquet(file: BinaryIO, params: IngestParams) -> Iterator[tuple[int, dict[st
         for group in range(table.num_row_groups):
             batches = table.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group])
             while (batch := _next_batch(batches)) is not None:
-                for record in _rows(batch):
+                for record in rows(batch):
                     yield next(numbers), record
 
 
@@ -43,7 +43,7 @@ def arrow(file: BinaryIO, params: IngestParams) -> Iterator[tuple[int, dict[str,
         except _BROKEN as error:
             raise _corrupt(error) from None
         for start in range(0, batch.num_rows, _BATCH_ROWS):
-            for record in _rows(batch.slice(start, _BATCH_ROWS)):
+            for record in rows(batch.slice(start, _BATCH_ROWS)):
                 yield next(numbers), record
 
 
@@ -96,7 +96,8 @@ def _corrupt(error: Exception) -> UnitError:
     return UnitError("corrupt-file", str(error))
 
 
-def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | UnitError]:
+def rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | UnitError]:
+    """A record per row of a batch."""
     for i, column in enumerate(batch.columns):
         if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # Python has no such values
             batch = batch.set_column(i, batch.schema.names[i], pc.cast(column, pa.string()))
