@@ -83,8 +83,8 @@ class ShardWriter:
         self._writer: RowGroupWriter | None = None
         self._shard, self._rows, self._bytes = 0, 0, 0
 
-    def write(self, row: Mapping[str, Any]) -> None:
-        """One more row; it must have an ``id`` of hex digits."""
+    def write(self, row: Mapping[str, Any]) -> Path | None:
+        """One more row, with an ``id`` of hex digits; the shard that it ended."""
         if self._writer is None:
             self._writer = RowGroupWriter(shard_path(self._folder, self._shard), self._schema)
         self._writer.write(row)
@@ -92,14 +92,33 @@ class ShardWriter:
         self._bytes += row_bytes(row)
         by_content = self._rows >= SHARD_MIN_ROWS and int(row["id"][:8], 16) % SHARD_MEAN_ROWS == 0
         if by_content or self._rows >= SHARD_MAX_ROWS or self._bytes >= SHARD_BYTES:
-            self.close()
+            return self.close()
+        return None
 
-    def close(self) -> None:
-        """End the open shard, if there is one."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer, self._rows, self._bytes = None, 0, 0
-            self._shard += 1
+    def take(self, shard: Path) -> None:
+        """A shard that was written before is the next one; none may be open."""
+        link(shard, shard_path(self._folder, self._shard))
+        self._shard += 1
+
+    def close(self) -> Path | None:
+        """End the open shard, if there is one; its path."""
+        if self._writer is None:
+            return None
+        self._writer.close()
+        self._writer, self._rows, self._bytes = None, 0, 0
+        self._shard += 1
+        return shard_path(self._folder, self._shard - 1)
+
+
+def link(path: Path, to: Path) -> None:
+    """The same file by another name, in place of any there; a copy where the file system has no links."""
+    part = to.with_name(f"{to.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(path, part)
+    except OSError:
+        shutil.copyfile(path, part)
+    part.replace(to)
 
 
 def database(path: Path | None = None, threads: int | None = None) -> "duckdb.DuckDBPyConnection":

@@ -98,6 +98,9 @@ def run(
         ran += dvc.repro(project.root, [*stages, *(["--force"] if force else [])], say)
     if "collect" in unbuilt and "collect" in wanted:
         ran += _rebuild(project, "collect", unbuilt["collect"], ran, say)
+    from gendata.ingest import journal
+
+    journal.share(project.root)
     return ran
 
 

@@ -13,7 +13,7 @@ from gendata.embed import EmbedParams, stage
 from gendata.embed.image import LayoutEncoder
 from gendata.errors import GendataError, ParamsError
 from gendata.tag import TagParams
-from pipelines import embed
+from pipelines import embed, scan
 
 PICTURES = [f"picture-{i:03d}.png" for i in range(5)]
 VECTORS = [[1.0, 0.0, 0.0], [0.9, 0.1, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 2.0]]
@@ -141,3 +141,12 @@ def test_what_is_brought_and_what_is_computed_are_of_one_model(brought, monkeypa
 def test_settings_that_make_no_sense_are_told(cls, section, message):
     with pytest.raises(ParamsError, match=message):
         params.build(cls, section, "params.yaml: x")
+
+
+def test_a_scan_without_tables_and_references_keeps_what_ingest_has_finished(brought, monkeypatch):
+    monkeypatch.chdir(brought.root)
+    kept = {path.name for path in (brought.root / ".gendata/cache/ingest").iterdir()}
+    with brought.settings() as sections:
+        sections["tag"]["tables"] = sections["embed"]["image"]["tables"] = {}
+    scan.run(brought.root / "artifacts/scan")
+    assert {path.name for path in (brought.root / ".gendata/cache/ingest").iterdir()} == kept == {"photos"}

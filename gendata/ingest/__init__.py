@@ -6,10 +6,9 @@ listings, ``ingest`` reads exactly what they name: read + rejected = enumerated.
 
 import os
 import warnings
-from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
 from gendata.ingest.globs import is_glob
+from gendata.ingest.journal import Journal, Part, Place
 from gendata.ingest.paths import is_archive
 from gendata.ingest.reader import Entry, UnitError, one_line
 from gendata.ingest.records import SUFFIXES
@@ -48,35 +48,118 @@ def ingest(
         enumerated, read, rejected, rejected_by_reason, modalities (counts) and bytes (of content read).
 
     Raises:
-        ParamsError: the source is gone as a whole, or its columns are not those that ``map`` names.
+        ParamsError: the source is gone as a whole, its columns are not those that ``map`` names, or more of it than
+            ``max_reject_rate`` is rejects.
         StoreError: the listing is not there.
     """
-    counts: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    modalities: Counter[str] = Counter()
+    entries, totals = read_listing(listing), Part()
     with files.output(out) as work, Progress(f"ingest {name}") as progress, _quiet_pillow():
-        items = files.ShardWriter(work / "items", ITEM_SCHEMA)
-        rejects = files.RowGroupWriter(work / "rejected.parquet", REJECT_SCHEMA)
-        for outcome in _outcomes(name, source, root, read_listing(listing), params):
-            progress.add()
-            if isinstance(outcome, Reject):
-                rejects.write(_reject_row(name, outcome))
-                reasons[outcome.reason] += 1
-            else:
-                items.write(_item_row(name, outcome, source))
-                modalities[outcome.modality] += 1
-                counts["bytes"] += len(outcome.data or b"") + len((outcome.text or "").encode())
-        items.close()
-        rejects.close()
-    read, rejected = modalities.total(), reasons.total()
+        journal = Journal(name, _settings(name, source, root, entries, params), entries, out)
+        writer = _Writer(name, source, work, progress)
+
+        def outcomes(start: Place) -> _Placed:
+            since = entries[start.entry].uri if start.entry else ""
+            return journal.placed(_outcomes(name, source, root, entries, params, since), start)
+
+        for part in _parts(journal, writer, outcomes):
+            totals.add(part)
+        writer.close()
+        _check_rate(name, totals, params)
+        journal.close()
+    read, rejected = totals.modalities.total(), totals.reasons.total()
     return {
         "enumerated": read + rejected,
         "read": read,
         "rejected": rejected,
-        "rejected_by_reason": dict(sorted(reasons.items())),
-        "modalities": dict(sorted(modalities.items())),
-        "bytes": counts["bytes"],
+        "rejected_by_reason": dict(sorted(totals.reasons.items())),
+        "modalities": dict(sorted(totals.modalities.items())),
+        "bytes": totals.bytes,
     }
+
+
+def _settings(name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams) -> object:
+    """All beside the entries that the outcomes depend on, as JSON has it."""
+    shared = getattr(reader_of(source.kind), "shared", None)
+    limits = {key: value for key, value in asdict(params).items() if key not in {"workers", "max_reject_rate"}}
+    return [asdict(replace(source, dedup=True)), limits, shared and shared(name, source, root, entries, params)]
+
+
+_Placed = Generator[tuple[Place, Item | Reject], None, None]
+
+
+def _parts(journal: Journal, writer: "_Writer", outcomes: Callable[[Place], _Placed]) -> Iterator[Part]:
+    """The source from its beginning: what the journal has is taken, and what is between is read."""
+    place: Place | None = Place()
+    reading: _Placed | None = None
+    while place is not None:
+        part = journal.find(place)
+        if part is not None:
+            writer.take(part)
+            if reading is not None:
+                reading.close()
+            reading = None
+        else:
+            reading = reading or outcomes(place)
+            part = writer.write(reading, journal.rejects(place))
+            journal.keep(place, part)
+        yield part
+        place = part.end
+
+
+class _Writer:
+    """Shards of items and the table of rejects, in a folder."""
+
+    def __init__(self, name: str, source: SourceParams, folder: Path, progress: Progress) -> None:
+        self._name, self._source, self._progress = name, source, progress
+        self._items = files.ShardWriter(folder / "items", ITEM_SCHEMA)
+        self._rejects = files.RowGroupWriter(folder / "rejected.parquet", REJECT_SCHEMA)
+
+    def write(self, outcomes: _Placed, rejected: Path) -> Part:
+        """Outcomes until one ends a shard, or there are no more; their rejects to a file of their own, too."""
+        part, rejects = Part(), None
+        for place, outcome in outcomes:
+            self._progress.add()
+            if isinstance(outcome, Reject):
+                rejects = rejects or files.RowGroupWriter(rejected, REJECT_SCHEMA)
+                for writer in (rejects, self._rejects):
+                    writer.write(_reject_row(self._name, outcome))
+                part.reject(outcome)
+                continue
+            part.item(outcome)
+            part.shard = self._items.write(_item_row(self._name, outcome, self._source))
+            if part.shard is not None:
+                part.end = place
+                break
+        else:
+            part.shard = self._items.close()
+        if rejects is not None:
+            rejects.close()
+            part.rejected = rejected
+        return part
+
+    def take(self, part: Part) -> None:
+        """A part that was written before."""
+        if part.shard is not None:
+            self._items.take(part.shard)
+        for batch in files.iter_batches(part.rejected) if part.rejected is not None else ():
+            for row in batch.to_pylist():
+                self._rejects.write(row)
+        self._progress.add(part.modalities.total() + part.reasons.total())
+
+    def close(self) -> None:
+        """All parts are there."""
+        self._rejects.close()
+
+
+def _check_rate(name: str, totals: Part, params: IngestParams) -> None:
+    """Raises ParamsError where more of a source could not be read than is allowed."""
+    read, rejected = totals.modalities.total(), totals.reasons.total()
+    if rejected > params.max_reject_rate * (read + rejected):
+        reasons = ", ".join(f"{count} {reason}" for reason, count in totals.reasons.most_common())
+        raise ParamsError(
+            f"source {name}: {rejected} of {read + rejected} units are rejects ({reasons}), more than "
+            f"ingest.max_reject_rate {params.max_reject_rate:g} allows; see them with a higher rate and `gendata stats`"
+        )
 
 
 def preview(
@@ -113,10 +196,10 @@ def infer_source(path: Path | str) -> str:
 
 
 def _outcomes(
-    name: str, source: SourceParams, root: Path, entries: list[Entry], params: IngestParams
+    name: str, source: SourceParams, root: Path, entries: list[Entry], params: IngestParams, since: str = ""
 ) -> Generator[Item | Reject, None, None]:
     """What the reader gives, with what the source says about all its items filled in."""
-    for outcome in reader_of(source.kind).read(name, source, root, entries, params):
+    for outcome in reader_of(source.kind).read(name, source, root, entries, params, since):
         if isinstance(outcome, Reject):
             yield outcome
             continue

@@ -23,12 +23,13 @@ from gendata.ingest import formats
 from gendata.ingest.archives import ArchiveError, Found, found_in
 from gendata.ingest.beside import caption, captions, invalid, is_media, may_be_caption, refused
 from gendata.ingest.globs import matcher
-from gendata.ingest.paths import ARCHIVES, is_archive, open_inside
+from gendata.ingest.paths import ARCHIVES, is_archive
 from gendata.ingest.places import place
 from gendata.ingest.pool import ordered
 from gendata.ingest.reader import Entry, UnitError
+from gendata.ingest.scan import Scanned
 from gendata.ingest.settings import IngestParams, SourceParams
-from gendata.items import Item, Reject, decode_uri, encode_uri
+from gendata.items import Item, Reject, encode_uri
 
 KEYS = frozenset({"path", "include", "exclude"})
 
@@ -52,15 +53,13 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
 
 
 def read(
-    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
 ) -> Iterator[Item | Reject]:
     """The members of every archive, decoded on ``params.workers`` threads."""
-    base = place(name, source, root).base
-    for entry in entries:
+    scanned = Scanned(name, root, place(name, source, root).base)
+    for entry in (e for e in entries if e.uri >= since):
         try:
-            if entry.problem is not None:
-                raise UnitError(entry.problem)
-            with open_inside(base, decode_uri(entry.uri)) as file:
+            with scanned.open(entry) as file:
                 yield from _outcomes(entry.uri, file, source, params)
         except UnitError as error:
             yield error.at(entry.uri)

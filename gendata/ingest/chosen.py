@@ -35,7 +35,7 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
 
 
 def read(
-    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
 ) -> Iterator[Item | Reject]:
     """The files in the order of ``entries``."""
-    return read_files(place(name, source, root).base, entries, params)
+    return read_files(place(name, source, root).base, entries, params, since)

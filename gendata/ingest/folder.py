@@ -60,13 +60,13 @@ def _sidecar(medium: bytes) -> bytes:
 
 
 def read(
-    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
 ) -> Iterator[Item | Reject]:
     """The units in the order of ``entries``; files are read and decoded on ``params.workers`` threads."""
-    return read_files(os.fsencode(source_path(name, source, root)), entries, params)
+    return read_files(os.fsencode(source_path(name, source, root)), entries, params, since)
 
 
-def read_files(base: bytes, entries: Sequence[Entry], params: IngestParams) -> Iterator[Item | Reject]:
+def read_files(base: bytes, entries: Sequence[Entry], params: IngestParams, since: str = "") -> Iterator[Item | Reject]:
     """The files that are listed, under ``base``."""
     paths = {decode_uri(e.uri): e for e in entries}
     media = {p for p, e in paths.items() if is_media(p) and e.role == UNIT}
@@ -88,7 +88,8 @@ def read_files(base: bytes, entries: Sequence[Entry], params: IngestParams) -> I
         except UnitError as error:
             return error.at(entry.uri)
 
-    return (outcome for outcome in ordered(one, paths, params.workers) if outcome is not None)
+    units = (path for path, entry in paths.items() if entry.uri >= since)
+    return (outcome for outcome in ordered(one, units, params.workers) if outcome is not None)
 
 
 def _content(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> bytes:

@@ -22,9 +22,10 @@ from gendata.ingest.cells import as_split, as_string
 from gendata.ingest.facts import described, take_text
 from gendata.ingest.folder import listed, read_files
 from gendata.ingest.globs import matcher
-from gendata.ingest.paths import open_inside, split_suffix, walk
+from gendata.ingest.paths import split_suffix, walk
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
 from gendata.ingest.records import records
+from gendata.ingest.scan import Scanned
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import source_path
 from gendata.items import Item, Reject, decode_uri
@@ -57,18 +58,20 @@ def _is_metadata(path: bytes) -> bool:
 
 
 def read(
-    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
 ) -> Iterator[Item | Reject]:
     """The images in the order of ``entries``, after the rows that belong to none."""
     base = os.fsencode(source_path(name, source, root))
     images = [entry for entry in entries if entry.role != LINKED]
     known = {decode_uri(entry.uri) for entry in images if entry.role == UNIT}
+    scanned = Scanned(name, root, base)
     with tempfile.TemporaryFile() as spool:
         rows = _Rows(spool)
         for entry in entries:
             if entry.role == LINKED:
-                yield from rows.add(base, entry, known, params)
-        for outcome in read_files(base, images, params):
+                orphans = rows.add(scanned, entry, known, params)
+                yield from (orphan for orphan in orphans if not since)
+        for outcome in read_files(base, images, params, since):
             yield outcome if isinstance(outcome, Reject) else _outcome(outcome, rows, params)
 
 
@@ -100,14 +103,12 @@ class _Rows:
     def __init__(self, spool: IO[bytes]) -> None:
         self._spool, self._at = spool, dict[bytes, tuple[int, int]]()
 
-    def add(self, base: bytes, entry: Entry, known: Collection[bytes], params: IngestParams) -> Iterator[Reject]:
+    def add(self, scanned: Scanned, entry: Entry, known: Collection[bytes], params: IngestParams) -> Iterator[Reject]:
         """Take the rows of a metadata file; those that no image of ``known`` can be found for are rejects."""
         path = decode_uri(entry.uri)
         folder, suffix = posixpath.dirname(path), split_suffix(path)[1]
         try:
-            if entry.problem is not None:
-                raise UnitError(entry.problem)
-            with open_inside(base, path) as file:
+            with scanned.open(entry) as file:
                 for number, record in records(file, suffix, params):
                     try:
                         if isinstance(record, UnitError):

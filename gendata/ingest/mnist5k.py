@@ -30,7 +30,9 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     yield Entry("mnist_5k.csv.gz", size=len(data), sha256=digest)
 
 
-def read(name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams) -> Iterator[Item]:
+def read(
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
+) -> Iterator[Item]:
     """The digits in the order of the file: PNG of 28 x 28 grey pixels, captioned and labelled."""
     from PIL import Image
 

@@ -57,7 +57,7 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
 
 
 def read(
-    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
 ) -> Iterator[Item | Reject]:
     """Docstrings by file and line, uri ``lib/json/decoder.py!JSONDecoder``; then ``topics/if.txt``."""
     license_ = source.license or LICENSE

@@ -75,9 +75,13 @@ class Reader(Protocol):
         """What the source consists of, in any order, without reading contents. Raises ParamsError."""
 
     def read(
-        self, name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
-    ) -> Iterator[Item | Reject]:
-        """Every unit of the entries, in their order, as an Item or a Reject."""
+        self, name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams,
+        since: str = "",
+    ) -> Iterator[Item | Reject]:  # fmt: skip
+        """Every unit of the entries, in their order, as an Item or a Reject.
+
+        With ``since``, the uri of an entry, units before it are not read; captions and the like still are.
+        """
 
 
 class UnitError(Exception):

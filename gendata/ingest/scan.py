@@ -5,15 +5,16 @@ hold names, sizes and content hashes, no times. Hashes are remembered in ``.gend
 path, size, mtime, ctime and inode; without the cache the listing is the same, only slower.
 """
 
-import dataclasses
 import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -66,7 +67,7 @@ def scan(sources: Mapping[str, SourceParams], root: Path, out: Path, params: Ing
 
 def scan_source(name: str, source: SourceParams, root: Path, params: IngestParams) -> list[Entry]:
     """The hashed listing of one source, sorted by uri."""
-    cache = root / files.WORK / "cache" / "scan" / f"{name}.json"
+    cache = _cache(name, root)
     known, fresh = _load_cache(cache), Known()
     found = reader_of(source.kind).listing(name, source, root)
     entries: list[Entry] = []
@@ -88,6 +89,33 @@ def read_listing(path: Path) -> list[Entry]:
     return [Entry(**row) for batch in files.iter_batches(path) for row in batch.to_pylist()]
 
 
+class Scanned:
+    """Files of a source that are read in pieces, compared with what the scan saw."""
+
+    def __init__(self, name: str, root: Path, base: bytes) -> None:
+        self._known, self._base = _load_cache(_cache(name, root)), base
+
+    @contextmanager
+    def open(self, entry: Entry) -> Iterator[BinaryIO]:
+        """The file of an entry.
+
+        Raises:
+            UnitError: it cannot be opened, or is not, or no more when the block ends, what was scanned.
+        """
+        if entry.problem is not None:
+            raise UnitError(entry.problem)
+        with open_inside(self._base, decode_uri(entry.uri)) as file:
+            before = _stamp(os.fstat(file.fileno()))
+            known = self._known.get(_key(replace(entry, base=self._base)))
+            if entry.sha256 is not None and known != (before, entry.sha256):
+                if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
+                    raise UnitError("changed")
+                file.seek(0)
+            yield file
+            if _stamp(os.fstat(file.fileno())) != before:
+                raise UnitError("changed", "it changed while it was read; run again")
+
+
 def _row(entry: Entry) -> dict[str, Any]:
     return {column: getattr(entry, column) for column in LISTING_SCHEMA.names}
 
@@ -100,18 +128,18 @@ def _hashed(entry: Entry, known: Known) -> tuple[Entry | None, Stamp | None]:
         stamp = _stamp(entry.path.stat())  # of the target where it is a link
         stored = known.get(_key(entry))
         if stored is not None and stored[0] == stamp:
-            return dataclasses.replace(entry, size=stamp[0], sha256=stored[1]), stamp
+            return replace(entry, size=stamp[0], sha256=stored[1]), stamp
         with open_inside(entry.base, decode_uri(entry.uri)) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             after = os.fstat(file.fileno())
     except FileNotFoundError:
         return None, None
     except OSError:
-        return dataclasses.replace(entry, problem="unreadable"), None
+        return replace(entry, problem="unreadable"), None
     except UnitError as error:
-        return (None if error.reason == "vanished" else dataclasses.replace(entry, problem=error.reason)), None
+        return (None if error.reason == "vanished" else replace(entry, problem=error.reason)), None
     settled = time.time_ns() - max(after.st_mtime_ns, after.st_ctime_ns) > SETTLED_NS and _stamp(after) == stamp
-    return dataclasses.replace(entry, size=after.st_size, sha256=digest), stamp if settled else None
+    return replace(entry, size=after.st_size, sha256=digest), stamp if settled else None
 
 
 def _stamp(stat: os.stat_result) -> Stamp:
@@ -120,6 +148,10 @@ def _stamp(stat: os.stat_result) -> Stamp:
 
 def _key(entry: Entry) -> str:
     return encode_uri(os.fsencode(entry.path))
+
+
+def _cache(name: str, root: Path) -> Path:
+    return root / files.WORK / "cache" / "scan" / f"{name}.json"
 
 
 def _load_cache(path: Path) -> Known:

@@ -57,14 +57,20 @@ class IngestParams:
     max_archive_bytes: int = 1 << 40  # of all that one archive unpacks to
     max_ratio: int = 200  # of that to the size of the archive, above 64 MiB: zip bombs
     max_members: int = 1_000_000  # of one archive: their names are held in memory
+    max_reject_rate: float = 1.0  # of the units of a source; beyond it the run ends. The result does not depend on it
     workers: int = 0  # threads that hash and decode; 0: one per core. The result does not depend on it
 
     def __post_init__(self) -> None:
-        least = {name: 1 for name in vars(self) if name.startswith("max_")} | {"document_seconds": 1}
+        least = {name: 1 for name in vars(self) if name.startswith("max_")} | {
+            "document_seconds": 1,
+            "max_reject_rate": 0,
+        }
         for name, limit in (least | {"document_memory": 256 << 20}).items():
             if getattr(self, name) < limit:
                 raise ValueError(f"{name} must be at least {limit}, not {getattr(self, name)}")
         if self.max_pixels > 178_956_970:
             raise ValueError(f"max_pixels must be at most 178956970, where Pillow stops, not {self.max_pixels}")
+        if self.max_reject_rate > 1:
+            raise ValueError(f"max_reject_rate is a share from 0 to 1, not {self.max_reject_rate}")
         if self.workers < 0:
             raise ValueError(f"workers must be 0 (one per core) or more, not {self.workers}")

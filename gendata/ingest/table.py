@@ -30,6 +30,7 @@ from gendata.ingest.globs import matcher
 from gendata.ingest.paths import open_inside, read_inside, resolve, split_suffix, walk
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
 from gendata.ingest.records import SUFFIXES, columns, records
+from gendata.ingest.scan import Scanned
 from gendata.ingest.settings import FIELDS, IngestParams, SourceParams
 from gendata.ingest.sources import in_derived, source_path
 from gendata.items import Item, Reject, canonical_json, content_id, decode_uri, encode_uri
@@ -96,22 +97,29 @@ def _columns(base: bytes, tables: Sequence[Entry], params: IngestParams) -> list
 
 
 def read(
-    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
 ) -> Iterator[Item | Reject]:
     """Every row of every table, file by file. Raises ParamsError if no table has a mapped column."""
     base, _ = _place(name, source, root)
     tables = [e for e in entries if e.role == UNIT]
     mapping = _mapping(name, source, _columns(base, tables, params))
-    for entry in tables:
+    scanned = Scanned(name, root, base)
+    for entry in (e for e in tables if e.uri >= since):
         try:
-            if entry.problem is not None:
-                raise UnitError(entry.problem)
-            with open_inside(base, decode_uri(entry.uri)) as file:
+            with scanned.open(entry) as file:
                 yield from _Table(entry, base, root, mapping, source, params).outcomes(file)
         except UnitError as error:
             yield error.at(entry.uri)
         except OSError:
             yield UnitError("unreadable").at(entry.uri)
+
+
+def shared(
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+) -> Mapping[str, str]:
+    """What the rows of a table depend on beside it: the mapping follows from the columns of all tables."""
+    base, _ = _place(name, source, root)
+    return _mapping(name, source, _columns(base, [e for e in entries if e.role == UNIT], params))
 
 
 def _mapping(name: str, source: SourceParams, there: Sequence[str]) -> Mapping[str, str]:

@@ -29,7 +29,7 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
 
 
 def read(
-    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
 ) -> Iterator[Item | Reject]:
     """The texts and images, then the rows of the tables, each file by itself."""
     others = [entry for entry in entries if not _is_table(entry)]

@@ -25,13 +25,14 @@ from gendata.ingest.beside import caption, invalid
 from gendata.ingest.facts import described, is_exported, take_text
 from gendata.ingest.formats.texts import decode
 from gendata.ingest.globs import matcher
-from gendata.ingest.paths import is_tar, open_inside
+from gendata.ingest.paths import is_tar
 from gendata.ingest.places import place
 from gendata.ingest.pool import ordered
 from gendata.ingest.reader import Entry, UnitError
 from gendata.ingest.records import parse_json
+from gendata.ingest.scan import Scanned
 from gendata.ingest.settings import IngestParams, SourceParams
-from gendata.items import Item, Reject, decode_uri, encode_uri
+from gendata.items import Item, Reject, encode_uri
 
 KEYS = frozenset({"path", "include", "exclude"})
 
@@ -49,15 +50,13 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
 
 
 def read(
-    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
 ) -> Iterator[Item | Reject]:
     """The samples of every shard, decoded on ``params.workers`` threads."""
-    base = place(name, source, root).base
-    for entry in entries:
+    scanned = Scanned(name, root, place(name, source, root).base)
+    for entry in (e for e in entries if e.uri >= since):
         try:
-            if entry.problem is not None:
-                raise UnitError(entry.problem)
-            with open_inside(base, decode_uri(entry.uri)) as file:
+            with scanned.open(entry) as file:
                 samples = _samples(entry.uri, file, source, params)
                 for outcomes in ordered(partial(_outcomes, params=params), samples, params.workers):
                     yield from outcomes
