@@ -99,8 +99,10 @@ TAG_SCHEMA = pa.schema(
         pa.field("pii", pa.list_(pa.string())),
         pa.field("tags", pa.list_(pa.string())),
         pa.field("split", pa.string(), nullable=False),
+        pa.field("brought", pa.string()),
     ]
 )
+"""What tag writes. ``brought`` (JSON object) is what tables of the user say of the item, by column."""
 
 VECTOR_SCHEMA = pa.schema(
     [

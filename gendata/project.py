@@ -103,12 +103,17 @@ class Project:
         from gendata.embed import query as encoders
 
         embed = self.section("embed").below(self.root)
+        encode_image: search.ImageEncoder = partial(encoders.encode_image_query, params=embed)
+        if not embed.image.compute:
+            from gendata.search.nearest import image_vector
+
+            encode_image = partial(image_vector, stores=self.stores, model=embed.image.model)
         return search.search(
             self.stores,
             query,
             image=image,
             encode_text=partial(encoders.encode_query, params=embed),
-            encode_image=partial(encoders.encode_image_query, params=embed),
+            encode_image=encode_image,
             encode_joint=partial(encoders.encode_joint_query, params=embed) if embed.image.joint else None,
             params=self.section("search"),
             **options,

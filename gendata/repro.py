@@ -4,8 +4,8 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ class Summary:
     models: tuple[Model, ...] = ()
     example: str | None = None
     """The id of an output."""
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What came of the rows of tables, by where they stand in params.yaml: rows, used, rejected (by reason)."""
 
 
 def run(
@@ -220,7 +222,8 @@ def summary(project: Project) -> Summary:
     metrics = project.artifacts / "metrics"
     try:
         ingested = [files.read_json(metrics / "ingest" / f"{name}.json") for name in project.sources()]
-        dedup, similar, stores = (files.read_json(metrics / f"{n}.json") for n in ("dedup", "similar", "store"))
+        stages = ("dedup", "similar", "store", "tag", "embed")
+        dedup, similar, stores, tag, embed = (files.read_json(metrics / f"{name}.json") for name in stages)
     except StoreError as error:
         raise ProjectError(f"the pipeline has not run to its end: {error}") from None
     models = _models(project) if project.has_models() else ()
@@ -240,6 +243,11 @@ def summary(project: Project) -> Summary:
         stores={name: record["items"] for name, record in stores.items()},
         models=models,
         example=_example(project, models),
+        tables={
+            f"{section}.{name}": came
+            for section, metrics in (("tag", tag), ("embed.image", embed))
+            for name, came in metrics.get("tables", {}).items()
+        },
     )
 
 

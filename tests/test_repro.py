@@ -32,6 +32,8 @@ def project(made, tmp_path):
     write(root, "ingest/a", COUNTS)
     write(root, "dedup", {"dropped_by_reason": {"exact": 1}, "kept": 2})
     write(root, "similar", {"remove": False, "similar": 0, "kept": 2})
+    write(root, "tag", {"tables": {}})
+    write(root, "embed", {"tables": {}})
     write(root, "store", {"real": {"items": 2}, "other": {"items": 0}})
     return Project(root)
 
@@ -61,6 +63,8 @@ def test_a_project_of_data_stages_says_nothing_of_models(project):
     write(project.root, "ingest/mnist5k", COUNTS)
     write(project.root, "dedup", {"dropped_by_reason": {}, "kept": 2})
     write(project.root, "similar", {"remove": False, "similar": 0, "kept": 2})
+    write(project.root, "tag", {"tables": {}})
+    write(project.root, "embed", {"tables": {}})
     write(project.root, "store", {"real": {"items": 2}})
     told = report(repro.summary(project))
     assert "models" not in told

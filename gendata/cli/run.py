@@ -65,12 +65,18 @@ units      {summary.enumerated}
 items
   dropped  {dropped}{_reasons(summary.dropped)}
   kept     {summary.kept}{_alike(summary)}
-where      {stores or "no items kept"}; Parquet of every stage in artifacts/
+{_tables(summary)}where      {stores or "no items kept"}; Parquet of every stage in artifacts/
 {_models(summary)}
 try next
   gendata search "open a file for reading"
   gendata sql "SELECT source, split, count(*) FROM items GROUP BY ALL"
   gendata duplicates{_next(summary)}"""
+
+
+def _tables(summary: "Summary") -> str:
+    """A line for each table that brings tags or vectors, with what was not used of it."""
+    lines = [f"{t['used']} of {t['rows']} rows of {n}{_reasons(t['rejected'])}" for n, t in summary.tables.items()]
+    return "".join(f"{'brought' if not at else '':<11}{line}\n" for at, line in enumerate(lines))
 
 
 def _alike(summary: "Summary") -> str:

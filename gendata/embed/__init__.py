@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gendata import files
+from gendata.brought import TableParams, check_names
 from gendata.embed.encoder import Encoder, TextEncoder
 
 __all__ = ["EmbedParams", "Encoder", "ImageEncoderParams", "TextEncoder", "TextEncoderParams", "embed"]
@@ -48,18 +49,30 @@ class ImageEncoderParams:
         model: ``gradient-layout``, which sees outlines and colour layout and knows no words, or a folder
             or Hugging Face name of a joint model of images and texts (CLIP, SigLIP) with safetensors
             weights, of transformers or sentence-transformers: words then find images without captions.
+        tables: Vectors of images that this very model made elsewhere, in one column each; images that are in a table
+            are not computed. There is one model, so vectors of two never meet.
+        compute: False: images that are in no table have no vector, and the model is never loaded (it need not be
+            installed, nor known): then no words find images, and no new image is compared, only items by their id.
     """
 
     model: str = LAYOUT
+    tables: dict[str, TableParams] = field(default_factory=dict, hash=False)
+    compute: bool = True
 
     def __post_init__(self) -> None:
         if not self.model.strip():
             raise ValueError("model must name a model")
+        check_names(self.tables)
+        if self.tables and self.model == LAYOUT:
+            raise ValueError(f"tables: their vectors are of another model than {LAYOUT}; model must name it")
+        for name, table in self.tables.items():
+            if len(table.columns) != 1:
+                raise ValueError(f"tables.{name}.columns: a vector is in one column")
 
     @property
     def joint(self) -> bool:
-        """Whether the model puts texts into the space of images."""
-        return self.model != LAYOUT
+        """Whether texts can be put into the space of images."""
+        return self.model != LAYOUT and self.compute
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,13 @@ class EmbedParams:
 
 
 def embed(
-    ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams, cache: Path = CACHE
+    ingested: Path,
+    decisions: Path,
+    sources: list[str],
+    out: Path,
+    params: EmbedParams,
+    cache: Path = CACHE,
+    brought: Path | None = None,
 ) -> dict[str, Any]:
     """Vectors of every kept item: ``out/<source>/<shard>.parquet`` (VECTOR_SCHEMA), rejected.parquet beside.
 
@@ -113,16 +132,18 @@ def embed(
         out: Is replaced as a whole when all is done.
         params: Encoders, device, precision.
         cache: A folder for these contents alone, since what a run does not use it may drop.
+        brought: Vectors of images out of tables (see ``gendata.brought``), and rejects, which ``out`` gets too.
 
     Returns:
-        Counts of items, passages, images and unreadable images, and what each encoder in use is.
+        Counts of items, passages, images and unreadable images, of images whose vector was brought and of those that
+        have none since ``image.compute`` is off, and what each encoder in use is.
         How many items came from the cache is said on stderr only, since the summary has to be
         the same for the same data.
 
     Raises:
         StoreError: Items and decisions do not match.
-        GendataError: A model cannot be loaded.
+        GendataError: A model cannot be loaded, or vectors that were brought are not its own.
     """
     from gendata.embed.stage import run
 
-    return run(ingested, decisions, sources, out, params, cache)
+    return run(ingested, decisions, sources, out, params, cache, brought)

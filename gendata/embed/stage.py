@@ -3,20 +3,26 @@
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gendata import files
+from gendata import brought, files
 from gendata.embed import EmbedParams
 from gendata.embed.cached import CachedImages, CachedTexts, Tick, proportional
 from gendata.embed.decode import UnreadableImageError
+from gendata.embed.encoder import Vectors
 from gendata.embed.image import load_image_encoder
 from gendata.engine import Progress
+from gendata.errors import GendataError
 from gendata.items import REJECT_SCHEMA, VECTOR_SCHEMA, content_id
 
 BLOCK_ROWS, BLOCK_BYTES = 4096, 32 << 20
 """Rows that are in memory at a time, whichever comes first: enough to fill the encoders' batches."""
+
+SAMPLES, SAME = 4, 0.9
+"""How many images with a vector out of a table are encoded too, where others are; and the least cosine of both. Other
+resizing or precision turns a vector a little, that of another model points anywhere. Chosen, not measured."""
 
 COLUMNS = ("id", "source", "uri", "modality", "text", "data")
 
@@ -40,6 +46,8 @@ class Embedder:
         self._params, self._cache = params, cache
         self._texts: CachedTexts | None = None
         self._images: CachedImages | None = None
+        self._brought_dim: int | None = None
+        self._samples: dict[str, tuple[bytes, Vectors]] = {}
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Embedder":
@@ -64,20 +72,26 @@ class Embedder:
             self._images = self._stack.enter_context(CachedImages(encoder, self._cache))
         return self._images
 
-    def embed(self, rows: list[Row], tick: Tick) -> tuple[list[Row], list[Row]]:
-        """Rows of VECTOR_SCHEMA and of REJECT_SCHEMA for a block of kept rows."""
-        work = gather(rows)
+    def embed(
+        self, rows: list[Row], tick: Tick, known: Mapping[str, Vectors] | None = None
+    ) -> tuple[list[Row], list[Row]]:
+        """Rows of VECTOR_SCHEMA and of REJECT_SCHEMA for a block of kept rows; ``known``: vectors of images, by id."""
+        known = known or {}
+        work = gather(rows, known, compute=self._params.image.compute)
         advance = proportional(tick, len(rows), len(work.images) + len(work.texts))
         images, new_images = self.images().vectors(work.images, advance) if work.images else ({}, set())
         texts, new_texts = self.texts().parts(work.texts, advance) if work.texts else ({}, set())
         vectors, rejects = [], []
         for row in rows:
-            image = images.get(row["image_key"])
+            image = known.get(row["id"], images.get(row["image_key"]))
             if isinstance(image, UnreadableImageError):
                 rejects.append(_reject(row, str(image)))
             elif image is not None:
                 vectors.append({"id": row["id"], "part": 0, "start": None, "end": None, "vector": image})
                 self.counts["images"] += 1
+            if row["id"] in known:
+                self._remember(row, known[row["id"]])
+            self.counts["without"] += row["modality"] == "image" and image is None
             if row["text_key"]:
                 first = 1 if row["modality"] == "image" else 0
                 vectors += _passages(row["id"], first, texts[row["text_key"]])
@@ -90,20 +104,56 @@ class Embedder:
         self.counts["unreadable"] += len(rejects)
         return vectors, rejects
 
+    def _remember(self, row: Row, vector: Vectors) -> None:
+        """Note a vector that was brought, of the first few with the image, so that both can be compared."""
+        self.counts["brought"] += 1
+        self._brought_dim = len(vector)
+        if len(self._samples) < SAMPLES and self._params.image.compute and row["data"] is not None:
+            self._samples[row["id"]] = (row["data"], vector)
+
+    def check_brought(self) -> None:
+        """Raises GendataError where vectors that were brought and those that were computed are of different models."""
+        if self._images is None or self._brought_dim is None:
+            return  # all are of one kind
+        encoder, model = self._images.encoder, self._params.image.model
+        if encoder.dim != self._brought_dim:
+            raise GendataError(
+                f"embed.image.tables: their vectors have {self._brought_dim} numbers, those of {model} {encoder.dim}: "
+                "they are of another model"
+            )
+        found, _ = self._images.vectors({i: data for i, (data, _) in self._samples.items()}, lambda _: None)
+        for item_id, (_, vector) in self._samples.items():
+            own = found[item_id]
+            if not isinstance(own, UnreadableImageError) and (cosine := float(own @ vector)) < SAME:
+                raise GendataError(
+                    f"embed.image.tables: the vector of image {item_id[:12]} is not that of {model}, which others are "
+                    f"given: their cosine is {cosine:.2f}; name the model that made the tables, or say compute: false"
+                )
+
     def summary(self) -> dict[str, Any]:
         """Counts, and the encoders in use: the same for the same data on the same machine."""
         found: dict[str, Any] = {k: self.counts[k] for k in ("items", "passages", "images", "unreadable")}
+        if self._params.image.tables or not self._params.image.compute:
+            found |= {k: self.counts[k] for k in ("brought", "without")}
         for kind, used in (("text", self._texts), ("image", self._images)):
             if used is not None:
                 e = used.encoder
                 found[kind] = {"model": e.name, "dim": e.dim, "dtype": e.dtype, "device": e.device}
+        if "image" not in found and self._brought_dim:
+            found["image"] = {"model": self._params.image.model, "dim": self._brought_dim}
         return found
 
 
 def run(
-    ingested: Path, decisions: Path, sources: list[str], out: Path, params: EmbedParams, cache: Path
+    ingested: Path,
+    decisions: Path,
+    sources: list[str],
+    out: Path,
+    params: EmbedParams,
+    cache: Path,
+    tables: Path | None = None,
 ) -> dict[str, Any]:
-    """See ``gendata.embed.embed``."""
+    """See ``gendata.embed.embed``; ``tables`` are its ``brought``."""
     pairs = {s: files.decided_shards(ingested, decisions, s) for s in sources}
     total = sum(sum(files.read_table(d, ["kept"])["kept"].to_pylist()) for p in pairs.values() for _, d in p)
     with (
@@ -116,18 +166,29 @@ def run(
             for items, decided in shards:
                 path = work / source / items.name
                 path.parent.mkdir(exist_ok=True)
-                files.write_table(path, _shard(items, decided, embedder, progress, rejects), VECTOR_SCHEMA)
+                known = brought.values(tables, source, items.name)
+                files.write_table(path, _shard(items, decided, known, embedder, progress, rejects), VECTOR_SCHEMA)
+            if tables is not None:
+                rejects += files.read_table(tables / source / brought.REJECTED).to_pylist()
             files.write_table(work / source / "rejected.parquet", rejects, REJECT_SCHEMA)
+        embedder.check_brought()
     sys.stderr.write(f"embedded {embedder.fresh:,} new items, {embedder.cached:,} from cache\n")
     return embedder.summary()
 
 
 def _shard(
-    items: Path, decided: Path, embedder: Embedder, progress: Progress, rejects: list[Row]
+    items: Path,
+    decided: Path,
+    known: Mapping[str, Vectors],
+    embedder: Embedder,
+    progress: Progress,
+    rejects: list[Row],
 ) -> Iterator[dict[str, Any]]:
     for block in _blocks(row for b in files.kept_batches(items, decided, COLUMNS) for row in b.to_pylist()):
         before = progress.done
-        vectors, failed = embedder.embed(block, progress.add)
+        vectors, failed = embedder.embed(
+            block, progress.add, {r["id"]: known[r["id"]] for r in block if r["id"] in known}
+        )
         progress.add(before + len(block) - progress.done)
         rejects += failed
         yield from vectors
@@ -146,13 +207,17 @@ def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield block
 
 
-def gather(rows: list[Row]) -> Work:
-    """What is to be encoded; sets ``text_key`` and ``image_key`` (or None) in each row."""
+def gather(rows: list[Row], known: Mapping[str, Vectors], *, compute: bool) -> Work:
+    """What is to be encoded; sets ``text_key`` and ``image_key`` (or None) in each row.
+
+    Images whose vector is ``known`` are not, and none is without ``compute``.
+    """
     work = Work(rows, {}, {})
     for row in rows:
         text, data = row["text"], row["data"]
         row["text_key"] = content_id(text) if text and not text.isspace() else None
-        row["image_key"] = content_id(data) if row["modality"] == "image" and data is not None else None
+        encoded = row["modality"] == "image" and data is not None and compute and row["id"] not in known
+        row["image_key"] = content_id(data) if encoded else None
         if row["text_key"]:
             work.texts[row["text_key"]] = text
         if row["image_key"]:

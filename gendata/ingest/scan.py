@@ -20,7 +20,6 @@ import pyarrow as pa
 
 from gendata import files
 from gendata.engine import Progress
-from gendata.ingest.journal import drop_all_but
 from gendata.ingest.paths import open_inside
 from gendata.ingest.pool import ordered
 from gendata.ingest.reader import UNIT, Entry, UnitError
@@ -63,7 +62,6 @@ def scan(sources: Mapping[str, SourceParams], root: Path, out: Path, params: Ing
                 "problems": sum(e.problem is not None for e in entries),
                 "bytes": sum(e.size or 0 for e in entries),
             }
-    drop_all_but(sources)
     return summary
 
 
@@ -126,7 +124,7 @@ def _hashed(entry: Entry, known: Known, params: IngestParams) -> tuple[Entry | N
     """The entry with size and hash, and the stamp to remember it by; None if the file has gone."""
     if entry.digest is not None:
         size, sha256 = entry.digest(params)
-        return dataclasses.replace(entry, size=size, sha256=sha256), None
+        return replace(entry, size=size, sha256=sha256), None
     if entry.base is None or entry.problem is not None:
         return entry, None
     try:

@@ -17,7 +17,7 @@ under its folder are listed too (role linked), so that an edit is noticed.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 

@@ -20,8 +20,8 @@ from gendata.store.head import Store
 Vector: TypeAlias = NDArray[np.float32]
 
 CAPTIONS_ONLY = (
-    "images are found by their captions alone: the image encoder knows outline and colour layout, no words; "
-    "search with an image to find images that look alike"
+    "images are found by their captions alone: the image encoder knows outline and colour layout, no words, or is not "
+    "run (embed.image.compute: false); search with an image to find images that look alike"
 )
 
 NO_LOOKS = "images are found by their captions alone: "

@@ -13,7 +13,7 @@ import duckdb
 
 from gendata.search.guard import check_select, walk
 
-COLUMNS = frozenset({"meta", "merged", "request"})
+COLUMNS = frozenset({"meta", "merged", "request", "brought"})
 """Columns of the public tables that hold JSON objects."""
 
 _TYPED = {

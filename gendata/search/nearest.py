@@ -1,4 +1,4 @@
-"""The training items most like an output: exact search by vector among the rows of a manifest."""
+"""Vectors of items in the stores, and the training items most like an output: exact, among the rows of a manifest."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gendata.errors import StoreError
+from gendata.errors import QueryError, StoreError
+from gendata.items import content_id
 from gendata.search import Hit
 from gendata.search.directory import directory
 from gendata.search.hits import Found, look_up
@@ -49,6 +50,18 @@ def nearest(item: Mapping[str, Any], train: pa.Table, stores: Mapping[str, Store
                 best[store, key] = max(best.get((store, key), (-2.0, 0)), (score, part))
     first = sorted(best.items(), key=lambda pair: (-pair[1][0], pair[0]))[:n]
     return look_up(stores, [_found(*key, score, part if kind == "passages" else None) for key, (score, part) in first])
+
+
+def image_vector(data: bytes, stores: Mapping[str, Store], model: str) -> NDArray[np.float32]:
+    """The vector of an image as a store holds it, where ``model`` is not run. Raises QueryError where none does."""
+    item_id = content_id(data)
+    for name in stores:
+        if found := _vectors(_table(stores, name, "images"), item_id):
+            return found[0]
+    raise QueryError(
+        f"no vector of this image is in the stores, and embed.image.compute is off, so that {model} cannot make one: "
+        "search with --image ID of an image that has one, or with words by caption"
+    )
 
 
 def _table(stores: Mapping[str, Store], name: str, kind: str) -> Any | None:

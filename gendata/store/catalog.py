@@ -83,7 +83,7 @@ def _literal(path: Path) -> str:
 
 
 def _column(name: str) -> str:
-    return f'"{name}"::JSON AS "{name}"' if name in {"meta", "merged"} else f'"{name}"'
+    return f'"{name}"::JSON AS "{name}"' if name in {"meta", "merged", "brought"} else f'"{name}"'
 
 
 def item_batches(artifacts: Artifacts, store: str) -> Iterator[pa.Table]:
@@ -93,10 +93,10 @@ def item_batches(artifacts: Artifacts, store: str) -> Iterator[pa.Table]:
 
 
 def unread_batches(artifacts: Artifacts, source: str) -> Iterator[pa.Table]:
-    """Rows of the table ``rejected`` of units of a source that could not be read or embedded."""
+    """Rows of the table ``rejected`` of units of a source that could not be read or embedded, or name no item."""
     nothing = dict.fromkeys(("id", "kept_id", "score", *_STATED))
-    for stage in (artifacts.ingested, artifacts.vectors):
-        for batch in files.iter_batches(stage / source / "rejected.parquet"):
+    for path in artifacts.unread(source):
+        for batch in files.iter_batches(path):
             yield to_table(({**r, **nothing} for r in batch.to_pylist()), REJECTED)
 
 

@@ -49,10 +49,10 @@ class Touched:
 def parts_of(artifacts: Artifacts) -> list[Part]:
     """All parts, in order. Raises StoreError if a file of one is not there, or is no Parquet."""
     code, seen = _code(), Counter[str]()
-    parts, stages = [], (artifacts.ingested, artifacts.vectors)
-    for source in sorted(artifacts.sources):
-        unread = (parquet.digest(stage / source / "rejected.parquet") for stage in stages)
-        parts.append(Part(source, (), _key(code, source, *unread)))
+    parts = [
+        Part(source, (), _key(code, source, *map(parquet.digest, artifacts.unread(source))))
+        for source in sorted(artifacts.sources)
+    ]
     for shard in artifacts.shards():
         source, index, path = shard
         others = (folder / source for folder in (artifacts.decisions, artifacts.tags, artifacts.vectors))

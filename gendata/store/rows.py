@@ -53,6 +53,11 @@ class Artifacts:
             for index, (path, _) in enumerate(files.decided_shards(self.ingested, self.decisions, source)):
                 yield source, index, path
 
+    def unread(self, source: str) -> list[Path]:
+        """The files of rejects of a source, and of tables about it; tag writes one only where there are tables."""
+        always = [stage / source / "rejected.parquet" for stage in (self.ingested, self.vectors)]
+        return always + [path for path in [self.tags / source / "rejected.parquet"] if path.is_file()]
+
     def of(self, shards: Iterable[Shard]) -> "Artifacts":
         """These shards alone."""
         return replace(self, chosen=tuple(shards))

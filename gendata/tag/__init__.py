@@ -6,11 +6,13 @@ a source states are always there.
 
 import itertools
 import math
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gendata.brought import REJECTED, TableParams, check_names
 from gendata.engine import drop_unused, map_shards
 from gendata.files import WORK, decided_shards, output
 from gendata.tag.cached import key_of
@@ -42,8 +44,11 @@ class TagParams:
     seed: int = 0
     # processes; 0 is one per core. It never changes the result
     workers: int = 0
+    # what is known of items: the column brought. Of two rows that bring one column for an item the first counts
+    tables: dict[str, TableParams] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_names(self.tables)
         for name in self.taggers:
             if name not in TAGGERS:
                 raise ValueError(f"taggers: unknown tagger {name!r}; allowed: {', '.join(TAGGERS)}")
@@ -62,7 +67,13 @@ class TagParams:
 
 
 def tag(
-    ingested: Path, decisions: Path, sources: list[str], out: Path, params: TagParams, cache: Path = CACHE
+    ingested: Path,
+    decisions: Path,
+    sources: list[str],
+    out: Path,
+    params: TagParams,
+    cache: Path = CACHE,
+    brought: Path | None = None,
 ) -> dict[str, Any]:
     """Write ``out/<source>/<shard>.parquet`` (TAG_SCHEMA): the kept rows of each shard, in order.
 
@@ -75,6 +86,7 @@ def tag(
         out: Replaced as a whole when all shards are done.
         params: Section ``tag``.
         cache: A folder for these contents alone, since what a run does not use it drops.
+        brought: What tables bring (see ``gendata.brought``): JSON objects, and rejects, which ``out`` gets too.
 
     Returns:
         ``items`` by modality, ``languages`` and ``splits`` as counts, ``quality`` as mean by
@@ -91,8 +103,10 @@ def tag(
     with output(out) as work:
         for source in sources:
             (work / source).mkdir()
+            if brought is not None:
+                shutil.copyfile(brought / source / REJECTED, work / source / REJECTED)
         jobs = [
-            (items, decided, work / source / decided.name, modules, splitter, cache / key / source)
+            (items, decided, work / source / decided.name, modules, splitter, cache / key / source, brought)
             for source in sources
             for items, decided in pairs[source]
         ]

@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 
 import pyarrow as pa
 
+from gendata.brought import values
 from gendata.files import aligned_batches, read_table, write_table
 from gendata.items import TAG_SCHEMA
 from gendata.tag.cached import CachedColumns
@@ -35,9 +36,15 @@ class Tagger(Protocol):
 
 
 def tag_shard(
-    items: Path, decisions: Path, out: Path, modules: tuple[str, ...], splitter: Splitter, cache: Path
+    items: Path,
+    decisions: Path,
+    out: Path,
+    modules: tuple[str, ...],
+    splitter: Splitter,
+    cache: Path,
+    brought: Path | None = None,
 ) -> dict[str, Any]:
-    """Write the tags of the kept rows of one shard to ``out``.
+    """Write the tags of the kept rows of one shard to ``out``, a file in a folder named as the source.
 
     Returns:
         Counts for the summary, and sums of the quality as it is written; under ``cache`` the file of the shard in that
@@ -52,6 +59,7 @@ def tag_shard(
     cached = CachedColumns(cache, read_table(decisions, ["id"])["id"], reads, fields)
     counts: dict[str, Counter[str]] = {"items": Counter(), "languages": Counter(), "splits": Counter()}
     quality: dict[str, list[float]] = {}
+    known = values(brought, out.parent.name, out.name)
 
     def rows() -> Iterator[Mapping[str, Any]]:
         for batch, decided in aligned_batches(items, decisions, sorted({"source_split", "meta", *reads})):
@@ -59,6 +67,7 @@ def tag_shard(
             kept = batch.filter(kept_rows)
             added = cached.of(kept, partial(_ask, taggers)) if taggers else {}
             added |= _stated(kept, decided.filter(kept_rows), splitter)
+            added["brought"] = [known.get(item_id) for item_id in added["id"]]
             for modality, row in zip(kept["modality"].to_pylist(), _rows(added, kept.num_rows), strict=True):
                 counts["items"][modality] += 1
                 counts["splits"][row["split"]] += 1
@@ -70,7 +79,7 @@ def tag_shard(
 
     write_table(out, rows(), TAG_SCHEMA)
     cached.keep()
-    sums = {modality: (math.fsum(values), len(values)) for modality, values in quality.items()}
+    sums = {modality: (math.fsum(scores), len(scores)) for modality, scores in quality.items()}
     said = (cached.path, cached.fresh, cached.cached)
     return {**{name: dict(counter) for name, counter in counts.items()}, "quality": sums, "cache": said}
 
@@ -99,8 +108,8 @@ def _stated(batch: pa.RecordBatch, decided: pa.Table, splitter: Splitter) -> dic
 def _rows(columns: Mapping[str, list[Any]], count: int) -> Iterator[dict[str, Any]]:
     """Rows of TAG_SCHEMA; a column that no tagger gave is null."""
     nothing = [None] * count
-    for values in zip(*(columns.get(name, nothing) for name in TAG_SCHEMA.names), strict=True):
-        yield dict(zip(TAG_SCHEMA.names, values, strict=True))
+    for row in zip(*(columns.get(name, nothing) for name in TAG_SCHEMA.names), strict=True):
+        yield dict(zip(TAG_SCHEMA.names, row, strict=True))
 
 
 def stated_tags(meta: str | None) -> list[str] | None:
