@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -40,6 +40,8 @@ entry that cannot be opened as a unit, which then has no size and no hash: its c
 
 SETTLED_NS = 2_000_000_000
 """A file that changed more recently is not remembered: its next edit could leave size and times as they are."""
+
+_BLOCK = 256 << 10
 
 Stamp = list[int]
 Known = dict[str, tuple[Stamp, str]]
@@ -71,7 +73,7 @@ def scan_source(name: str, source: SourceParams, root: Path, params: IngestParam
     found = reader_of(source.kind).listing(name, source, root)
     entries: list[Entry] = []
     with Progress(f"scan {name}", unit="files") as progress:
-        for entry, stamp in ordered(partial(_hashed, known=known), found, params.workers):
+        for entry, stamp in ordered(partial(_hashed, known=known), found, params.workers, _size):
             progress.add()
             if entry is None:
                 continue
@@ -92,6 +94,14 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {column: getattr(entry, column) for column in LISTING_SCHEMA.names}
 
 
+def _size(entry: Entry) -> int:
+    """About the bytes to hash."""
+    try:
+        return os.lstat((entry.base or b"") + b"/" + decode_uri(entry.uri)).st_size
+    except (OSError, ValueError):  # gone, or no path
+        return 0
+
+
 def _hashed(entry: Entry, known: Known) -> tuple[Entry | None, Stamp | None]:
     """The entry with size and hash, and the stamp to remember it by; None if the file has gone."""
     if entry.base is None or entry.problem is not None:
@@ -102,7 +112,7 @@ def _hashed(entry: Entry, known: Known) -> tuple[Entry | None, Stamp | None]:
         if stored is not None and stored[0] == stamp:
             return dataclasses.replace(entry, size=stamp[0], sha256=stored[1]), stamp
         with open_inside(entry.base, decode_uri(entry.uri)) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = _sha256(file)
             after = os.fstat(file.fileno())
     except FileNotFoundError:
         return None, None
@@ -112,6 +122,14 @@ def _hashed(entry: Entry, known: Known) -> tuple[Entry | None, Stamp | None]:
         return (None if error.reason == "vanished" else dataclasses.replace(entry, problem=error.reason)), None
     settled = time.time_ns() - max(after.st_mtime_ns, after.st_ctime_ns) > SETTLED_NS and _stamp(after) == stamp
     return dataclasses.replace(entry, size=after.st_size, sha256=digest), stamp if settled else None
+
+
+def _sha256(file: BinaryIO) -> str:
+    """As hashlib.file_digest, whose buffer takes longer to make than a small file to hash."""
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _stamp(stat: os.stat_result) -> Stamp:

@@ -17,22 +17,26 @@ under its folder are listed too (role linked), so that an edit is noticed.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from gendata.errors import ParamsError
 from gendata.ingest.cells import as_bytes, as_label, as_meta, as_origin, as_split, as_string, as_text
 from gendata.ingest.chats import read_chat, usual_columns
 from gendata.ingest.formats import MEDIA, audio, images
 from gendata.ingest.globs import matcher
+from gendata.ingest.parted import are_large, read_apart
 from gendata.ingest.paths import open_inside, read_inside, resolve, split_suffix, walk
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
-from gendata.ingest.records import SUFFIXES, columns, records
+from gendata.ingest.records import SUFFIXES, Part, columns, parts, records
 from gendata.ingest.settings import FIELDS, IngestParams, SourceParams
 from gendata.ingest.sources import in_derived, source_path
 from gendata.items import Item, Reject, canonical_json, content_id, decode_uri, encode_uri
+
+T = TypeVar("T")
 
 KEYS = frozenset({"path", "include", "exclude", "map"})
 
@@ -102,16 +106,9 @@ def read(
     base, _ = _place(name, source, root)
     tables = [e for e in entries if e.role == UNIT]
     mapping = _mapping(name, source, _columns(base, tables, params))
-    for entry in tables:
-        try:
-            if entry.problem is not None:
-                raise UnitError(entry.problem)
-            with open_inside(base, decode_uri(entry.uri)) as file:
-                yield from _Table(entry, base, root, mapping, source, params).outcomes(file)
-        except UnitError as error:
-            yield error.at(entry.uri)
-        except OSError:
-            yield UnitError("unreadable").at(entry.uri)
+    found = [_Table(entry, base, root, mapping, source, params) for entry in tables]
+    by_processes = params.workers != 1 and not _MEDIA & mapping.keys() and are_large(tables)
+    yield from read_apart(found, params.workers) if by_processes else chain.from_iterable(t.outcomes() for t in found)
 
 
 def _mapping(name: str, source: SourceParams, there: Sequence[str]) -> Mapping[str, str]:
@@ -127,21 +124,46 @@ def _mapping(name: str, source: SourceParams, there: Sequence[str]) -> Mapping[s
 
 
 class _Table:
-    """One table file while it is read: what its rows share."""
+    """One table file while it is read: what its rows share. It can be pickled."""
 
     def __init__(
         self, entry: Entry, base: bytes, root: Path, mapping: Mapping[str, str], source: SourceParams,
         params: IngestParams,
     ) -> None:  # fmt: skip
         path = decode_uri(entry.uri)
+        self.uri, self._base = entry.uri, base
         self._entry, self._root, self._mapping, self._source, self._params = entry, root, mapping, source, params
+        self._mapped = frozenset(mapping.values())
+        self._media = sorted(_MEDIA & mapping.keys())
+        self._is_chat, self._has_content = bool(_CHAT & mapping.keys()), bool({"text", *_MEDIA} & mapping.keys())
         self._suffix = split_suffix(path)[1]
         self._folder = (base + b"/" + path).rpartition(b"/")[0]
 
-    def outcomes(self, file: BinaryIO) -> Iterator[Item | Reject]:
-        """An Item or a Reject for each record."""
-        for position, record in records(file, self._suffix, self._params):
-            uri = f"{self._entry.uri}#{position}"
+    def parts(self) -> Iterator[Part | Reject]:
+        """What can be read by itself; last a Reject of the table if it cannot be read on."""
+        return self._opened(parts)
+
+    def outcomes(self, part: Part | None = None) -> Iterator[Item | Reject]:
+        """An Item or a Reject for each record, of all or of a part; last as ``parts``."""
+        return self._opened(lambda file: self._outcomes(file, part))
+
+    def _opened(self, found: Callable[[BinaryIO], Iterator[T]]) -> Iterator[T | Reject]:
+        try:
+            with self._open() as file:
+                yield from found(file)
+        except UnitError as error:
+            yield error.at(self.uri)
+        except OSError:
+            yield UnitError("unreadable").at(self.uri)
+
+    def _open(self) -> BinaryIO:
+        if self._entry.problem is not None:
+            raise UnitError(self._entry.problem)
+        return open_inside(self._base, decode_uri(self.uri))
+
+    def _outcomes(self, file: BinaryIO, part: Part | None) -> Iterator[Item | Reject]:
+        for position, record in records(file, self._suffix, self._params, part):
+            uri = f"{self.uri}#{position}"
             try:
                 if isinstance(record, UnitError):
                     raise record
@@ -153,13 +175,12 @@ class _Table:
 
     def _item(self, uri: str, record: dict[str, Any]) -> Item:
         cell = {field: record.get(column) for field, column in self._mapping.items()}
-        rest = {column: value for column, value in record.items() if column not in self._mapping.values()}
-        is_chat = bool(_CHAT & cell.keys())
-        if is_chat:
+        rest = {column: value for column, value in record.items() if column not in self._mapped}
+        if self._is_chat:
             item = self._chat(uri, cell)
         else:
-            item = self._text_or_medium(uri, cell) if {"text", *_MEDIA} & cell.keys() else self._values(uri, rest)
-        if is_chat and "chat" in rest:
+            item = self._text_or_medium(uri, cell) if self._has_content else self._values(uri, rest)
+        if self._is_chat and "chat" in rest:
             rest["chat_"] = rest.pop("chat")  # that name is taken
         if item.modality == "image":
             rest = {f"{name}_" if name in _OF_IMAGES else name: value for name, value in rest.items()}
@@ -197,7 +218,7 @@ class _Table:
 
     def _text_or_medium(self, uri: str, cell: Mapping[str, Any]) -> Item:
         text = as_text(cell.get("text"), self._params.max_text_chars)
-        found = {field: self._bytes(field, cell[field]) for field in sorted(_MEDIA & cell.keys())}
+        found = {field: self._bytes(field, cell[field]) for field in self._media}
         given = [(field, data, path) for field, (data, path) in found.items() if data is not None]
         if len(given) > 1:
             raise UnitError("invalid-row", "both an image and audio: a row is one item")
