@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,35 +45,50 @@ def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 
 class RowGroupWriter:
-    """Writes rows of one schema into one Parquet file with row groups fixed by content."""
+    """Writes rows of one schema into one Parquet file with row groups fixed by content.
+
+    A group is encoded by a thread, without Python's lock, while the rows of the next one come; at most one at a time.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema = schema
         self._rows: list[Mapping[str, Any]] = []
         self._bytes = 0
         self._writer = parquet_writer(path, schema)
+        self._thread = ThreadPoolExecutor(1)
+        self._group: Future[None] | None = None
 
     def write(self, row: Mapping[str, Any]) -> None:
         """One more row."""
         self._rows.append(row)
         self._bytes += row_bytes(row)
         if len(self._rows) >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
-            self._flush()
+            table = to_table(self._rows, self._schema)
+            self._rows, self._bytes = [], 0
+            self._wait()
+            self._group = self._thread.submit(self._write, table)
 
-    def _flush(self) -> None:
-        if self._rows:
-            self._writer.write_table(to_table(self._rows, self._schema), row_group_size=GROUP_ROWS)
-        self._rows, self._bytes = [], 0
+    def _write(self, table: pa.Table) -> None:
+        self._writer.write_table(table, row_group_size=GROUP_ROWS)
+
+    def _wait(self) -> None:
+        """Until no group is being written. Raises what the writing raised."""
+        if self._group is not None:
+            self._group.result()
+            self._group = None
 
     def close(self) -> None:
         """Write what is buffered and the footer."""
-        self._flush()
+        self._wait()
+        self._thread.shutdown()
+        if self._rows:
+            self._write(to_table(self._rows, self._schema))
         self._writer.close()
 
 
 def row_bytes(row: Mapping[str, Any]) -> int:
     """About the memory that the row's texts and blobs take."""
-    return 64 + sum(len(v) for v in row.values() if isinstance(v, (str, bytes)))
+    return 64 + sum([len(v) for v in row.values() if isinstance(v, (str, bytes))])
 
 
 class ShardWriter:

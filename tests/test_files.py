@@ -189,3 +189,17 @@ def test_a_database_draws_nothing_on_stdout():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_what_stops_the_writing_of_a_group_is_raised(tmp_path):
+    made = rows(hashlib.sha512(str(i).encode()).hexdigest() for i in range(4 * files.GROUP_ROWS))
+    writer = files.RowGroupWriter(tmp_path / "a.parquet", ITEM_SCHEMA)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+        with pytest.raises(OSError, match="File too large") as error:  # noqa: PT012
+            for row in made:
+                writer.write(row)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.errno in REFUSED

@@ -29,7 +29,7 @@ def as_text(value: Any, max_chars: int) -> str | None:
         raise UnitError("invalid-text", f"{type(value).__name__} instead of a text")
     if len(value) > max_chars:
         raise UnitError("too-large", f"{len(value)} characters; ingest.max_text_chars is {max_chars}")
-    return value if value.strip() else None
+    return None if not value or value.isspace() else value
 
 
 def as_bytes(value: str) -> bytes | None:
@@ -85,12 +85,18 @@ def as_split(value: Any) -> str | None:
     return _SPLITS.get(value.strip().lower()) if isinstance(value, str) else None
 
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Types that are nearly all of what ``as_meta`` meets, and stay as they are."""
+
+
 def as_meta(value: Any, depth: int = 0) -> Any:
     """A value as JSON can hold it: bytes in base64, NaN and infinities by name, dates as text."""
     if depth > MAX_DEPTH:
         raise UnitError("invalid-row", f"nested deeper than {MAX_DEPTH}")
     if isinstance(value, dict):
-        return {str(k): as_meta(v, depth + 1) for k, v in value.items()}
+        return {
+            str(k): v if type(v) in _PLAIN and depth < MAX_DEPTH else as_meta(v, depth + 1) for k, v in value.items()
+        }
     if isinstance(value, list | tuple):
         return [as_meta(v, depth + 1) for v in value]
     if isinstance(value, bytes):

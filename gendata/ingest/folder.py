@@ -11,6 +11,7 @@ type beside neither.
 """
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -89,7 +90,14 @@ def read_files(base: bytes, entries: Sequence[Entry], params: IngestParams, sinc
             return error.at(entry.uri)
 
     units = (path for path, entry in paths.items() if entry.uri >= since)
-    return (outcome for outcome in ordered(one, units, params.workers) if outcome is not None)
+    outcomes = ordered(one, units, params.workers, lambda path: _size(path, paths[path]))
+    return (outcome for outcome in outcomes if outcome is not None)
+
+
+def _size(path: bytes, entry: Entry) -> int:
+    """Of what is quickly read the bytes, of all else more than there are."""
+    quick = entry.size is not None and split_suffix(path)[1] in formats.QUICK
+    return entry.size or 0 if quick else sys.maxsize
 
 
 def _content(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> bytes:

@@ -74,7 +74,8 @@ def resolve(base: bytes, path: bytes) -> bytes:
         raise _unit_error(error, full) from None
     if stat.S_ISDIR(mode):
         raise UnitError("symlink-directory" if as_path(full).is_symlink() else "not-a-file")
-    if not real.startswith(os.path.realpath(base).rstrip(b"/") + b"/"):
+    # no link on the whole way is none on the way to the base
+    if real != full and not real.startswith(os.path.realpath(base).rstrip(b"/") + b"/"):
         raise UnitError("symlink-outside")
     if not stat.S_ISREG(mode):
         raise UnitError("not-a-file")
@@ -110,7 +111,10 @@ def read_inside(base: bytes, path: bytes, limit: int) -> bytes:
     """The bytes of a regular file under ``base``; UnitError ``too-large`` beyond ``limit``, unread."""
     with open_inside(base, path) as file:
         try:
-            data = b"" if os.fstat(file.fileno()).st_size > limit else file.read(limit + 1)
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(size + 1) if size <= limit else b""  # not the limit: memory for all of that is taken
+            if len(data) > size:  # it grows
+                data += file.read(limit + 1 - size)
             too_large = os.fstat(file.fileno()).st_size > limit or len(data) > limit
         except OSError:
             raise UnitError("unreadable") from None

@@ -1,32 +1,67 @@
-"""A function over many units on threads, in order and with bounded memory.
+"""A function over many units, in order and with bounded memory; what is small, several at a time.
 
-Threads, not processes: hashing, decoding and reading release the interpreter lock, and nothing
-need be copied between processes.
+On threads, as hashing, decoding and reading release the interpreter lock, and nothing need be copied between
+processes; on processes (``apart``) what is Python.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from typing import TypeVar
 
 from gendata.engine import cores
+
+_BATCH, _BATCH_BYTES = 32, 1 << 20
+"""Units and bytes that a thread takes at once: handing a unit over takes as long as hashing a small file."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ordered(fn: Callable[[T], R], units: Iterable[T], workers: int) -> Iterator[R]:
-    """``map(fn, units)``, at most two units per worker ahead of the consumer; ``workers`` 0: every core."""
+def ordered(
+    fn: Callable[[T], R], units: Iterable[T], workers: int, size: Callable[[T], int] = lambda _: _BATCH_BYTES
+) -> Iterator[R]:
+    """``map(fn, units)``, at most two batches of units per worker ahead of the consumer; ``workers`` 0: every core.
+
+    ``size`` is about the bytes of a unit; where it is not given every unit is a batch.
+    """
     workers = workers or cores()
-    window: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers) as pool:
-        try:
-            for unit in units:
-                window.append(pool.submit(fn, unit))
-                if len(window) > 2 * workers:
-                    yield window.popleft().result()
-            while window:
+        for results in _windowed(pool, lambda batch: list(map(fn, batch)), _batches(units, size), workers):
+            yield from results
+
+
+def apart(fn: Callable[[T], R], units: Iterable[T], workers: int) -> Iterator[R]:
+    """``map(fn, units)`` on processes, for what holds the interpreter lock; as few ahead, and ``fn`` is top-level."""
+    workers = workers or cores()
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        yield from _windowed(pool, fn, units, workers)
+
+
+def _batches(units: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Units up to the one that fills a batch."""
+    batch: list[T] = []
+    left = _BATCH_BYTES
+    for unit in units:
+        batch.append(unit)
+        left -= size(unit)
+        if left <= 0 or len(batch) == _BATCH:
+            yield batch
+            batch, left = [], _BATCH_BYTES
+    if batch:
+        yield batch
+
+
+def _windowed(pool: Executor, fn: Callable[[T], R], units: Iterable[T], workers: int) -> Iterator[R]:
+    window: deque[Future[R]] = deque()
+    try:
+        for unit in units:
+            window.append(pool.submit(fn, unit))
+            if len(window) > 2 * workers:
                 yield window.popleft().result()
-        finally:
-            for future in window:
-                future.cancel()
+        while window:
+            yield window.popleft().result()
+    finally:
+        for future in window:
+            future.cancel()

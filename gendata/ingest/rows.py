@@ -55,6 +55,9 @@ class Rows:
     ) -> None:  # fmt: skip
         self._mapping, self._source, self._params = mapping, source, params
         self._file, self._file_sha256 = file, file_sha256
+        self._mapped = frozenset(mapping.values())
+        self._media = sorted(MEDIA_FIELDS & mapping.keys())
+        self._is_chat, self._has_content = bool(_CHAT & mapping.keys()), bool({"text", *self._media} & mapping.keys())
 
     def outcomes(self, records: Iterable[tuple[str, dict[str, Any] | UnitError]]) -> Iterator[Item | Reject]:
         """An Item or a Reject for each uri and record."""
@@ -70,13 +73,12 @@ class Rows:
 
     def _item(self, uri: str, record: dict[str, Any]) -> Item:
         cell = {field: record.get(column) for field, column in self._mapping.items()}
-        rest = {column: value for column, value in record.items() if column not in self._mapping.values()}
-        is_chat = bool(_CHAT & cell.keys())
-        if is_chat:
+        rest = {column: value for column, value in record.items() if column not in self._mapped}
+        if self._is_chat:
             item = self._chat(uri, cell)
         else:
-            item = self._text_or_medium(uri, cell) if {"text", *MEDIA_FIELDS} & cell.keys() else self._values(uri, rest)
-        if is_chat and "chat" in rest:
+            item = self._text_or_medium(uri, cell) if self._has_content else self._values(uri, rest)
+        if self._is_chat and "chat" in rest:
             rest["chat_"] = rest.pop("chat")  # that name is taken
         if item.modality == "image":
             rest = {f"{name}_" if name in _OF_IMAGES else name: value for name, value in rest.items()}
@@ -112,7 +114,7 @@ class Rows:
 
     def _text_or_medium(self, uri: str, cell: Mapping[str, Any]) -> Item:
         text = as_text(cell.get("text"), self._params.max_text_chars)
-        found = {field: self._bytes(field, cell[field]) for field in sorted(MEDIA_FIELDS & cell.keys())}
+        found = {field: self._bytes(field, cell[field]) for field in self._media}
         given = [(field, data, path) for field, (data, path) in found.items() if data is not None]
         if len(given) > 1:
             raise UnitError("invalid-row", "both an image and audio: a row is one item")

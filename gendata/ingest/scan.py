@@ -42,6 +42,8 @@ entry that cannot be opened as a unit, which then has no size and no hash: its c
 SETTLED_NS = 2_000_000_000
 """A file that changed more recently is not remembered: its next edit could leave size and times as they are."""
 
+_BLOCK = 256 << 10
+
 Stamp = list[int]
 Known = dict[str, tuple[Stamp, str]]
 
@@ -72,7 +74,7 @@ def scan_source(name: str, source: SourceParams, root: Path, params: IngestParam
     found = reader_of(source.kind).listing(name, source, root)
     entries: list[Entry] = []
     with Progress(f"scan {name}", unit="files") as progress:
-        for entry, stamp in ordered(partial(_hashed, known=known, params=params), found, params.workers):
+        for entry, stamp in ordered(partial(_hashed, known=known, params=params), found, params.workers, _size):
             progress.add()
             if entry is None:
                 continue
@@ -95,6 +97,10 @@ class Scanned:
     def __init__(self, name: str, root: Path, base: bytes) -> None:
         self._known, self._base = _load_cache(_cache(name, root)), base
 
+    def __getstate__(self) -> dict[str, Any]:
+        """To other processes goes nothing: they read parts of what is open here."""
+        return {"_known": {}, "_base": self._base}
+
     @contextmanager
     def open(self, entry: Entry) -> Iterator[BinaryIO]:
         """The file of an entry.
@@ -108,7 +114,7 @@ class Scanned:
             before = _stamp(os.fstat(file.fileno()))
             known = self._known.get(_key(replace(entry, base=self._base)))
             if entry.sha256 is not None and known != (before, entry.sha256):
-                if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
+                if _sha256(file) != entry.sha256:
                     raise UnitError("changed")
                 file.seek(0)
             yield file
@@ -118,6 +124,14 @@ class Scanned:
 
 def _row(entry: Entry) -> dict[str, Any]:
     return {column: getattr(entry, column) for column in LISTING_SCHEMA.names}
+
+
+def _size(entry: Entry) -> int:
+    """About the bytes to hash."""
+    try:
+        return os.lstat((entry.base or b"") + b"/" + decode_uri(entry.uri)).st_size
+    except (OSError, ValueError):  # gone, or no path
+        return 0
 
 
 def _hashed(entry: Entry, known: Known, params: IngestParams) -> tuple[Entry | None, Stamp | None]:
@@ -133,7 +147,7 @@ def _hashed(entry: Entry, known: Known, params: IngestParams) -> tuple[Entry | N
         if stored is not None and stored[0] == stamp:
             return replace(entry, size=stamp[0], sha256=stored[1]), stamp
         with open_inside(entry.base, decode_uri(entry.uri)) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = _sha256(file)
             after = os.fstat(file.fileno())
     except FileNotFoundError:
         return None, None
@@ -143,6 +157,14 @@ def _hashed(entry: Entry, known: Known, params: IngestParams) -> tuple[Entry | N
         return (None if error.reason == "vanished" else replace(entry, problem=error.reason)), None
     settled = time.time_ns() - max(after.st_mtime_ns, after.st_ctime_ns) > SETTLED_NS and _stamp(after) == stamp
     return replace(entry, size=after.st_size, sha256=digest), stamp if settled else None
+
+
+def _sha256(file: BinaryIO) -> str:
+    """As hashlib.file_digest, whose buffer takes longer to make than a small file to hash."""
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _stamp(stat: os.stat_result) -> Stamp:

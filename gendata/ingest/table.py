@@ -17,21 +17,27 @@ under its folder are listed too (role linked), so that an edit is noticed.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 from gendata.errors import ParamsError
 from gendata.ingest.formats import MEDIA
 from gendata.ingest.globs import matcher
+from gendata.ingest.parted import are_large, read_apart
 from gendata.ingest.paths import open_inside, read_inside, resolve, split_suffix, walk
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
-from gendata.ingest.records import SUFFIXES, columns, records
+from gendata.ingest.records import SUFFIXES, Part, columns, parts, records
 from gendata.ingest.rows import MEDIA_FIELDS, Rows, columns_of
 from gendata.ingest.scan import Scanned
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import in_derived, source_path
 from gendata.items import Item, Reject, decode_uri, encode_uri
+
+T = TypeVar("T")
 
 KEYS = frozenset({"path", "include", "exclude", "map"})
 
@@ -93,18 +99,9 @@ def read(
     tables = [e for e in entries if e.role == UNIT]
     mapping = columns_of(name, source, _columns(base, tables, params))
     scanned = Scanned(name, root, base)
-    for entry in (e for e in tables if e.uri >= since):
-        try:
-            path = decode_uri(entry.uri)
-            named = partial(_file, base, path, root, params.max_file_bytes)
-            with scanned.open(entry) as file:
-                found = records(file, split_suffix(path)[1], params)
-                rows = Rows(mapping, source, params, named, entry.sha256)
-                yield from rows.outcomes((f"{entry.uri}#{position}", record) for position, record in found)
-        except UnitError as error:
-            yield error.at(entry.uri)
-        except OSError:
-            yield UnitError("unreadable").at(entry.uri)
+    found = [_Table(entry, scanned, base, root, mapping, source, params) for entry in tables if entry.uri >= since]
+    by_processes = params.workers != 1 and not MEDIA_FIELDS & mapping.keys() and are_large(tables)
+    yield from read_apart(found, params.workers) if by_processes else chain.from_iterable(t.outcomes() for t in found)
 
 
 def shared(
@@ -113,6 +110,44 @@ def shared(
     """What the rows of a table depend on beside it: the mapping follows from the columns of all tables."""
     base, _ = _place(name, source, root)
     return columns_of(name, source, _columns(base, [e for e in entries if e.role == UNIT], params))
+
+
+class _Table:
+    """One table file while it is read. It can be pickled, to read a part of what is open here."""
+
+    def __init__(
+        self, entry: Entry, scanned: Scanned, base: bytes, root: Path, mapping: Mapping[str, str],
+        source: SourceParams, params: IngestParams,
+    ) -> None:  # fmt: skip
+        self.uri, self._entry, self._scanned, self._base, self._params = entry.uri, entry, scanned, base, params
+        self._path = decode_uri(entry.uri)
+        named = partial(_file, base, self._path, root, params.max_file_bytes)
+        self._rows = Rows(mapping, source, params, named, entry.sha256)
+
+    def parts(self) -> Iterator[Part | Reject]:
+        """What can be read by itself; last a Reject of the table if it cannot be read on."""
+        return self._opened(lambda: self._scanned.open(self._entry), parts)
+
+    def outcomes(self, part: Part | None = None) -> Iterator[Item | Reject]:
+        """An Item or a Reject for each record, of all or of a part; last as ``parts``."""
+        if part is None:
+            return self._opened(lambda: self._scanned.open(self._entry), self._outcomes)
+        return self._opened(lambda: open_inside(self._base, self._path), partial(self._outcomes, part=part))
+
+    def _opened(
+        self, opened: Callable[[], AbstractContextManager[BinaryIO]], found: Callable[[BinaryIO], Iterator[T]]
+    ) -> Iterator[T | Reject]:
+        try:
+            with opened() as file:
+                yield from found(file)
+        except UnitError as error:
+            yield error.at(self.uri)
+        except OSError:
+            yield UnitError("unreadable").at(self.uri)
+
+    def _outcomes(self, file: BinaryIO, part: Part | None = None) -> Iterator[Item | Reject]:
+        found = records(file, split_suffix(self._path)[1], self._params, part)
+        return self._rows.outcomes((f"{self.uri}#{position}", record) for position, record in found)
 
 
 def _file(base: bytes, table: bytes, root: Path, limit: int, path: str) -> bytes:

@@ -11,7 +11,7 @@ from gendata.ingest.paths import split_suffix
 from gendata.ingest.settings import IngestParams
 from gendata.items import Item
 
-__all__ = ["MEDIA", "SUFFIXES", "captioned", "item"]
+__all__ = ["MEDIA", "QUICK", "SUFFIXES", "captioned", "item"]
 
 Read = Callable[[str, bytes, IngestParams], Item]
 """A uri and the bytes of a file to its item. Raises UnitError."""
@@ -28,6 +28,10 @@ SUFFIXES = frozenset(_READ)
 
 MEDIA = frozenset({*images.EXTENSIONS, *audio.EXTENSIONS})
 """Of these the ones of what is no text: a text of the same name beside one is its caption or transcript."""
+
+
+QUICK = frozenset({*texts.TYPES, *images.EXTENSIONS})
+"""Of these the ones of which an item is soon made and not much larger than the file."""
 
 
 def item(uri: str, data: bytes, params: IngestParams, caption: str | None = None) -> Item:

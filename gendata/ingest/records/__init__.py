@@ -14,9 +14,10 @@ from typing import Any, BinaryIO
 from gendata.ingest.reader import UnitError
 from gendata.ingest.records import columnar, delimited, jsons
 from gendata.ingest.records.jsons import parse_json
+from gendata.ingest.records.lines import Part, parts
 from gendata.ingest.settings import IngestParams
 
-__all__ = ["SAMPLE_ROWS", "SUFFIXES", "Records", "columns", "parse_json", "records"]
+__all__ = ["LINES", "SAMPLE_ROWS", "SUFFIXES", "Part", "Records", "columns", "parse_json", "parts", "records"]
 
 Records = Iterator[tuple[int, dict[str, Any] | UnitError]]
 
@@ -33,16 +34,19 @@ _READ: Mapping[str, Callable[[BinaryIO, IngestParams], Records]] = {
 
 SUFFIXES = tuple(_READ)
 
+LINES = frozenset({".jsonl", ".ndjson"})
+"""Of these the ones of which a part can be read by itself."""
+
 SAMPLE_ROWS = 1000
 """The columns of JSON are the keys of this many first records."""
 
 
-def records(file: BinaryIO, suffix: str, params: IngestParams) -> Records:
-    """The records of an open file whose name ends with one of SUFFIXES."""
+def records(file: BinaryIO, suffix: str, params: IngestParams, part: Part | None = None) -> Records:
+    """The records of an open file whose name ends with one of SUFFIXES; with one of LINES perhaps a part."""
     if not file.read(1):
         raise UnitError("empty", "0 bytes")
     file.seek(0)
-    return _READ[suffix](file, params)
+    return _READ[suffix](file, params) if part is None else jsons.lines(file, params, part)
 
 
 def columns(file: BinaryIO, suffix: str, params: IngestParams) -> list[str]:
