@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gendata import files, template
+from gendata import duck, template
 from gendata.engine import cores
 from gendata.items import canonical_json, content_id
 from gendata.project import Project
@@ -186,7 +186,7 @@ def contenders(places: Places) -> dict[str, Callable[[str], pa.Table]]:
     mine, stores = sandbox.connect(Limits().memory, THREADS), places.project.stores
     views.add_catalogs(mine, {name: str(store.catalog) for name, store in stores.items()})
     views.add_lance(mine, lance_tables(stores), views.LANCE_VIEWS)
-    theirs = files.database(threads=THREADS)
+    theirs = duck.database(threads=THREADS)
     theirs.execute(places.views())
     return {
         "parquet alone": lambda sql: theirs.sql(sql).to_arrow_table(),

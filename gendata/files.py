@@ -7,7 +7,6 @@ however they arrive: row groups are cut by the rows themselves.
 
 import contextlib
 import fcntl
-import functools
 import hashlib
 import json
 import os
@@ -15,7 +14,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,9 +23,6 @@ from gendata.errors import StoreError
 from gendata.items import to_table
 from gendata.rename import fsync as fsync
 from gendata.rename import replace
-
-if TYPE_CHECKING:
-    import duckdb
 
 WORK = Path(".gendata")
 """Caches and half-done output, relative to the project root; deletable at any time."""
@@ -127,19 +123,6 @@ class ShardWriter:
         return shard_path(self._folder, self._shard - 1)
 
 
-def cursor() -> "duckdb.DuckDBPyConnection":
-    """Of the one database in memory of this process, for tables that are registered or temporary, which it alone sees.
-
-    To open another database takes 25 ms.
-    """
-    return _in_memory().cursor()
-
-
-@functools.cache
-def _in_memory() -> "duckdb.DuckDBPyConnection":
-    return database()
-
-
 def link(path: Path, to: Path) -> None:
     """The same file by another name, in place of any there; a copy where the file system has no links."""
     part = to.with_name(f"{to.name}.part")
@@ -149,19 +132,6 @@ def link(path: Path, to: Path) -> None:
     except OSError:
         shutil.copyfile(path, part)
     part.replace(to)
-
-
-def database(path: Path | None = None, threads: int | None = None) -> "duckdb.DuckDBPyConnection":
-    """A DuckDB database: the file, which is only read, or one in memory; its cursors are like it.
-
-    Quiet: DuckDB draws progress on stdout, into the result of a command, where a statement takes two seconds.
-    """
-    import duckdb
-
-    config: dict[str, Any] = {} if threads is None else {"threads": threads}
-    connection = duckdb.connect(str(path or ":memory:"), read_only=path is not None, config=config)
-    connection.execute("SET enable_progress_bar_print = false")
-    return connection
 
 
 def shard_path(folder: Path, index: int) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata import dvc, files, params
+from gendata import duck, dvc, files, params
 from gendata.errors import ProjectError, QueryError, StoreError
 from gendata.items import ORIGINS, TAG_SCHEMA
 from gendata.project import Project
@@ -79,7 +79,7 @@ def _changed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _compare(project: Project, before: str, after: str, sql: str) -> list[dict[str, Any]]:
-    with files.cursor() as connection:
+    with duck.cursor() as connection:
         connection.register("a", items_of(project, before))
         connection.register("b", items_of(project, after))
         known = "a.id IS NOT NULL AND b.id IS NOT NULL AND "
@@ -114,7 +114,7 @@ def _of_store(folder: Path) -> pa.Table:
     store = Store.open(folder)
     columns = ", ".join(f'"{name}"' for name in (*FACTS, *TAGS))
     try:
-        with files.database(store.catalog) as connection:
+        with duck.database(store.catalog) as connection:
             connection.register("nothing", _nothing())  # a store of before may lack a column: it is null
             known = "SELECT * FROM items UNION ALL BY NAME FROM nothing"
             return connection.sql(f"SELECT {columns} FROM ({known})").to_arrow_table()

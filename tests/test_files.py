@@ -182,8 +182,8 @@ def test_table_rejects_missing_columns():
 
 def test_a_database_draws_nothing_on_stdout():
     code = (
-        "from gendata import files\n"
-        "connection = files.database()\n"
+        "from gendata import duck, files\n"
+        "connection = duck.database()\n"
         "connection.execute('SET progress_bar_time = 1')\n"
         "connection.execute('SELECT sum(a.range * b.range % 7) FROM range(10000) a, range(10000) b').fetchall()\n"
     )

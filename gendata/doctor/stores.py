@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata import files, params
+from gendata import duck, files, params
 from gendata.doctor.finding import REBUILD, Finding
 from gendata.doctor.indexes import check_indexes, unindexed
 from gendata.errors import GendataError, ProjectError, StoreError
@@ -117,7 +117,7 @@ def _catalog(store: Store) -> dict[str, Any]:
 
     counted = Record()
     try:
-        with files.database(store.catalog) as connection:
+        with duck.database(store.catalog) as connection:
             for kind in ("items", "rejected"):
                 counted.rows(kind, _stream(connection, kind))
     except (duckdb.Error, KeyError) as error:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata import files
+from gendata import duck
 from gendata.errors import StoreError
 from gendata.records.manifest import Manifest
 from gendata.select.contents import CHUNK, Contents
@@ -80,7 +80,7 @@ class _Details:
         wanted = pa.table({"id": ids, "at": np.arange(count)})
         for number, store in enumerate(stores[name] for name in STORES if name in stores):
             try:
-                connection = stack.enter_context(files.database(store.catalog))
+                connection = stack.enter_context(duck.database(store.catalog))
                 connection.register("wanted", wanted)
                 sql = "SELECT w.at, i.rowid AS found FROM wanted w JOIN items i USING (id)"
                 found = connection.sql(sql).to_arrow_table()

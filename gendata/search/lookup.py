@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from gendata import files
+from gendata import duck, files
 from gendata.errors import QueryError, StoreError
 from gendata.search import alike
 from gendata.search.copies import CONFLICTS, REFERENCES, SAME_SIDE, SOURCE_PAIRS
@@ -44,7 +44,7 @@ class Lookup:
 
         from gendata.search.views import OUTPUT_COLUMNS
 
-        connection = files.database()
+        connection = duck.database()
         for name, store in self._stores.items():
             path = str(store.catalog).replace("'", "''")
             try:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata import files
+from gendata import duck
 from gendata.engine import Progress
 from gendata.errors import StoreError
 from gendata.models import Needs
@@ -45,7 +45,7 @@ def _rows(name: str, store: Store, ids: pa.Array) -> Iterator[pa.RecordBatch]:
     import duckdb
 
     try:
-        with files.database(store.catalog) as connection:
+        with duck.database(store.catalog) as connection:
             connection.register("wanted", pa.table({"id": ids.cast(pa.string())}))
             columns = ", ".join(f'i."{c}"' for c in _COLUMNS)
             sql = f"SELECT {columns} FROM items i WHERE id IN (SELECT id FROM wanted) ORDER BY i.rowid"

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from gendata import files
+from gendata import duck, files
 from gendata.errors import StoreError
 from gendata.items import DECISION_SCHEMA, GENERATED_BY, ITEM_SCHEMA, TAG_SCHEMA, to_table
 from gendata.store import OUTPUTS, STORES
@@ -52,7 +52,7 @@ def write_catalog(
     that older clients open it too.
     """
     path.unlink(missing_ok=True)
-    connection = files.database(threads=2)
+    connection = duck.database(threads=2)
     try:
         connection.execute(f"ATTACH {_literal(path)} AS c (STORAGE_VERSION 'v1.2.0')")
         if before:

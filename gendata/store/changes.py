@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gendata import files
+from gendata import duck
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Changes:
     @classmethod
     def between(cls, old: pa.Table, new: pa.Table) -> "Changes":
         """From the ``prints`` of the rows that are there to those of the rows that should be."""
-        with files.cursor() as database:
+        with duck.cursor() as database:
             database.register("old", old)
             database.register("new", new)
             differ = "JOIN new USING (id) WHERE (old.hash, old.rows) IS DISTINCT FROM (new.hash, new.rows) ORDER BY id"
@@ -45,7 +45,7 @@ def prints(batches: Iterable[pa.RecordBatch]) -> pa.Table:
     Hashes are DuckDB's of 64 bits, over all columns but blobs: the id is their hash. What reading a batch raises
     passes as it is.
     """
-    with files.cursor() as database:
+    with duck.cursor() as database:
         database.execute("CREATE TEMP TABLE hashes (id VARCHAR, hash UBIGINT)")
         for batch in batches:
             names = [name for name in batch.schema.names if name not in {"id", "data"}]

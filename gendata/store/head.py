@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gendata import files
+from gendata import duck, files
 from gendata.errors import ProjectError, StoreError
 from gendata.store.place import Folder, Place, past_grace, place, storage_options
 
@@ -147,7 +147,7 @@ class Store:
         import duckdb
 
         try:
-            return files.database(self.catalog)
+            return duck.database(self.catalog)
         except (duckdb.Error, OSError) as error:
             reason = str(error).splitlines()[0]
             raise StoreError(f"{self.catalog}: does not open ({reason}); run `gendata doctor --repair`") from None

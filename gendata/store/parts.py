@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from gendata import files, items
+from gendata import duck, files, items
 from gendata.errors import StoreError
 from gendata.items import canonical_json
 from gendata.store import parquet
@@ -99,7 +99,7 @@ class Before:
             catalog = at.fetch(head.catalog)
             if not head.catalog.startswith(f"catalog-{files.sha256(catalog)[:16]}-"):
                 return cls()
-            with files.database(catalog) as connection:
+            with duck.database(catalog) as connection:
                 found = connection.execute("SELECT key, record FROM parts ORDER BY rowid").fetchall()
         except (duckdb.Error, StoreError, OSError):
             return cls()
@@ -117,7 +117,7 @@ class Before:
         shards = artifacts.of(shard for key, part in keys.items() if key not in self.records for shard in part.shards)
         spans = [self._rows["items"][key] for key in self.records.keys() - keys.keys()]
         asked = " OR ".join(f"rowid BETWEEN {span.start} AND {span.stop - 1}" for span in spans if span) or "false"
-        with files.database(self.catalog) as connection:
+        with duck.database(self.catalog) as connection:
             ids = connection.sql(f"SELECT id FROM items WHERE {asked}").to_arrow_table()["id"].combine_chunks()
         return Touched(ids, shards)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gendata import files
+from gendata import duck, files
 from gendata.brought import REJECTED, TableParams
 from gendata.ingest.brought.rows import Row
 from gendata.ingest.brought.values import Kind
@@ -45,7 +45,7 @@ class Matching:
         self._tables, self._kind, self._sources, self._folder = tables, kind, sources, folder
         self._schema = pa.schema([("tbl", pa.int32()), ("n", pa.int64()), ("key", pa.string()), ("uri", pa.string())])
         self._schema = self._schema.append(pa.field("value", kind.type))
-        self._db = files.database(threads=2)
+        self._db = duck.database(threads=2)
         self._db.execute(f"SET memory_limit = '{_MEMORY}'")
         self._db.execute(f"SET temp_directory = '{folder}/spilled'")  # made by tempfile: no quote is in its name
         value = "FLOAT[]" if pa.types.is_list(kind.type) else "VARCHAR"
