@@ -27,14 +27,15 @@ def entry(
     """A source as params.yaml holds it. Raises ParamsError where PATH is nothing that can be read."""
     from gendata.ingest import infer_source
     from gendata.ingest.sources import READERS, reader_of
+    from gendata.ingest.urls import is_url
 
-    if "://" in path:
-        raise ParamsError(f"{path}: only local paths can be added so far")
     kind = kind or infer_source(path)
     if kind not in READERS:
         raise ParamsError(f"--kind: must be one of {', '.join(READERS)}, not {kind!r}")
     value: dict[str, Any] = {"kind": kind}
-    if "path" in reader_of(kind).KEYS:
+    if is_url(path):
+        value["path"] = path
+    elif "path" in reader_of(kind).KEYS:
         target = Path(path).expanduser().resolve()
         near = target.is_relative_to(root.resolve().parent)  # what lies beside the project moves with it
         value["path"] = os.path.relpath(target, root.resolve()) if near else os.fspath(target)

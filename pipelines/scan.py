@@ -8,6 +8,7 @@ from pathlib import Path
 from gendata import params
 from gendata.dedup import DedupParams
 from gendata.ingest import IngestParams, load_sources, scan
+from gendata.ingest.remote import forget
 from gendata.references import scan_references
 from gendata.template import write_lock
 from pipelines import PARAMS, ROOT, main
@@ -18,6 +19,7 @@ def run(out: Path) -> None:
     write_lock(ROOT)
     sources = load_sources(params.read(PARAMS).get("sources") or {}, Path.cwd())
     limits = params.load(PARAMS, "ingest", IngestParams)
+    forget(sources, Path.cwd())
     scan(sources, Path.cwd(), out, limits)
     scan_references(params.load(PARAMS, "dedup", DedupParams).against, Path.cwd(), out / "against", limits)
 

@@ -17,6 +17,7 @@ from typing import Any
 from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
+from gendata.ingest import formats, remote
 from gendata.ingest.globs import is_glob
 from gendata.ingest.paths import is_archive
 from gendata.ingest.reader import Entry, UnitError, one_line
@@ -24,6 +25,7 @@ from gendata.ingest.records import SUFFIXES
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import READERS, load_sources, reader_of
+from gendata.ingest.urls import is_url, parse
 from gendata.items import ITEM_SCHEMA, ORIGINS, REJECT_SCHEMA, Item, Reject
 
 __all__ = [
@@ -82,9 +84,16 @@ def ingest(
 def preview(
     name: str, source: SourceParams, root: Path, n: int = 5, params: IngestParams | None = None
 ) -> list[Item | Reject]:
-    """The first ``n`` units of a source as ingest would read them, without a scan or any writing."""
-    entries = sorted(reader_of(source.kind).listing(name, source, root), key=lambda e: e.uri)
-    with _quiet_pillow(), closing(_outcomes(name, source, root, entries, params or IngestParams())) as outcomes:
+    """The first ``n`` units of a source as ingest would read them, without a scan or any writing.
+
+    Of a URL some files are fetched into its mirror.
+    """
+    params = params or IngestParams()
+    if is_url(source.path):
+        source, entries = remote.sample(name, source, root, params.remote, n)
+    else:
+        entries = sorted(reader_of(source.kind).listing(name, source, root), key=lambda e: e.uri)
+    with _quiet_pillow(), closing(_outcomes(name, source, root, entries, params)) as outcomes:
         return list(islice(outcomes, n))
 
 
@@ -94,6 +103,8 @@ def infer_source(path: Path | str) -> str:
     Raises:
         ParamsError: nothing suits; the message says what there is.
     """
+    if is_url(str(path)):
+        return _infer_url(str(path))
     path = Path(path)
     if path.is_dir():
         return "folder"
@@ -110,6 +121,24 @@ def infer_source(path: Path | str) -> str:
         f"{one_line(str(path))}: not a folder, nor a file, archive (.zip, .tar) or table ({', '.join(SUFFIXES)}), "
         f"nor a glob, nor one of {', '.join(builtins)}"
     )
+
+
+def _infer_url(text: str) -> str:
+    """The kind that the ending of a URL suggests. Raises ParamsError."""
+    try:
+        url = parse(text)
+    except ValueError as error:
+        raise ParamsError(str(error)) from None
+    name = Path(url.rest.rpartition("/")[2])
+    if name.suffix.lower() in SUFFIXES:
+        return "table"
+    if is_archive(os.fsencode(name)):
+        return "archive"
+    if name.suffix.lower() in formats.SUFFIXES or is_glob(url.rest):
+        return "files"
+    if url.is_web:
+        raise ParamsError(f"{url}: its ending says no kind; say --kind, e.g. table, archive, files or webdataset")
+    return "folder"
 
 
 def _outcomes(

@@ -15,8 +15,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ordered(fn: Callable[[T], R], units: Iterable[T], workers: int) -> Iterator[R]:
-    """``map(fn, units)``, at most two units per worker ahead of the consumer; ``workers`` 0: every core."""
+def ordered(
+    fn: Callable[[T], R], units: Iterable[T], workers: int, ended: Callable[[], object] = lambda: None
+) -> Iterator[R]:
+    """``map(fn, units)``, at most two units per worker ahead of the consumer; ``workers`` 0: every core.
+
+    ``ended`` is called at the end, also of an error, before those at work are waited for: it may tell them to stop.
+    """
     workers = workers or cores()
     window: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers) as pool:
@@ -28,5 +33,6 @@ def ordered(fn: Callable[[T], R], units: Iterable[T], workers: int) -> Iterator[
             while window:
                 yield window.popleft().result()
         finally:
+            ended()
             for future in window:
                 future.cancel()
