@@ -40,13 +40,14 @@ def add(
     no_dedup: bool,
     dry_run: bool,
 ) -> None:
-    """Add a folder, files, a table (jsonl, csv, parquet, ...), an archive (zip, tar) or a built-in corpus.
+    """Add a folder, files, a table (jsonl, csv, parquet, ...), an archive (zip, tar), a URL or a built-in corpus.
 
     \b
     gendata add photos/ --origin real --license CC-BY-4.0
     gendata add articles.jsonl --origin generated --map text=body,label=topic
     gendata add photos.zip --origin real
     gendata add chats.csv --origin generated --map prompt=question,reply=answer
+    gendata add s3://bucket/prefix --origin real
     gendata add mnist5k --origin real
     """
     from gendata import sources

@@ -467,7 +467,7 @@ def test_no_url_leads_out_of_its_mirror(scheme, text):
     except ValueError as error:
         told = str(error)
     if told:
-        assert told.isprintable()
+        assert len(told.splitlines()) == 1
         return
     assert ".." not in Path(urls.local("s", scheme + text)).parts
     assert Path(urls.local("s", scheme + text)).is_relative_to(urls.MIRRORS / urls.mirror("s", url).name)
