@@ -2,18 +2,21 @@
 
 import contextlib
 import io
+import ipaddress
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tarfile
 import threading
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -325,6 +328,60 @@ def test_redirects_stay_with_the_host_or_go_where_params_say(site, run, project)
         scan({"s": table(site, "/b.jsonl")}, project, Path("out"), quick())
     assert "hidden" not in str(failed.value)
     assert len(run(table(site, "/b.jsonl"), quick(hosts=("localhost",))).items) == 40
+
+
+_TLS = """
+import sys
+from pathlib import Path
+from gendata.errors import GendataError
+from gendata.ingest import IngestParams, SourceParams, scan
+from gendata.ingest.remote import RemoteParams
+try:
+    print(scan({"s": SourceParams("table", "real", sys.argv[1])}, Path.cwd(), Path("tls"), IngestParams(
+        remote=RemoteParams(retries=0, timeout=5.0))))
+except GendataError as error:
+    print(error)
+"""
+
+
+def certificate(folder):
+    """A key and a certificate of 127.0.0.1, signed by itself, in one file."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    place = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    signed = made.add_extension(place, critical=False).sign(key, hashes.SHA256())
+    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    secret = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain)
+    path = folder / "both.pem"
+    path.write_bytes(secret + signed.public_bytes(encoding))
+    return path
+
+
+def test_certificates_are_verified_and_https_never_becomes_http(site, project, tmp_path):
+    pem = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    site.server.socket = context.wrap_socket(site.server.socket, server_side=True)
+    secure = site.url.replace("http://", "https://")
+    site.files["/data.jsonl"] = ROWS
+    site.odd["/down.jsonl"] = lambda request: (
+        site.reply(request, 302, headers={"Location": f"{site.url}/data.jsonl"}) or True
+    )
+
+    def told(path, **environment):
+        command = [sys.executable, "-c", _TLS, secure + path]
+        env = {k: v for k, v in os.environ.items() if k != "SSL_CERT_FILE"} | environment
+        return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=True).stdout
+
+    assert "no connection (self-signed certificate)" in told("/data.jsonl")
+    assert "'units': 1, 'problems': 0" in told("/data.jsonl", SSL_CERT_FILE=str(pem))
+    assert "from https to what is not encrypted" in told("/down.jsonl", SSL_CERT_FILE=str(pem))
 
 
 def test_limits_of_a_source(site, project):

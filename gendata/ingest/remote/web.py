@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
 from gendata.ingest.places import braces
-from gendata.ingest.reader import UnitError
+from gendata.ingest.reader import UnitError, one_line
 from gendata.ingest.remote.client import CHUNK, AgainError, Part, RefusedError, Remote, Tag
 from gendata.ingest.settings import RemoteParams
 from gendata.ingest.urls import Url, redacted
@@ -62,16 +62,19 @@ class Web:
         sync(self._fs.loop, session.close)
 
     async def _fetch(self, location: str, known: Tag, part: Part) -> Tag | None:
-        from aiohttp import ClientError, ClientPayloadError
+        from aiohttp import ClientConnectionError, ClientError, ClientPayloadError
 
         session = await self._fs.set_session()
         try:
             return await self._followed(session, location, known, part)
         except ClientPayloadError:
             raise AgainError("it ended too early", reason="incomplete") from None
-        except (TimeoutError, ClientError) as error:
-            told = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-            raise AgainError(f"{told} ({_reason(error)})" if _reason(error) else told) from None
+        except TimeoutError:
+            raise AgainError("no answer in time") from None
+        except ClientConnectionError as error:
+            raise AgainError(f"no connection{_reason(error)}") from None
+        except ClientError:
+            raise AgainError("no valid answer") from None
 
     async def _followed(self, session: "ClientSession", location: str, known: Tag, part: Part) -> Tag | None:
         from yarl import URL
@@ -104,8 +107,9 @@ class Web:
 
 
 def _reason(error: Exception) -> str:
+    """What the operating system or TLS says; never what aiohttp does, which shows URLs whole."""
     cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None)
-    return str(getattr(cause, "strerror", None) or cause or "")
+    return f" ({one_line(str(getattr(cause, 'verify_message', None) or cause))})" if cause else ""
 
 
 def _conditions(known: Tag, part: Part) -> dict[str, str]:
