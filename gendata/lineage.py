@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import pyarrow.compute as pc
 
-from gendata import files
+from gendata import files, params
 from gendata.engine import Progress
 from gendata.errors import QueryError, StoreError
+from gendata.ingest import urls
 from gendata.items import canonical_json
 from gendata.records.ledger import Ledger
 from gendata.records.manifest import read_summary
@@ -53,8 +54,12 @@ def chain(item_id: str, root: Path, stores: Mapping[str, Store], lookup: Lookup)
         StoreError: a catalog or a table is not readable.
     """
     ledger, rows = Ledger(root), list[Row]()
+    sources = params.read(root / "params.yaml").get("sources") or {}
     for item in lookup.places(item_id):
-        rows += _output(item, ledger, stores) if item["store"] == OUTPUTS else _ingested(item)
+        if item["store"] == OUTPUTS:
+            rows += _output(item, ledger, stores)
+        else:
+            rows += _ingested(item, (sources.get(item["source"]) or {}).get("path"))
     return [*rows, *_onward(item_id, ledger, lookup)]
 
 
@@ -81,10 +86,15 @@ def _row(step: str, what: str, detail: str) -> Row:
     return {"step": step, "what": what, "detail": detail}
 
 
-def _ingested(item: Mapping[str, Any]) -> list[Row]:
-    """Source, file, item, and the copies that were merged into it."""
+def _ingested(item: Mapping[str, Any], path: str | None) -> list[Row]:
+    """Source, file, item, and the copies that were merged into it; ``path`` is where params.yaml says the source is."""
+    stated = f"origin {item['origin']}, license {item['license'] or 'not stated'}"
     return [
-        _row("source", item["source"], f"origin {item['origin']}, license {item['license'] or 'not stated'}"),
+        _row(
+            "source",
+            item["source"],
+            stated + (f", at {urls.redacted(path) if urls.is_url(path) else path}" if path else ""),
+        ),
         _row("file", item["uri"], f"sha256 {item['file_sha256'] or 'none'}"),
         *(_row("derived from", parent, "") for parent in item["parents"] or []),
         _row("item", item["id"], f"{item['modality']}, {item['media_type']}, in store {item['store']}"),

@@ -28,15 +28,16 @@ def entry(
     from gendata.ingest import infer_source
     from gendata.ingest.addresses import SCHEMES
     from gendata.ingest.sources import READERS, reader_of
+    from gendata.ingest.urls import is_url
 
-    if "://" in path and not path.startswith(SCHEMES):
-        raise ParamsError(f"{path}: only local paths can be added so far")
     kind = kind or infer_source(path)
     if kind not in READERS:
         raise ParamsError(f"--kind: must be one of {', '.join(READERS)}, not {kind!r}")
     value: dict[str, Any] = {"kind": kind}
     if path.startswith(SCHEMES):
         value["uri"] = path
+    elif is_url(path):
+        value["path"] = path
     elif "path" in reader_of(kind).KEYS:
         target = Path(path).expanduser().resolve()
         near = target.is_relative_to(root.resolve().parent)  # what lies beside the project moves with it

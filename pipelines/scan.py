@@ -10,6 +10,7 @@ from gendata.dedup import DedupParams
 from gendata.embed import EmbedParams
 from gendata.ingest import IngestParams, journal, load_sources, scan
 from gendata.ingest.brought import scan_tables
+from gendata.ingest.remote import forget
 from gendata.references import scan_references
 from gendata.tag import TagParams
 from gendata.template import write_lock
@@ -24,6 +25,7 @@ def run(out: Path) -> None:
     limits = params.load(PARAMS, "ingest", IngestParams)
     journal.share(Path.cwd())
     journal.drop_all_but([*sources, *against])
+    forget(sources, Path.cwd())
     scan(sources, Path.cwd(), out, limits)
     scan_references(against, Path.cwd(), out / "against", limits)
     tags, vectors = params.load(PARAMS, "tag", TagParams).tables, params.load(PARAMS, "embed", EmbedParams).image.tables

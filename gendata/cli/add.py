@@ -44,7 +44,7 @@ def add(
     no_dedup: bool,
     dry_run: bool,
 ) -> None:
-    """Add a folder, files, a table (jsonl, csv, parquet, ...), a database, an archive (zip, tar) or a built-in corpus.
+    """Add a folder, files, a table (jsonl, csv, parquet, ...), a database, an archive, a URL or a built-in corpus.
 
     \b
     gendata add photos/ --origin real --license CC-BY-4.0
@@ -52,6 +52,7 @@ def add(
     gendata add photos.zip --origin real
     gendata add chats.csv --origin generated --map prompt=question,reply=answer
     gendata add notes.db --origin real --query "select * from notes" --key id
+    gendata add s3://bucket/prefix --origin real
     gendata add mnist5k --origin real
     """
     from gendata import sources

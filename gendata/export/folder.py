@@ -28,7 +28,11 @@ def check_place(dest: Path, root: Path, sources: Mapping[str, Any]) -> None:
         if there.is_relative_to((root / name).resolve()):
             raise QueryError(f"{dest}: lies in {name}/, which is gendata's own; export elsewhere")
     for name, source in sources.items():
-        if source.path and there.is_relative_to((root / Path(source.path).expanduser()).resolve()):
+        if (
+            source.path
+            and "://" not in source.path
+            and there.is_relative_to((root / Path(source.path).expanduser()).resolve())
+        ):
             raise QueryError(f"{dest}: lies in source {name!r}, which would read it again; export elsewhere")
 
 

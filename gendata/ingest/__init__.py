@@ -16,8 +16,9 @@ from typing import Any
 from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
+from gendata.ingest import formats, remote
 from gendata.ingest.addresses import SCHEMES
-from gendata.ingest.globs import is_glob
+from gendata.ingest.infer import infer_source
 from gendata.ingest.journal import Journal, Part, Place
 from gendata.ingest.paths import is_archive, is_database, is_saved
 from gendata.ingest.reader import Entry, UnitError, one_line
@@ -25,6 +26,7 @@ from gendata.ingest.records import SUFFIXES
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import READERS, load_sources, reader_of
+from gendata.ingest.urls import is_url, parse
 from gendata.items import ITEM_SCHEMA, ORIGINS, REJECT_SCHEMA, Item, Reject
 
 __all__ = [
@@ -82,7 +84,9 @@ def ingest(
 def _settings(name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams) -> object:
     """All beside the entries that the outcomes depend on, as JSON has it."""
     shared = getattr(reader_of(source.kind), "shared", None)
-    limits = {key: value for key, value in asdict(params).items() if key not in {"workers", "max_reject_rate"}}
+    limits = {
+        key: value for key, value in asdict(params).items() if key not in {"workers", "max_reject_rate", "remote"}
+    }
     return [asdict(replace(source, dedup=True)), limits, shared and shared(name, source, root, entries, params)]
 
 
@@ -167,38 +171,17 @@ def _check_rate(name: str, totals: Part, params: IngestParams) -> None:
 def preview(
     name: str, source: SourceParams, root: Path, n: int = 5, params: IngestParams | None = None
 ) -> list[Item | Reject]:
-    """The first ``n`` units of a source as ingest would read them, without a scan or any writing."""
-    entries = sorted(reader_of(source.kind).listing(name, source, root), key=lambda e: e.uri)
-    with _quiet_pillow(), closing(_outcomes(name, source, root, entries, params or IngestParams())) as outcomes:
-        return list(islice(outcomes, n))
+    """The first ``n`` units of a source as ingest would read them, without a scan or any writing.
 
-
-def infer_source(path: Path | str) -> str:
-    """The kind that a path (or the name of a built-in source) suggests.
-
-    Raises:
-        ParamsError: nothing suits; the message says what there is.
+    Of a URL some files are fetched into its mirror.
     """
-    if str(path).startswith(SCHEMES):
-        return "database"
-    path = Path(path)
-    if path.is_dir():
-        return "hf" if is_saved(path) else "folder"
-    if is_database(path):
-        return "database"
-    if path.suffix.lower() in SUFFIXES:
-        return "table"
-    if is_archive(os.fsencode(path.name)):
-        return "archive"
-    if path.is_file() or is_glob(str(path)):
-        return "files"
-    if str(path) in READERS and "path" not in reader_of(str(path)).KEYS:
-        return str(path)
-    builtins = [kind for kind in READERS if "path" not in reader_of(kind).KEYS]
-    raise ParamsError(
-        f"{one_line(str(path))}: not a folder, nor a file, archive (.zip, .tar) or table ({', '.join(SUFFIXES)}), "
-        f"nor a glob, nor one of {', '.join(builtins)}"
-    )
+    params = params or IngestParams()
+    if is_url(source.path):
+        source, entries = remote.sample(name, source, root, params.remote, n)
+    else:
+        entries = sorted(reader_of(source.kind).listing(name, source, root), key=lambda e: e.uri)
+    with _quiet_pillow(), closing(_outcomes(name, source, root, entries, params)) as outcomes:
+        return list(islice(outcomes, n))
 
 
 def _outcomes(

@@ -12,10 +12,11 @@ from itertools import takewhile
 from pathlib import Path
 
 from gendata.errors import ParamsError
+from gendata.ingest import urls
 from gendata.ingest.globs import is_glob, matcher
 from gendata.ingest.paths import walk
 from gendata.ingest.settings import SourceParams
-from gendata.ingest.sources import expand, in_derived, source_path
+from gendata.ingest.sources import expand, in_derived, not_fetched, source_path
 
 _MOST = 100_000
 """Of globs that braces may stand for."""
@@ -35,14 +36,17 @@ class Place:
         if self.only is not None:
             yield self.only, None
             return
-        for path, problem in walk(self.base, lambda p: skip(p) or in_derived(self.base + b"/" + p, self.root)):
+        for path, problem in walk(self.base, lambda p: skip(p) or self._derived(p)):
             if not skip(path) and (self.matches is None or self.matches(path)):
                 yield path, problem
+
+    def _derived(self, path: bytes) -> bool:
+        return in_derived(self.base + b"/" + path, self.root, base=self.base)
 
 
 def place(name: str, source: SourceParams, root: Path) -> Place:
     """Where a source is. Raises ParamsError if there is nothing."""
-    given = source.path or ""
+    given = urls.local(name, source.path or "")
     parts = Path(given).parts
     fixed = [*takewhile(lambda part: not is_glob(part), parts)]
     if len(fixed) == len(parts) or os.path.lexists(expand(name, source, root)):
@@ -56,6 +60,8 @@ def place(name: str, source: SourceParams, root: Path) -> Place:
     except ValueError as error:
         raise ParamsError(f"params.yaml: sources.{name}.path: {error}") from None
     base = expand(name, replace(source, path=str(Path(*fixed))), root).resolve()
+    if not base.is_dir() and urls.is_url(source.path):
+        raise not_fetched(name, source)
     if not base.is_dir():
         raise ParamsError(f"params.yaml: sources.{name}.path: {given}: there is no folder {base}")
     return Place(os.fsencode(base), root, matches=lambda path: globs(b"/" + path))

@@ -20,15 +20,20 @@ R = TypeVar("R")
 
 
 def ordered(
-    fn: Callable[[T], R], units: Iterable[T], workers: int, size: Callable[[T], int] = lambda _: _BATCH_BYTES
+    fn: Callable[[T], R],
+    units: Iterable[T],
+    workers: int,
+    size: Callable[[T], int] = lambda _: _BATCH_BYTES,
+    ended: Callable[[], object] = lambda: None,
 ) -> Iterator[R]:
     """``map(fn, units)``, at most two batches of units per worker ahead of the consumer; ``workers`` 0: every core.
 
-    ``size`` is about the bytes of a unit; where it is not given every unit is a batch.
+    ``size`` is about the bytes of a unit; where it is not given every unit is a batch. ``ended`` is called at the end,
+    also of an error, before those at work are waited for: it may tell them to stop.
     """
     workers = workers or cores()
     with ThreadPoolExecutor(workers) as pool:
-        for results in _windowed(pool, lambda batch: list(map(fn, batch)), _batches(units, size), workers):
+        for results in _windowed(pool, lambda batch: list(map(fn, batch)), _batches(units, size), workers, ended):
             yield from results
 
 
@@ -53,7 +58,13 @@ def _batches(units: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
         yield batch
 
 
-def _windowed(pool: Executor, fn: Callable[[T], R], units: Iterable[T], workers: int) -> Iterator[R]:
+def _windowed(
+    pool: Executor,
+    fn: Callable[[T], R],
+    units: Iterable[T],
+    workers: int,
+    ended: Callable[[], object] = lambda: None,
+) -> Iterator[R]:
     window: deque[Future[R]] = deque()
     try:
         for unit in units:
@@ -63,5 +74,6 @@ def _windowed(pool: Executor, fn: Callable[[T], R], units: Iterable[T], workers:
         while window:
             yield window.popleft().result()
     finally:
+        ended()
         for future in window:
             future.cancel()

@@ -40,6 +40,14 @@ PROBLEMS = {
     "encrypted": "no password is known",
     "unsupported-compression": "only stored and deflated members of a zip are read",
     "nested-archive": "an archive in an archive is not opened",
+    "not-found": "the server has no such file (404, 410)",
+    "denied": "the server refuses to give it out",
+    "incomplete": "the server ends it before the length that it states, each time",
+    "redirected": "the server sends elsewhere without end, or from https to what is not encrypted",
+    "content-encoded": "the server sends it packed (Content-Encoding), though asked not to",
+    "remote-too-large": "more bytes than ingest.remote.max_file_bytes",
+    "changed-meanwhile": "it changed while it was fetched; run again",
+    "unusable-name": "no file of this name can be kept on disk",
     "truncated-archive": "it ends too early; what was before is read",
 }
 """Why a file cannot be opened as a unit, in words: the detail of such a reject."""

@@ -20,11 +20,13 @@ import pyarrow as pa
 
 from gendata import files
 from gendata.engine import Progress
+from gendata.ingest import remote
 from gendata.ingest.paths import open_inside
 from gendata.ingest.pool import ordered
 from gendata.ingest.reader import UNIT, Entry, UnitError
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import reader_of
+from gendata.ingest.urls import is_url
 from gendata.items import decode_uri, encode_uri
 
 LISTING_SCHEMA = pa.schema(
@@ -71,7 +73,10 @@ def scan_source(name: str, source: SourceParams, root: Path, params: IngestParam
     """The hashed listing of one source, sorted by uri."""
     cache = _cache(name, root)
     known, fresh = _load_cache(cache), Known()
-    found = reader_of(source.kind).listing(name, source, root)
+    if is_url(source.path):
+        found = remote.listing(name, source, root, params.remote)
+    else:
+        found = reader_of(source.kind).listing(name, source, root)
     entries: list[Entry] = []
     with Progress(f"scan {name}", unit="files") as progress:
         for entry, stamp in ordered(partial(_hashed, known=known, params=params), found, params.workers, _size):

@@ -55,6 +55,27 @@ class SourceParams:
 
 
 @dataclass(frozen=True)
+class RemoteParams:
+    """How URLs are fetched. What is beyond ``max_file_bytes`` is a reject, beyond the other limits an error."""
+
+    max_file_bytes: int = 100 << 30  # of one file
+    max_source_bytes: int = 1 << 40  # of all files of a source
+    max_files: int = 1_000_000  # of a source: their names are held in memory
+    connections: int = 8  # files fetched at a time
+    timeout: float = 60.0  # seconds without a byte after which a connection is given up
+    retries: int = 4  # of a file, with 0.5, 1, 2, 4, ... seconds between them, or as long as the server asks
+    hosts: tuple[str, ...] = ()  # to which a URL may be redirected, beside its own
+    anonymous: bool = False  # ask buckets without credentials
+
+    def __post_init__(self) -> None:
+        for name in ("max_file_bytes", "max_source_bytes", "max_files", "connections"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.timeout <= 0 or self.retries < 0:
+            raise ValueError("timeout must be above 0 and retries at least 0")
+
+
+@dataclass(frozen=True)
 class IngestParams:
     """Limits of what is read; what is beyond them is a reject."""
 
@@ -73,6 +94,7 @@ class IngestParams:
     max_reject_rate: float = 1.0  # of the units of a source; beyond it the run ends. The result does not depend on it
     query_seconds: int = 3600  # that a database may take for one query, the time to read what it gives not counted
     workers: int = 0  # threads that hash and decode; 0: one per core. The result does not depend on it
+    remote: RemoteParams = field(default_factory=RemoteParams)  # of URLs
 
     def __post_init__(self) -> None:
         least = {name: 1 for name in vars(self) if name.startswith("max_")} | {

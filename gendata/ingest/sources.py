@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from gendata import files, params
 from gendata.errors import ParamsError
+from gendata.ingest import urls
 from gendata.ingest.reader import Reader
 from gendata.ingest.settings import SourceParams
 
@@ -34,6 +35,9 @@ PLACES = ("path", "uri", "repo")
 
 OWN = (*PLACES, "include", "exclude", "map", "query", "key", "config", "revision", "split")
 """Keys that only some kinds use."""
+
+_FOLDERS = frozenset({"folder", "imagefolder"})
+"""Kinds that read nothing but a folder."""
 
 DERIVED = ("artifacts", str(files.WORK), "mlruns", "records")
 """Folders of the project that gendata writes: no source may lie there."""
@@ -69,7 +73,9 @@ def _load(name: object, section: object, root: Path) -> SourceParams:
     _check_place(source, used, where)
     if source.origin is None and "origin" not in source.map:
         raise ParamsError(f"{where}: origin is missing; it must be one of real, generated, unknown")
-    if source.path and in_derived(expand(name, source, root), root, above=True):
+    if urls.is_url(source.path):
+        _check_url(where, source)
+    elif source.path and in_derived(expand(name, source, root), root, above=True):
         raise ParamsError(f"{where}.path: {source.path} overlaps what gendata writes: {', '.join(DERIVED)}")
     return source
 
@@ -85,9 +91,25 @@ def _check_place(source: SourceParams, used: frozenset[str], where: str) -> None
         raise ParamsError(f"{where}: query is missing; it must be a SELECT, such as: select * from notes")
 
 
-def in_derived(path: Path | bytes, root: Path, *, above: bool = False) -> bool:
-    """Whether ``path``, links resolved, lies in a derived folder; with ``above`` also whether it holds one."""
+def _check_url(where: str, source: SourceParams) -> None:
+    try:
+        url = urls.parse(source.path or "")
+    except ValueError as error:
+        raise ParamsError(f"{where}.path: {error}") from None
+    if url.is_web and source.kind in _FOLDERS:
+        raise ParamsError(
+            f"{where}.path: {url}: HTTP has no folders; files that braces list are of kind files, table or archive"
+        )
+
+
+def in_derived(path: Path | bytes, root: Path, *, above: bool = False, base: bytes | None = None) -> bool:
+    """Whether ``path``, links resolved, lies in a derived folder; with ``above`` also whether it holds one.
+
+    ``base`` is the folder of the source: where that is the mirror of a URL, what is in it is not derived.
+    """
     real = Path(os.path.realpath(os.fsdecode(path)))
+    if base is not None and Path(os.fsdecode(base)).is_relative_to(os.path.realpath(root / urls.MIRRORS)):
+        return not real.is_relative_to(os.fsdecode(base))
     derived = [Path(os.path.realpath(root / d)) for d in DERIVED]
     return any(real.is_relative_to(d) or (above and d.is_relative_to(real)) for d in derived)
 
@@ -98,7 +120,17 @@ def source_path(name: str, source: SourceParams, root: Path) -> Path:
     try:
         return path.resolve(strict=True)
     except (OSError, RuntimeError):  # RuntimeError: a loop of links, before Python 3.13
+        if urls.is_url(source.path):
+            raise not_fetched(name, source) from None
         raise ParamsError(f"params.yaml: sources.{name}.path: {source.path} not found (looked at {path})") from None
+
+
+def not_fetched(name: str, source: SourceParams) -> ParamsError:
+    """The error of a URL without a whole mirror: it was deleted, or the scan was cut short."""
+    shown = urls.redacted(source.path or "")
+    return ParamsError(
+        f"params.yaml: sources.{name}.path: {shown} is not fetched; run `gendata run`, which scans first"
+    )
 
 
 def expand(name: str, source: SourceParams, root: Path) -> Path:
@@ -106,7 +138,7 @@ def expand(name: str, source: SourceParams, root: Path) -> Path:
     given = source.path or ""
     try:
         if "\0" not in given:
-            return root / Path(given).expanduser()
+            return root / Path(urls.local(name, given)).expanduser()
     except RuntimeError:  # ~ of a user that there is not
         pass
     raise ParamsError(f"params.yaml: sources.{name}.path: {given!r} is not a path")

@@ -1,4 +1,4 @@
-"""Kind ``table``: the rows of .jsonl, .json, .csv, .tsv, .parquet and .arrow files; one file, or a folder of them.
+"""Kind ``table``: the rows of .jsonl, .json, .csv, .tsv, .parquet and .arrow files; one, a folder or a glob of them.
 
 ``map`` says which column is the text, image, audio, label, license, split or origin; without a map the
 columns of these very names are taken. All other columns go to ``meta``. A row with an image is an
@@ -16,7 +16,6 @@ a row is never more trusted than that of the source, where that is given.
 under its folder are listed too (role linked), so that an edit is noticed.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -28,13 +27,14 @@ from gendata.errors import ParamsError
 from gendata.ingest.formats import MEDIA
 from gendata.ingest.globs import matcher
 from gendata.ingest.parted import are_large, read_apart
-from gendata.ingest.paths import open_inside, read_inside, resolve, split_suffix, walk
+from gendata.ingest.paths import as_path, open_inside, read_inside, resolve, split_suffix, walk
+from gendata.ingest.places import Place, place
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
 from gendata.ingest.records import SUFFIXES, Part, columns, parts, records
 from gendata.ingest.rows import MEDIA_FIELDS, Rows, columns_of
 from gendata.ingest.scan import Scanned
 from gendata.ingest.settings import IngestParams, SourceParams
-from gendata.ingest.sources import in_derived, source_path
+from gendata.ingest.sources import in_derived
 from gendata.items import Item, Reject, decode_uri, encode_uri
 
 T = TypeVar("T")
@@ -44,33 +44,32 @@ KEYS = frozenset({"path", "include", "exclude", "map"})
 
 def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     """The table files, and the files of images and audio that they may point to."""
-    base, only = _place(name, source, root)
-    excluded, included = matcher(source.exclude), matcher(source.include)
+    there = _place(name, source, root)
+    base, excluded, included = there.base, matcher(source.exclude), matcher(source.include)
     tables = []
-    if only is not None:
-        tables.append(Entry(encode_uri(only), base=base))
+    if there.only is not None:
+        tables.append(Entry(encode_uri(there.only), base=base))
     else:
-        for path, problem in walk(base, excluded):
-            if not excluded(path) and (not source.include or included(path)) and not _is_medium(path):
+        for path, problem in there.walk(excluded):
+            if (not source.include or included(path)) and not _is_medium(path):
                 supported = "unsupported-type" if split_suffix(path)[1] not in SUFFIXES else None
                 tables.append(Entry(encode_uri(path), problem=problem or supported, base=base))
     yield from tables
     if MEDIA_FIELDS & set(source.map or _columns(base, tables, IngestParams())):
-        for path, problem in walk(base, lambda p: in_derived(base + b"/" + p, root)):
+        for path, problem in walk(base, lambda p: in_derived(base + b"/" + p, root, base=base)):
             if problem is None and _is_medium(path):
                 yield Entry(encode_uri(path), LINKED, base=base)
 
 
-def _place(name: str, source: SourceParams, root: Path) -> tuple[bytes, bytes | None]:
-    """The folder that uris are relative to, and the one file where the source is a file."""
-    path = source_path(name, source, root)
-    if path.is_dir():
-        return os.fsencode(path), None
-    if not path.is_file() or path.suffix.lower() not in SUFFIXES:
+def _place(name: str, source: SourceParams, root: Path) -> Place:
+    there = place(name, source, root)
+    if there.only is not None and (
+        split_suffix(there.only)[1] not in SUFFIXES or not as_path(there.base + b"/" + there.only).is_file()
+    ):
         raise ParamsError(
             f"params.yaml: sources.{name}.path: {source.path} is neither a folder nor a {', '.join(SUFFIXES)} file"
         )
-    return os.fsencode(path.parent), os.fsencode(path.name)
+    return there
 
 
 def _is_medium(path: bytes) -> bool:
@@ -95,7 +94,7 @@ def read(
     name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
 ) -> Iterator[Item | Reject]:
     """Every row of every table, file by file. Raises ParamsError if no table has a mapped column."""
-    base, _ = _place(name, source, root)
+    base = _place(name, source, root).base
     tables = [e for e in entries if e.role == UNIT]
     mapping = columns_of(name, source, _columns(base, tables, params))
     scanned = Scanned(name, root, base)
@@ -108,7 +107,7 @@ def shared(
     name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams
 ) -> Mapping[str, str]:
     """What the rows of a table depend on beside it: the mapping follows from the columns of all tables."""
-    base, _ = _place(name, source, root)
+    base = _place(name, source, root).base
     return columns_of(name, source, _columns(base, [e for e in entries if e.role == UNIT], params))
 
 
@@ -156,7 +155,7 @@ def _file(base: bytes, table: bytes, root: Path, limit: int, path: str) -> bytes
     if path.startswith("/"):
         raise UnitError("path-outside", f"{path}: not relative to the folder of the table")
     try:
-        if in_derived(resolve(folder, path.encode()), root):
+        if in_derived(resolve(folder, path.encode()), root, base=folder):
             raise UnitError("path-outside", "in a folder that the pipeline writes")
         return read_inside(folder, path.encode(), limit)
     except UnitError as error:
