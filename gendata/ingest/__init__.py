@@ -4,7 +4,6 @@ A kind of source is one module (READERS, and the Protocol in ``reader``). ``scan
 listings, ``ingest`` reads exactly what they name: read + rejected = enumerated.
 """
 
-import os
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -16,17 +15,14 @@ from typing import Any
 from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
-from gendata.ingest import formats, remote
-from gendata.ingest.addresses import SCHEMES
+from gendata.ingest import remote
 from gendata.ingest.infer import infer_source
 from gendata.ingest.journal import Journal, Part, Place
-from gendata.ingest.paths import is_archive, is_database, is_saved
 from gendata.ingest.reader import Entry, UnitError, one_line
-from gendata.ingest.records import SUFFIXES
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import READERS, load_sources, reader_of
-from gendata.ingest.urls import is_url, parse
+from gendata.ingest.urls import is_url
 from gendata.items import ITEM_SCHEMA, ORIGINS, REJECT_SCHEMA, Item, Reject
 
 __all__ = [
