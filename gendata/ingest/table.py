@@ -16,6 +16,7 @@ a row is never more trusted than that of the source, where that is given.
 under its folder are listed too (role linked), so that an edit is noticed.
 """
 
+import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -35,7 +36,7 @@ from gendata.ingest.rows import MEDIA_FIELDS, Rows, columns_of
 from gendata.ingest.scan import Scanned
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import in_derived
-from gendata.items import Item, Reject, decode_uri, encode_uri
+from gendata.items import Item, Reject, content_id, decode_uri, encode_uri
 
 T = TypeVar("T")
 
@@ -98,7 +99,13 @@ def read(
     tables = [e for e in entries if e.role == UNIT]
     mapping = columns_of(name, source, _columns(base, tables, params))
     scanned = Scanned(name, root, base)
-    found = [_Table(entry, scanned, base, root, mapping, source, params) for entry in tables if entry.uri >= since]
+    linked = {e.uri: e.sha256 for e in entries if e.role == LINKED}
+
+    def table(entry: Entry) -> _Table:
+        named = partial(_file, base, decode_uri(entry.uri), root, linked, params.max_file_bytes)
+        return _Table(entry, scanned, base, Rows(mapping, source, params, named, entry.sha256), params)
+
+    found = [table(entry) for entry in tables if entry.uri >= since]
     by_processes = params.workers != 1 and not MEDIA_FIELDS & mapping.keys() and are_large(tables)
     yield from read_apart(found, params.workers) if by_processes else chain.from_iterable(t.outcomes() for t in found)
 
@@ -114,14 +121,9 @@ def shared(
 class _Table:
     """One table file while it is read. It can be pickled, to read a part of what is open here."""
 
-    def __init__(
-        self, entry: Entry, scanned: Scanned, base: bytes, root: Path, mapping: Mapping[str, str],
-        source: SourceParams, params: IngestParams,
-    ) -> None:  # fmt: skip
+    def __init__(self, entry: Entry, scanned: Scanned, base: bytes, rows: Rows, params: IngestParams) -> None:
         self.uri, self._entry, self._scanned, self._base, self._params = entry.uri, entry, scanned, base, params
-        self._path = decode_uri(entry.uri)
-        named = partial(_file, base, self._path, root, params.max_file_bytes)
-        self._rows = Rows(mapping, source, params, named, entry.sha256)
+        self._path, self._rows = decode_uri(entry.uri), rows
 
     def parts(self) -> Iterator[Part | Reject]:
         """What can be read by itself; last a Reject of the table if it cannot be read on."""
@@ -149,18 +151,26 @@ class _Table:
         return self._rows.outcomes((f"{self.uri}#{position}", record) for position, record in found)
 
 
-def _file(base: bytes, table: bytes, root: Path, limit: int, path: str) -> bytes:
-    """The bytes of the file that a row of ``table`` names."""
+def _file(base: bytes, table: bytes, root: Path, linked: Mapping[str, str | None], limit: int, path: str) -> bytes:
+    """The bytes of the file that a row of ``table`` names, if they are those that the scan saw."""
     folder = (base + b"/" + table).rpartition(b"/")[0]
     if path.startswith("/"):
         raise UnitError("path-outside", f"{path}: not relative to the folder of the table")
     try:
         if in_derived(resolve(folder, path.encode()), root, base=folder):
             raise UnitError("path-outside", "in a folder that the pipeline writes")
-        return read_inside(folder, path.encode(), limit)
+        data = read_inside(folder, path.encode(), limit)
+        if linked.get(_uri(table, path)) not in {None, content_id(data)}:
+            raise UnitError("changed")
+        return data
     except UnitError as error:
         reason, detail = _PATH_REASONS.get(error.reason, (error.reason, error.detail))
         raise UnitError(reason, f"{path}: {detail}") from None
+
+
+def _uri(table: bytes, path: str) -> str:
+    """Of the file that a row names, as the listing has it."""
+    return encode_uri(posixpath.normpath(posixpath.join(posixpath.dirname(table), path.encode())))
 
 
 _PATH_REASONS = {

@@ -280,6 +280,19 @@ def test_a_file_of_many_items_that_changed_after_the_scan_is_a_reject(kind, proj
     assert once(source(kind)) == whole
 
 
+def test_an_image_that_a_row_names_and_that_changed_after_the_scan_is_a_reject(project, image):
+    Path("data/more").mkdir(parents=True)
+    Path("data/more/a.png").write_bytes(image(color=1))
+    Path("data/more/t.jsonl").write_text('{"image": "../more/a.png"}\n{"text": "words", "image": null}\n')
+    whole = once(source("table"))
+    shutil.rmtree(CACHE)
+    Path("data/more/a.png").write_bytes(image(color=2))
+    _, summary = finished(source("table"))
+    assert summary["rejected_by_reason"] == {"changed": 1}
+    Path("data/more/a.png").write_bytes(image(color=1))
+    assert once(source("table")) == whole
+
+
 def test_a_table_whose_mapping_follows_from_another_file_is_read_again(project):
     Path("data").mkdir()
     Path("data/a.jsonl").write_text('{"title": "one", "n": 1}\n')
