@@ -117,6 +117,7 @@ def contenders(kind: str) -> list[str]:
 
 def one_run(name: str, kind: str, folder: str, out: str, workers: int) -> None:
     """In a process of its own: the seconds that the work takes, and the processor time that was spent before."""
+    os.chdir(out)  # caches of ours are beside the process: no run finds the journal of another
     work = CONTENDERS[name](kind, Path(folder), Path(out), workers)
     before, start = time.process_time(), time.perf_counter()
     work()
