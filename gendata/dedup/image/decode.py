@@ -1,4 +1,4 @@
-"""Image bytes to pixels: a digest of them all, and the picture in luma and chroma, 255 pixels a side at most.
+"""Image bytes to pixels: a digest of them all, and the picture made small, 255 pixels a side at most.
 
 **Digest.** SHA-256 of the upright size and the pixels of the upright image (Exif orientation). Palette, grey and
 RGB are taken as RGB, transparency as RGBA with what cannot be seen cleared, and as RGB where nothing is transparent,
@@ -64,7 +64,7 @@ class Unfit(Exception):  # noqa: N818 (no error: what is unfit is counted)
 class Picture:
     """``width`` and ``height`` of the upright image, whether it is stored in ``colour``, and the picture made small.
 
-    ``small`` is of 8 bits, in mode YCbCr, or L if the image has no colour. ``digest`` is that of its pixels, NONE if
+    ``small`` is of 8 bits, in mode RGB, or L if the image has no colour. ``digest`` is that of its pixels, NONE if
     it has none. A JPEG has NONE yet, and ``scaled``, the digest of its scaled pixels.
     """
 
@@ -82,8 +82,8 @@ class Picture:
 
 
 def luma(small: Image.Image) -> Image.Image:
-    """The grey of a picture in mode YCbCr or L."""
-    return small if small.mode == "L" else small.getchannel("Y")
+    """The grey of a picture in mode RGB or L."""
+    return small if small.mode == "L" else small.convert("L")
 
 
 def decode(data: bytes) -> Picture:
@@ -119,7 +119,7 @@ def _picture(image: ImageFile.ImageFile) -> Picture:
 def _scaled(image: ImageFile.ImageFile) -> Picture:
     """A JPEG at the least of its scales at which the sides are ``_LEAST``."""
     (width, height), colour = image.size, _has_colour(image)
-    image.draft(image.mode, (_LEAST, _LEAST))  # not as YCbCr: libjpeg cannot where RGB is stored
+    image.draft(image.mode, (_LEAST, _LEAST))  # not as YCbCr: slower, and libjpeg cannot where RGB is stored
     small = image.size
     _upright(image)
     if image.size != small:
@@ -199,7 +199,7 @@ _not_clear = [0] + [255] * 255  # a table of values of alpha
 
 
 def _small(image: Image.Image, kind: str) -> Image.Image:
-    """8-bit luma and chroma; deeper samples are scaled, clear ones lie over white; box-filtered to 128-255 a side."""
+    """8 bits a channel; deeper samples are scaled, clear ones lie over white; box-filtered to 128-255 a side."""
     across, down = max(1, image.width // _LEAST), max(1, image.height // _LEAST)
     spread = _spread(image) if kind == "F" else (0.0, 1.0)
     parts = [_flat(band, kind, spread).reduce((across, down)) for band in _bands(image, down)]
@@ -207,7 +207,7 @@ def _small(image: Image.Image, kind: str) -> Image.Image:
     for part in parts:
         small.paste(part, (0, top))
         top += part.height
-    return small if small.mode == "L" else small.convert("YCbCr")
+    return small
 
 
 def _flat(band: Image.Image, kind: str, spread: tuple[float, float]) -> Image.Image:

@@ -122,7 +122,8 @@ def tint(small: Image.Image) -> Pixels:
     """The picture's Cb and Cr (2, TINTS, TINTS), each the mean of its part; 128 without colour."""
     if small.mode == "L":
         return np.full((2, TINTS, TINTS), 128, np.uint8)
-    return np.moveaxis(np.asarray(small.resize((TINTS, TINTS), Image.Resampling.BOX)), -1, 0)[1:]
+    means = small.resize((TINTS, TINTS), Image.Resampling.BOX).convert("YCbCr")
+    return np.moveaxis(np.asarray(means), -1, 0)[1:]
 
 
 def hues(tints: Pixels, windows: Ints) -> Floats:
