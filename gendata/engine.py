@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -132,14 +133,28 @@ def imap_shards(
         if workers <= 1:
             yield from _counted((fn(*job) for job in jobs), progress)
             return
-        # spawn: forking a process whose Arrow threads run is not safe
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        with processes(workers) as pool:
             futures = [pool.submit(fn, *job) for job in jobs]
             try:
                 yield from _counted((f.result() for f in futures), progress)
             finally:
                 for f in futures:
                     f.cancel()
+
+
+def processes(workers: int) -> ProcessPoolExecutor:
+    """A pool of processes, which end with this one, also where it is killed: left alone they wait for work for ever."""
+    # spawn: forking a process whose Arrow threads run is not safe
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    def wait() -> None:
+        if (parent := multiprocessing.parent_process()) is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def imap_threads(fn: Callable[[T], R], values: Iterable[T], workers: int = 0) -> Iterator[R]:

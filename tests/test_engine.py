@@ -1,8 +1,12 @@
 """map_shards: in order, over processes, errors as they were."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 
+import psutil
 import pytest
 
 from gendata import engine
@@ -33,6 +37,23 @@ def test_results_come_in_order(workers):
 def test_work_is_spread_over_processes():
     assert os.getpid() not in engine.map_shards(process, [(i,) for i in range(4)], label="t", workers=2)
     assert engine.map_shards(process, [(0,)], label="t", workers=2) == [os.getpid()]
+
+
+def test_processes_end_with_the_one_that_started_them_also_where_it_is_killed(tmp_path):
+    code = (
+        "import tests.test_engine as t\n"
+        "if __name__ == '__main__':\n"
+        "    for pid in t.engine.imap_shards(t.process, [(i,) for i in range(99)], label='t', workers=2):\n"
+        "        print(pid, flush=True)\n"
+    )
+    (tmp_path / "parent.py").write_text(code)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True, env=env) as parent:
+        workers = [psutil.Process(pid) for pid in {int(parent.stdout.readline()) for _ in range(4)}]
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_no_process_is_started_for_small_files(tmp_path):

@@ -6,11 +6,10 @@ processes; on processes (``apart``) what is Python.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from gendata.engine import cores
+from gendata.engine import cores, processes
 
 _BATCH, _BATCH_BYTES = 32, 1 << 20
 """Units and bytes that a thread takes at once: handing a unit over takes as long as hashing a small file."""
@@ -40,7 +39,7 @@ def ordered(
 def apart(fn: Callable[[T], R], units: Iterable[T], workers: int) -> Iterator[R]:
     """``map(fn, units)`` on processes, for what holds the interpreter lock; as few ahead, and ``fn`` is top-level."""
     workers = workers or cores()
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with processes(workers) as pool:
         yield from _windowed(pool, fn, units, workers)
 
 
