@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +21,7 @@ from gendata import files
 from gendata.engine import Progress
 from gendata.ingest import remote
 from gendata.ingest.paths import open_inside
-from gendata.ingest.pool import ordered
+from gendata.ingest.pool import spread
 from gendata.ingest.reader import UNIT, Entry, UnitError
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import reader_of
@@ -79,12 +78,27 @@ def scan_source(name: str, source: SourceParams, root: Path, params: IngestParam
         found = reader_of(source.kind).listing(name, source, root)
     entries: list[Entry] = []
     with Progress(f"scan {name}", unit="files") as progress:
-        for entry, stamp in ordered(partial(_hashed, known=known, params=params), found, params.workers, _size):
-            progress.add()
-            if entry is None:
-                continue
-            entries.append(entry)
-            if stamp is not None and entry.sha256 is not None:
+
+        def unknown() -> Iterator[tuple[Entry, Stamp]]:
+            """What must be read; of all else the entries."""
+            for entry in found:
+                stamp = _seen(entry)
+                stored = known.get(_key(entry)) if stamp is not None else None
+                if stored is not None and stored[0] == stamp:
+                    fresh[_key(entry)] = stored
+                    entries.append(replace(entry, size=stamp[0], sha256=stored[1]))
+                elif stamp is not None:
+                    yield entry, stamp
+                elif entry.digest is not None:
+                    size, sha256 = entry.digest(params)
+                    entries.append(replace(entry, size=size, sha256=sha256))
+                else:
+                    entries.append(entry)
+                progress.add()
+
+        for entry, stamp in spread(_hashed, unknown(), params.workers, lambda unit: unit[1][0]):
+            entries.extend([] if entry is None else [entry])
+            if entry is not None and entry.sha256 is not None and stamp is not None and _is_settled(stamp):
                 fresh[_key(entry)] = (stamp, entry.sha256)
     if fresh != known:
         _save_cache(cache, fresh)
@@ -131,37 +145,35 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {column: getattr(entry, column) for column in LISTING_SCHEMA.names}
 
 
-def _size(entry: Entry) -> int:
-    """About the bytes to hash."""
+def _seen(entry: Entry) -> Stamp | None:
+    """Of the file, that a link leads to, if there is one to hash; zeros if it cannot be seen."""
+    if entry.base is None or entry.problem is not None or entry.digest is not None:
+        return None
     try:
-        return os.lstat((entry.base or b"") + b"/" + decode_uri(entry.uri)).st_size
+        return _stamp(os.stat(entry.base + b"/" + decode_uri(entry.uri)))  # noqa: PTH116 (of bytes, and often)
     except (OSError, ValueError):  # gone, or no path
-        return 0
+        return [0, 0, 0, 0]
 
 
-def _hashed(entry: Entry, known: Known, params: IngestParams) -> tuple[Entry | None, Stamp | None]:
-    """The entry with size and hash, and the stamp to remember it by; None if the file has gone."""
-    if entry.digest is not None:
-        size, sha256 = entry.digest(params)
-        return replace(entry, size=size, sha256=sha256), None
-    if entry.base is None or entry.problem is not None:
-        return entry, None
+def _hashed(unit: tuple[Entry, Stamp]) -> tuple[Entry | None, Stamp | None]:
+    """The entry with size and hash, None if the file has gone; its stamp where it has not changed since it was seen."""
+    entry, seen = unit
     try:
-        stamp = _stamp(entry.path.stat())  # of the target where it is a link
-        stored = known.get(_key(entry))
-        if stored is not None and stored[0] == stamp:
-            return replace(entry, size=stamp[0], sha256=stored[1]), stamp
-        with open_inside(entry.base, decode_uri(entry.uri)) as file:
+        with open_inside(entry.base or b"", decode_uri(entry.uri)) as file:
             digest = _sha256(file)
-            after = os.fstat(file.fileno())
+            after = _stamp(os.fstat(file.fileno()))
     except FileNotFoundError:
         return None, None
     except OSError:
         return replace(entry, problem="unreadable"), None
     except UnitError as error:
         return (None if error.reason == "vanished" else replace(entry, problem=error.reason)), None
-    settled = time.time_ns() - max(after.st_mtime_ns, after.st_ctime_ns) > SETTLED_NS and _stamp(after) == stamp
-    return replace(entry, size=after.st_size, sha256=digest), stamp if settled else None
+    return replace(entry, size=after[0], sha256=digest), after if after == seen else None
+
+
+def _is_settled(stamp: Stamp) -> bool:
+    """Whether another edit would change the times."""
+    return time.time_ns() - max(stamp[1], stamp[2]) > SETTLED_NS
 
 
 def _sha256(file: BinaryIO) -> str:
@@ -177,7 +189,8 @@ def _stamp(stat: os.stat_result) -> Stamp:
 
 
 def _key(entry: Entry) -> str:
-    return encode_uri(os.fsencode(entry.path))
+    """The absolute path, as a uri."""
+    return f"{encode_uri(entry.base or b'')}/{entry.uri}"
 
 
 def _cache(name: str, root: Path) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gendata import files
-from gendata.ingest import IngestParams, SourceParams, scan
+from gendata.ingest import IngestParams, SourceParams, pool, scan
 from gendata.items import content_id
 
 stage = importlib.import_module("gendata.ingest.scan")  # the package has the function by this name
@@ -72,6 +72,19 @@ def test_hashes_are_remembered(source, project, settled, hashed):
     (project / "data/d1/1.txt").write_text("new")
     assert listing(source, project)[0] != first
     assert len(hashed) == 6
+
+
+def test_the_listing_does_not_depend_on_processes(source, project, settled, monkeypatch):
+    os.mkfifo(project / "data/pipe.txt")
+    (project / "data/broken.txt").symlink_to("nothing")
+    (project / "data/link.txt").symlink_to("d0/0.txt")
+    first, summary = listing(source, project)
+    assert (summary["units"], summary["problems"]) == (8, 2)
+    (project / ".gendata/cache/scan/s.json").unlink()
+    monkeypatch.setattr(pool, "_FEW", 2)
+    assert listing(source, project)[0] == first
+    monkeypatch.setattr(pool, "_each", None)  # now all is known
+    assert listing(source, project)[0] == first
 
 
 def test_a_file_that_has_just_changed_is_not_remembered(source, project, hashed):
