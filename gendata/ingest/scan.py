@@ -6,7 +6,6 @@ path, size, mtime, ctime and inode; without the cache the listing is the same, o
 """
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -20,13 +19,14 @@ import pyarrow as pa
 from gendata import files
 from gendata.engine import Progress
 from gendata.ingest import remote
+from gendata.ingest.known import Known, Stamp, stamp_of
 from gendata.ingest.paths import open_inside
 from gendata.ingest.pool import spread
 from gendata.ingest.reader import UNIT, Entry, UnitError
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import reader_of
 from gendata.ingest.urls import is_url
-from gendata.items import decode_uri, encode_uri
+from gendata.items import decode_uri
 
 LISTING_SCHEMA = pa.schema(
     [
@@ -44,9 +44,6 @@ SETTLED_NS = 2_000_000_000
 """A file that changed more recently is not remembered: its next edit could leave size and times as they are."""
 
 _BLOCK = 256 << 10
-
-Stamp = list[int]
-Known = dict[str, tuple[Stamp, str]]
 
 
 def scan(sources: Mapping[str, SourceParams], root: Path, out: Path, params: IngestParams) -> dict[str, Any]:
@@ -71,7 +68,7 @@ def scan(sources: Mapping[str, SourceParams], root: Path, out: Path, params: Ing
 def scan_source(name: str, source: SourceParams, root: Path, params: IngestParams) -> list[Entry]:
     """The hashed listing of one source, sorted by uri."""
     cache = _cache(name, root)
-    known, fresh = _load_cache(cache), Known()
+    known, fresh = Known.load(cache), Known()
     if is_url(source.path):
         found = remote.listing(name, source, root, params.remote)
     else:
@@ -83,15 +80,14 @@ def scan_source(name: str, source: SourceParams, root: Path, params: IngestParam
             """What must be read; of all else the entries."""
             for entry in found:
                 stamp = _seen(entry)
-                stored = known.get(_key(entry)) if stamp is not None else None
-                if stored is not None and stored[0] == stamp:
-                    fresh[_key(entry)] = stored
-                    entries.append(replace(entry, size=stamp[0], sha256=stored[1]))
+                if stamp is not None and (sha256 := known.get(entry, stamp)) is not None:
+                    fresh.add(entry, stamp, sha256)
+                    entries.append(replace(entry, size=stamp[0], sha256=sha256))
                 elif stamp is not None:
                     yield entry, stamp
                 elif entry.digest is not None:
-                    size, sha256 = entry.digest(params)
-                    entries.append(replace(entry, size=size, sha256=sha256))
+                    size, digest = entry.digest(params)
+                    entries.append(replace(entry, size=size, sha256=digest))
                 else:
                     entries.append(entry)
                 progress.add()
@@ -99,9 +95,9 @@ def scan_source(name: str, source: SourceParams, root: Path, params: IngestParam
         for entry, stamp in spread(_hashed, unknown(), params.workers, lambda unit: unit[1][0]):
             entries.extend([] if entry is None else [entry])
             if entry is not None and entry.sha256 is not None and stamp is not None and _is_settled(stamp):
-                fresh[_key(entry)] = (stamp, entry.sha256)
+                fresh.add(entry, stamp, entry.sha256)
     if fresh != known:
-        _save_cache(cache, fresh)
+        fresh.save(cache)
     return sorted(entries, key=lambda e: e.uri)
 
 
@@ -114,11 +110,11 @@ class Scanned:
     """Files of a source that are read in pieces, compared with what the scan saw."""
 
     def __init__(self, name: str, root: Path, base: bytes) -> None:
-        self._known, self._base = _load_cache(_cache(name, root)), base
+        self._known, self._base = Known.load(_cache(name, root)), base
 
     def __getstate__(self) -> dict[str, Any]:
         """To other processes goes nothing: they read parts of what is open here."""
-        return {"_known": {}, "_base": self._base}
+        return {"_known": Known(), "_base": self._base}
 
     @contextmanager
     def open(self, entry: Entry) -> Iterator[BinaryIO]:
@@ -130,14 +126,14 @@ class Scanned:
         if entry.problem is not None:
             raise UnitError(entry.problem)
         with open_inside(self._base, decode_uri(entry.uri)) as file:
-            before = _stamp(os.fstat(file.fileno()))
-            known = self._known.get(_key(replace(entry, base=self._base)))
-            if entry.sha256 is not None and known != (before, entry.sha256):
+            before = stamp_of(os.fstat(file.fileno()))
+            known = self._known.get(replace(entry, base=self._base), before)
+            if entry.sha256 not in {None, known}:
                 if _sha256(file) != entry.sha256:
                     raise UnitError("changed")
                 file.seek(0)
             yield file
-            if _stamp(os.fstat(file.fileno())) != before:
+            if stamp_of(os.fstat(file.fileno())) != before:
                 raise UnitError("changed", "it changed while it was read; run again")
 
 
@@ -150,9 +146,9 @@ def _seen(entry: Entry) -> Stamp | None:
     if entry.base is None or entry.problem is not None or entry.digest is not None:
         return None
     try:
-        return _stamp(os.stat(entry.base + b"/" + decode_uri(entry.uri)))  # noqa: PTH116 (of bytes, and often)
+        return stamp_of(os.stat(entry.base + b"/" + decode_uri(entry.uri)))  # noqa: PTH116 (of bytes, and often)
     except (OSError, ValueError):  # gone, or no path
-        return [0, 0, 0, 0]
+        return 0, 0, 0, 0
 
 
 def _hashed(unit: tuple[Entry, Stamp]) -> tuple[Entry | None, Stamp | None]:
@@ -161,7 +157,7 @@ def _hashed(unit: tuple[Entry, Stamp]) -> tuple[Entry | None, Stamp | None]:
     try:
         with open_inside(entry.base or b"", decode_uri(entry.uri)) as file:
             digest = _sha256(file)
-            after = _stamp(os.fstat(file.fileno()))
+            after = stamp_of(os.fstat(file.fileno()))
     except FileNotFoundError:
         return None, None
     except OSError:
@@ -184,37 +180,5 @@ def _sha256(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _stamp(stat: os.stat_result) -> Stamp:
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-
-
-def _key(entry: Entry) -> str:
-    """The absolute path, as a uri."""
-    return f"{encode_uri(entry.base or b'')}/{entry.uri}"
-
-
 def _cache(name: str, root: Path) -> Path:
     return root / files.WORK / "cache" / "scan" / f"{name}.json"
-
-
-def _load_cache(path: Path) -> Known:
-    """What is remembered, nothing if the file is absent or not exactly what was written."""
-    try:
-        digest, _, body = path.read_bytes().partition(b"\n")
-    except OSError:
-        return {}
-    if _checksum(body) != digest:
-        return {}
-    return {key: (stamp, sha256) for key, (stamp, sha256) in json.loads(body).items()}
-
-
-def _save_cache(path: Path, known: Known) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    body = json.dumps(known, separators=(",", ":")).encode()
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(_checksum(body) + b"\n" + body)
-    part.replace(path)
-
-
-def _checksum(body: bytes) -> bytes:
-    return hashlib.sha256(b"scan cache, format 1\n" + body).hexdigest().encode()
