@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gendata import brought, files
+from gendata import brought, files, originals
 from gendata.embed import EmbedParams
 from gendata.embed.cached import CachedImages, CachedTexts, Tick, proportional
 from gendata.embed.decode import UnreadableImageError
@@ -24,7 +24,7 @@ SAMPLES, SAME = 4, 0.9
 """How many images with a vector out of a table are encoded too, where others are; and the least cosine of both. Other
 resizing or precision turns a vector a little, that of another model points anywhere. Chosen, not measured."""
 
-COLUMNS = ("id", "source", "uri", "modality", "text", "data")
+COLUMNS = (*originals.COLUMNS, "modality", "text")
 
 Row = dict[str, Any]
 
@@ -184,7 +184,8 @@ def _shard(
     progress: Progress,
     rejects: list[Row],
 ) -> Iterator[dict[str, Any]]:
-    for block in _blocks(row for b in files.kept_batches(items, decided, COLUMNS) for row in b.to_pylist()):
+    fill = originals.Originals().fill
+    for block in _blocks(row for b in files.kept_batches(items, decided, COLUMNS) for row in fill(b).to_pylist()):
         before = progress.done
         vectors, failed = embedder.embed(
             block, progress.add, {r["id"]: known[r["id"]] for r in block if r["id"] in known}

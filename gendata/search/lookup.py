@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from gendata import duck, files
 from gendata.errors import QueryError, StoreError
+from gendata.originals import COLUMNS, Originals, media_type
 from gendata.search import alike
 from gendata.search.copies import CONFLICTS, REFERENCES, SAME_SIDE, SOURCE_PAIRS
 from gendata.store import OUTPUTS
@@ -36,7 +37,7 @@ class Lookup:
     """Reads the catalogs of all stores of a project."""
 
     def __init__(self, stores: Mapping[str, Store]) -> None:
-        self._stores = stores
+        self._stores, self._originals = stores, Originals.of(stores)
 
     @cached_property
     def _connection(self) -> Any:
@@ -149,23 +150,41 @@ class Lookup:
         return first | {"also_in": [other["store"] for other in others]}
 
     def places(self, item_id: str) -> list[dict[str, Any]]:
-        """The item as each store has it, ingested before output, with the copies that were dropped there."""
+        """The item as each store has it, ingested before output, with the copies that were dropped there.
+
+        ``original`` is the path of one that stays where it is.
+        """
         dropped = (
             "SELECT source, uri, reason, id, detail FROM copies WHERE kept_id = ? AND store = ? "
             "ORDER BY source, uri LIMIT 100"
         )
         rows = self._rows("SELECT * FROM items WHERE id = ? ORDER BY store = ?, store", [item_id, OUTPUTS])
+        for row in rows:
+            if row.get("size") is not None:
+                row["original"] = self._originals.where(row["source"], row["uri"])
         return [row | {"dropped_copies": self._rows(dropped, [item_id, row["store"]])} for row in rows]
 
     def content(self, item_id: str) -> tuple[bytes, str]:
         """The original bytes of a media item, or the UTF-8 text of another, and the media type."""
+        item, rows = self._stored(item_id, ("text", *COLUMNS))
+        row = self._originals.fill(rows).to_pylist()[0]
+        return (row["data"] if row["data"] is not None else row["text"].encode("utf-8")), str(item["media_type"])
+
+    def shown(self, item_id: str) -> tuple[bytes, str]:
+        """What a page shows of an item: its content, or of an image that stays where it is the thumbnail."""
+        _, rows = self._stored(item_id, ("id", "thumbnail"))
+        small = rows["thumbnail"][0].as_py() if "thumbnail" in rows.column_names else None
+        return self.content(item_id) if small is None else (small, media_type(small))
+
+    def _stored(self, item_id: str, columns: Iterable[str]) -> tuple[dict[str, Any], Any]:
+        """The item, and its row in Lance with those of the columns that are there. Raises QueryError."""
         item = self.item(item_id)
         table = self._stores[item["store"]].table("items")
-        rows = table.to_table(columns=["data", "text"], filter=f"id = '{item_id}'").to_pylist() if table else []
-        if not rows:
-            raise QueryError(f"{item_id}: its content is not in the store; run `gendata doctor --repair`")
-        data = rows[0]["data"]
-        return (data if data is not None else rows[0]["text"].encode("utf-8")), str(item["media_type"])
+        if table is not None:
+            there = [name for name in columns if name in table.schema.names]  # fewer in a store of long ago
+            if (rows := table.to_table(columns=there, filter=f"id = '{item_id}'")).num_rows:
+                return item, rows
+        raise QueryError(f"{item_id}: its content is not in the store; run `gendata doctor --repair`")
 
     def counts(self, by: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         """Items by each of these columns together; each of DEFAULT_COUNTS alone if none is given."""
@@ -182,6 +201,11 @@ class Lookup:
             rows += self._rows(
                 f'SELECT \'{column}\' AS "by", "{column}" AS value, count(*) AS items FROM items '
                 "GROUP BY value ORDER BY items DESC, value"
+            )
+        if "size" in known:  # not in a store of long ago
+            rows += self._rows(
+                "SELECT 'content' AS \"by\", 'reference' AS value, count(*) AS items FROM items "
+                "WHERE size IS NOT NULL HAVING count(*) > 0"
             )
         return rows + self._rows(
             "SELECT 'rejected (' || stage || ')' AS \"by\", reason AS value, count(*) AS items FROM rejected "
@@ -258,7 +282,8 @@ class Lookup:
         """Key, content (as ``content`` gives it) and media type of dropped copies, rows of ``duplicates``.
 
         They are not in the store: they are read from the shards of ingest, a row group at a time, in
-        their order there. A copy whose shard is gone is left out.
+        their order there. Of an image that stays where it is it is the thumbnail. A copy whose shard is gone is left
+        out, and so is audio that stays where it is.
         """
         wanted: dict[str, set[CopyKey]] = {}
         for row in rows:
@@ -281,13 +306,16 @@ def _contents(path: Path, keys: set[CopyKey]) -> Iterator[tuple[CopyKey, bytes, 
     present = {tuple(r[n] for n in names) for batch in files.iter_batches(path, names) for r in batch.to_pylist()}
     if not present & keys:
         return  # without touching the blobs
-    for batch in files.iter_batches(path, (*names, "data", "text", "media_type")):
+    for batch in files.iter_batches(path, (*names, "data", "text", "media_type", "size", "thumbnail")):
         found = zip(*(batch[n].to_pylist() for n in names), strict=True)
         for at, key in enumerate(found):
             if key in keys:
                 row = batch.slice(at, 1).to_pylist()[0]
-                data = row["data"] if row["data"] is not None else (row["text"] or "").encode("utf-8")
-                yield key, data, row["media_type"] or ""
+                if row.get("thumbnail") is not None:
+                    yield key, row["thumbnail"], media_type(row["thumbnail"])
+                elif row.get("size") is None:
+                    data = row["data"] if row["data"] is not None else (row["text"] or "").encode("utf-8")
+                    yield key, data, row["media_type"] or ""
 
 
 def _broken(what: str, error: Exception) -> StoreError:
