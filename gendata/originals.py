@@ -10,9 +10,10 @@ import io
 import os
 import stat
 from collections.abc import Mapping
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,26 +44,30 @@ class OriginalError(StoreError):
 
 
 class Originals:
-    """Of the project in ``root``: stages run there."""
+    """Of the project that ``near`` lies in: a shard of ingest, a store, or the folder of the project itself."""
 
-    def __init__(self, root: Path = Path()) -> None:
-        self._root = root
+    def __init__(self, near: Path) -> None:
+        self._near = near
         self._bases: dict[str, Path] = {}
 
     @classmethod
     def of(cls, stores: "Mapping[str, Store]") -> "Originals":
         """Of the project that these stores are in."""
-        return cls(*(store.path.parents[2] for store in [*stores.values()][:1]))
+        return cls(next((store.path for store in stores.values()), Path()))
 
     def fill(self, rows: Rows) -> Rows:
         """The rows with the bytes of originals in ``data``, of those that have a ``size``. Raises OriginalError."""
         if "size" not in rows.schema.names or not pc.any(pc.is_valid(rows["size"])).as_py():
             return rows
-        columns = (rows[name].to_pylist() for name in COLUMNS)
-        data = [
-            own if size is None else self.read(i, s, uri, size) for i, s, uri, size, own in zip(*columns, strict=True)
-        ]
+        data = [self.content(row) for row in rows.select(COLUMNS).to_pylist()]
         return rows.set_column(rows.schema.get_field_index("data"), "data", pa.array(data, pa.large_binary()))
+
+    def content(self, row: Mapping[str, Any]) -> bytes | None:
+        """The bytes of one item, a row with COLUMNS; None of a text. Raises OriginalError."""
+        if row.get("size") is not None:
+            return self.read(row["id"], row["source"], row["uri"], row["size"])
+        data: bytes | None = row["data"]
+        return data
 
     def read(self, item_id: str, source: str, uri: str, size: int) -> bytes:
         """The bytes of one original. Raises OriginalError unless they are those of the item."""
@@ -88,6 +93,12 @@ class Originals:
             return f"{uri} of source {source}"
         root = self._root.resolve()
         return f"{base.relative_to(root) if base.is_relative_to(root) else base}/{uri}"
+
+    @cached_property
+    def _root(self) -> Path:
+        if (root := params.project_above(self._near)) is None:
+            raise StoreError(f"{self._near}: in no project, so nothing says where originals are")
+        return root
 
     def _base(self, source: str) -> Path:
         """The folder that the uris of a source are relative to."""

@@ -360,6 +360,20 @@ def test_a_source_that_left_params_is_said(box):
     assert Originals(box.root).where("photos", "2.png") == "2.png of source photos"
 
 
+def test_what_is_embedded_is_read_no_more(box):
+    (box.root / "photos" / "2.png").unlink()
+    at = Path("artifacts")
+    with contextlib.chdir(box.root):
+        spine.embed.run(at / "ingest", at / "dedup", at / "embed", at / "metrics/embed.json")
+        spine.tag.run(at / "ingest", at / "dedup", at / "tag", at / "metrics/tag.json")
+
+
+def test_another_project_reads_originals_where_they_are(box, sandbox, tmp_path):
+    Image.open(box.root / "photos" / "0.png").save(tmp_path / "new.jpg", quality=95)
+    (found,) = sandbox.json("duplicates", tmp_path / "new.jpg", "--against", box.root)
+    assert (found["match"], found["kept_uri"]) == ("near-image", "0.png")
+
+
 def test_an_error_passes_from_process_to_process():
     error = pickle.loads(pickle.dumps(OriginalError("a message", "original-missing")))
     assert (str(error), error.reason) == ("a message", "original-missing")

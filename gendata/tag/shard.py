@@ -60,7 +60,7 @@ def tag_shard(
     cached = CachedColumns(cache, read_table(decisions, ["id"])["id"], reads, fields)
     counts: dict[str, Counter[str]] = {"items": Counter(), "languages": Counter(), "splits": Counter()}
     quality: dict[str, list[float]] = {}
-    known, originals = values(brought, out.parent.name, out.name), Originals()
+    known, originals = values(brought, out.parent.name, out.name), Originals(items)
 
     def rows() -> Iterator[Mapping[str, Any]]:
         for batch, decided in aligned_batches(items, decisions, sorted({"source_split", "meta", *reads, *COLUMNS})):

@@ -51,7 +51,7 @@ def in_batches(fn: Callable[[list[bytes]], T], path: Path, positions: Ints, thre
 
 def _images(path: Path, positions: Ints) -> Iterator[bytes | None]:
     """The images of a shard at ascending positions, a row group in memory at a time."""
-    originals = Originals()
+    originals = Originals(path)
     for read_group in readers(path, COLUMNS, positions):
         yield from (value.as_py() for value in originals.fill(read_group())["data"])
 
