@@ -55,7 +55,7 @@ class RowGroupWriter:
         self._group: Future[None] | None = None
 
     def write(self, row: Mapping[str, Any], elsewhere: int = 0) -> None:
-        """One more row; ``elsewhere`` are bytes that it stands for and that are read with it."""
+        """One more row; ``elsewhere`` are bytes that it stands for."""
         self._rows.append(row)
         self._bytes += row_bytes(row) + elsewhere
         if len(self._rows) >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
@@ -198,11 +198,6 @@ def output(out: Path) -> Iterator[Path]:
         work.mkdir()
         yield work
         replace(work, out)
-
-
-def is_glob(path: str) -> bool:
-    """Whether the path has what stands for other than itself in a glob, braces among it."""
-    return not {*path}.isdisjoint("*?{[")
 
 
 def sha256(path: Path) -> str:

@@ -244,6 +244,11 @@ def encode_uri(path: str | bytes) -> str:
     )
 
 
+def is_glob(path: str) -> bool:
+    """Whether the path has what stands for other than itself in a glob, braces among it."""
+    return not {*path}.isdisjoint("*?{[")
+
+
 def decode_uri(uri: str) -> bytes:
     """The bytes of the path that ``encode_uri`` was given."""
     if "%" not in uri:

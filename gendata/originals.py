@@ -20,8 +20,7 @@ import pyarrow.compute as pc
 
 from gendata import params
 from gendata.errors import StoreError
-from gendata.files import is_glob
-from gendata.items import decode_uri
+from gendata.items import decode_uri, is_glob
 
 if TYPE_CHECKING:
     from gendata.store.head import Store

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 
-from gendata.files import is_glob as is_glob
+from gendata.items import is_glob as is_glob
 
 
 def matcher(globs: Sequence[str]) -> Callable[[bytes], bool]:

@@ -6,18 +6,16 @@ Unlike user SQL these run in this process, on the catalogs opened read-only, wit
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from gendata import duck, files
 from gendata.errors import QueryError, StoreError
-from gendata.originals import COLUMNS, Originals, media_type
-from gendata.search import alike
+from gendata.originals import Originals
+from gendata.search import alike, contents
+from gendata.search.contents import CopyKey
 from gendata.search.copies import CONFLICTS, REFERENCES, SAME_SIDE, SOURCE_PAIRS
 from gendata.store import OUTPUTS
 from gendata.store.head import Store
-
-CopyKey: TypeAlias = tuple[str, str, str]
-"""(source, uri, id) of an ingested row: what tells the copies of an item apart."""
 
 DEFAULT_COUNTS = ("store", "modality", "origin", "source", "split", "lang")
 KEPT = "kept, same group"
@@ -37,7 +35,7 @@ class Lookup:
     """Reads the catalogs of all stores of a project."""
 
     def __init__(self, stores: Mapping[str, Store]) -> None:
-        self._stores, self._originals = stores, Originals.of(stores)
+        self._stores = stores
 
     @cached_property
     def _connection(self) -> Any:
@@ -161,30 +159,18 @@ class Lookup:
         rows = self._rows("SELECT * FROM items WHERE id = ? ORDER BY store = ?, store", [item_id, OUTPUTS])
         for row in rows:
             if row.get("size") is not None:
-                row["original"] = self._originals.where(row["source"], row["uri"])
+                row["original"] = Originals(self._stores[row["store"]].path).where(row["source"], row["uri"])
         return [row | {"dropped_copies": self._rows(dropped, [item_id, row["store"]])} for row in rows]
 
     def content(self, item_id: str) -> tuple[bytes, str]:
         """The original bytes of a media item, or the UTF-8 text of another, and the media type."""
-        item, rows = self._stored(item_id, ("text", *COLUMNS))
-        row = self._originals.fill(rows).to_pylist()[0]
-        return (row["data"] if row["data"] is not None else row["text"].encode("utf-8")), str(item["media_type"])
+        item = self.item(item_id)
+        return contents.content(self._stores[item["store"]], item)
 
     def shown(self, item_id: str) -> tuple[bytes, str]:
         """What a page shows of an item: its content, or of an image that stays where it is the thumbnail."""
-        _, rows = self._stored(item_id, ("id", "thumbnail"))
-        small = rows["thumbnail"][0].as_py() if "thumbnail" in rows.column_names else None
-        return self.content(item_id) if small is None else (small, media_type(small))
-
-    def _stored(self, item_id: str, columns: Iterable[str]) -> tuple[dict[str, Any], Any]:
-        """The item, and its row in Lance with those of the columns that are there. Raises QueryError."""
         item = self.item(item_id)
-        table = self._stores[item["store"]].table("items")
-        if table is not None:
-            there = [name for name in columns if name in table.schema.names]  # fewer in a store of long ago
-            if (rows := table.to_table(columns=there, filter=f"id = '{item_id}'")).num_rows:
-                return item, rows
-        raise QueryError(f"{item_id}: its content is not in the store; run `gendata doctor --repair`")
+        return contents.shown(self._stores[item["store"]], item)
 
     def counts(self, by: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         """Items by each of these columns together; each of DEFAULT_COUNTS alone if none is given."""
@@ -291,7 +277,7 @@ class Lookup:
         folder = self._artifacts / "ingest"
         for source, keys in sorted(wanted.items()):
             for path in files.shards(folder / source / "items"):
-                yield from _contents(path, keys)
+                yield from contents.dropped(path, keys)
 
     def conflicts(self, limit: int = 100) -> list[dict[str, Any]]:
         """At most ``limit`` items that nearly equal one of another origin, or came with several (their own id)."""
@@ -299,23 +285,6 @@ class Lookup:
             "SELECT id, origin, source, uri, conflict_id FROM items WHERE conflict_id IS NOT NULL ORDER BY id LIMIT ?",
             [limit],
         )
-
-
-def _contents(path: Path, keys: set[CopyKey]) -> Iterator[tuple[CopyKey, bytes, str]]:
-    names = ("source", "uri", "id")
-    present = {tuple(r[n] for n in names) for batch in files.iter_batches(path, names) for r in batch.to_pylist()}
-    if not present & keys:
-        return  # without touching the blobs
-    for batch in files.iter_batches(path, (*names, "data", "text", "media_type", "size", "thumbnail")):
-        found = zip(*(batch[n].to_pylist() for n in names), strict=True)
-        for at, key in enumerate(found):
-            if key in keys:
-                row = batch.slice(at, 1).to_pylist()[0]
-                if row.get("thumbnail") is not None:
-                    yield key, row["thumbnail"], media_type(row["thumbnail"])
-                elif row.get("size") is None:
-                    data = row["data"] if row["data"] is not None else (row["text"] or "").encode("utf-8")
-                    yield key, data, row["media_type"] or ""
 
 
 def _broken(what: str, error: Exception) -> StoreError:
