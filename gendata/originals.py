@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "source", "uri", "size", "data")
 """What ``fill`` looks at. Rows without ``size`` are those of copies."""
 
+REMEDY = "put it back as it was, or `gendata run`, which sees what there is now"
+
+_WHY = {
+    "original-missing": "is not there",
+    "original-changed": "is not what was ingested",
+    "original-unreadable": "cannot be read",
+}
+
 Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
 
 
@@ -111,8 +119,7 @@ class Originals:
 
     def _error(self, item_id: str, source: str, uri: str, reason: str, detail: str = "") -> OriginalError:
         return OriginalError(
-            f"item {item_id[:12]}: {self.where(source, uri)} ({source}) is not what was ingested, {reason}{detail}: "
-            "put it back, or `gendata run`, which sees what there is now",
+            f"item {item_id[:12]}: {self.where(source, uri)} ({source}) {_WHY[reason]}{detail} ({reason}): {REMEDY}",
             reason,
         )
 

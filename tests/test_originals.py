@@ -264,7 +264,7 @@ def test_doctor_finds_originals_and_says_that_it_cannot_mend_them(box):
         "original-changed: 1 originals, first photos/tone.wav",
     }
     repaired = box.gendata("doctor", "--repair", code=1)
-    assert "sources.photos: not repaired here; put them back, or `gendata run`" in repaired.stderr
+    assert "sources.photos: not repaired here; put it back as it was, or `gendata run`" in repaired.stderr
     shutil.rmtree(box.root / "photos")
     assert [f.problem.split(",")[0] for f in check_originals(box.root, ["photos"])] == ["original-missing: 9 originals"]
 

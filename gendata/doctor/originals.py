@@ -6,7 +6,7 @@ from pathlib import Path
 from gendata import files
 from gendata.doctor.finding import Finding
 from gendata.errors import StoreError
-from gendata.originals import OriginalError, Originals
+from gendata.originals import REMEDY, OriginalError, Originals
 
 _COLUMNS = ("id", "source", "uri", "size")
 
@@ -31,5 +31,5 @@ def check_originals(root: Path, sources: Iterable[str]) -> Iterator[Finding]:
             yield Finding(
                 f"sources.{source}",
                 f"{reason}: {len(places)} originals, first {places[0]}",
-                "put them back, or `gendata run`, which sees what there is now",
+                REMEDY,
             )
