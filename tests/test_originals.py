@@ -376,6 +376,26 @@ def test_another_project_reads_originals_where_they_are(box, sandbox, tmp_path):
     assert (found["match"], found["kept_uri"]) == ("near-image", "0.png")
 
 
+def test_the_command_line_from_add_to_export(sandbox, tmp_path):
+    write_photos(tmp_path / "photos")
+    sandbox.gendata("add", tmp_path / "photos", "--origin", "real", "--reference")
+    assert "content: reference" in (sandbox.root / "params.yaml").read_text()
+    (tmp_path / "rows.jsonl").write_text('{"text": "a"}')
+    refused = sandbox.gendata("add", tmp_path / "rows.jsonl", "--origin", "real", "--reference", code=1)
+    assert "the items of kind table are no whole files" in refused.stderr
+    assert "rows.jsonl" not in (sandbox.root / "params.yaml").read_text()
+    assert "read     10" in sandbox.gendata("run").stdout
+    assert "nothing to do" in sandbox.gendata("run").stderr
+    assert sandbox.json("doctor") == []
+    (tmp_path / "photos" / "2.png").unlink()
+    shutil.rmtree(sandbox.root / ".gendata" / "cache")
+    failed = sandbox.gendata("export", tmp_path / "out", "--as", "parquet", code=1)
+    assert failed.stderr.startswith("error: item ")
+    assert "read     9" in sandbox.gendata("run").stdout
+    assert sandbox.json("export", tmp_path / "out", "--as", "parquet")[0]["rows"] == 7
+    assert sandbox.json("doctor") == []
+
+
 def test_an_error_passes_from_process_to_process():
     error = pickle.loads(pickle.dumps(OriginalError("a message", "original-missing")))
     assert (str(error), error.reason) == ("a message", "original-missing")
