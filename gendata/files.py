@@ -54,10 +54,10 @@ class RowGroupWriter:
         self._thread = ThreadPoolExecutor(1)
         self._group: Future[None] | None = None
 
-    def write(self, row: Mapping[str, Any]) -> None:
-        """One more row."""
+    def write(self, row: Mapping[str, Any], elsewhere: int = 0) -> None:
+        """One more row; ``elsewhere`` are bytes that it stands for."""
         self._rows.append(row)
-        self._bytes += row_bytes(row)
+        self._bytes += row_bytes(row) + elsewhere
         if len(self._rows) >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
             table = to_table(self._rows, self._schema)
             self._rows, self._bytes = [], 0
@@ -96,13 +96,13 @@ class ShardWriter:
         self._writer: RowGroupWriter | None = None
         self._shard, self._rows, self._bytes = 0, 0, 0
 
-    def write(self, row: Mapping[str, Any]) -> Path | None:
-        """One more row, with an ``id`` of hex digits; the shard that it ended."""
+    def write(self, row: Mapping[str, Any], elsewhere: int = 0) -> Path | None:
+        """One more row, with an ``id`` of hex digits, as of ``RowGroupWriter``; the shard that it ended."""
         if self._writer is None:
             self._writer = RowGroupWriter(shard_path(self._folder, self._shard), self._schema)
-        self._writer.write(row)
+        self._writer.write(row, elsewhere)
         self._rows += 1
-        self._bytes += row_bytes(row)
+        self._bytes += row_bytes(row) + elsewhere
         by_content = self._rows >= SHARD_MIN_ROWS and int(row["id"][:8], 16) % SHARD_MEAN_ROWS == 0
         if by_content or self._rows >= SHARD_MAX_ROWS or self._bytes >= SHARD_BYTES:
             return self.close()

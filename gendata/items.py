@@ -39,6 +39,10 @@ ITEM_SCHEMA = pa.schema(
 )
 """What ingest writes. ``source_split`` is the split as the source states it; ``tag`` decides."""
 
+REFERENCE_SCHEMA = pa.schema([*ITEM_SCHEMA, pa.field("size", pa.int64()), pa.field("thumbnail", pa.large_binary())])
+"""What it writes of a source of ``content: reference``. Images and audio have no ``data`` but ``size``, the bytes of
+the original, which stays where it is (``gendata.originals``); images a ``thumbnail``, a small JPEG or PNG."""
+
 GENERATED_BY = pa.schema(
     [
         pa.field("model", pa.string()),
@@ -157,6 +161,8 @@ class Item:
     media_type: str
     text: str | None = None
     data: bytes | None = None
+    size: int | None = None
+    thumbnail: bytes | None = None
     text_origin: str | None = None
     file_sha256: str | None = None
     parents: tuple[str, ...] = ()
@@ -170,7 +176,12 @@ class Item:
 
     @property
     def id(self) -> str:
-        """Sha256 of what the item is: its original bytes, or its text where it has none."""
+        """Sha256 of what the item is: its original bytes, or its text where it has none.
+
+        Of an item with ``size`` the original is a file that stays where it is, whose digest is known.
+        """
+        if self.size is not None and self.file_sha256 is not None:
+            return self.file_sha256
         return content_id(self.data if self.data is not None else self.text or "")
 
     def row(self, source: str, origin: str, license_: str | None) -> dict[str, Any]:
@@ -187,6 +198,8 @@ class Item:
             "text": self.text,
             "text_origin": self.text_origin,
             "data": self.data,
+            "size": self.size,
+            "thumbnail": self.thumbnail,
             "label": self.label,
             "license": self.license or license_,
             "source_split": self.source_split,
@@ -229,6 +242,11 @@ def encode_uri(path: str | bytes) -> str:
         else c
         for c in text
     )
+
+
+def is_glob(path: str) -> bool:
+    """Whether the path has what stands for other than itself in a glob, braces among it."""
+    return not {*path}.isdisjoint("*?{[")
 
 
 def decode_uri(uri: str) -> bytes:

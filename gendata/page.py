@@ -75,24 +75,33 @@ def player(data: bytes, media_type: str, most: int) -> str:
 
 
 def thumbnail(data: bytes, side: int) -> str | None:
-    """An image inside the page, upright, over white, at most ``side`` pixels; None if it cannot be decoded.
+    """An image inside the page, as ``reduced``; None if it cannot be decoded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is odd about a file was ingest's to report
+        found = reduced(data, side)
+    if found is None:
+        return None
+    media_type, encoded = found
+    return f'<img alt="" src="data:{media_type};base64,{base64.b64encode(encoded).decode()}">'
 
-    PNG or JPEG, whichever is smaller.
+
+def reduced(data: bytes, side: int) -> tuple[str, bytes] | None:
+    """Media type and bytes of an image, upright, over white, at most ``side`` pixels; None if it cannot be decoded.
+
+    PNG or JPEG, whichever is smaller. Pillow may warn.
     """
     from PIL import Image, ImageOps
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is odd about a file was ingest's to report
-            with Image.open(io.BytesIO(data)) as image:
-                image.draft("RGB", (2 * side, 2 * side))
-                if image.mode in {"RGB", "RGBA", "L", "CMYK"}:  # a large one is small before it is copied
-                    image.thumbnail((4 * side, 4 * side))
-                small = ImageOps.exif_transpose(image)
-                if small.mode.startswith("I"):  # 16 bits
-                    small = small.convert("I").point(lambda value: value * (1 / 257)).convert("L")
-                small = small.convert("RGBA")
-                small.thumbnail((side, side))
+        with Image.open(io.BytesIO(data)) as image:
+            image.draft("RGB", (2 * side, 2 * side))
+            if image.mode in {"RGB", "RGBA", "L", "CMYK"}:  # a large one is small before it is copied
+                image.thumbnail((4 * side, 4 * side))
+            small = ImageOps.exif_transpose(image)
+            if small.mode.startswith("I"):  # 16 bits
+                small = small.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+            small = small.convert("RGBA")
+            small.thumbnail((side, side))
     except (*_DECODE_ERRORS, Image.DecompressionBombError):
         return None
     flat = Image.new("RGB", small.size, "white")
@@ -101,6 +110,5 @@ def thumbnail(data: bytes, side: int) -> str | None:
     for form, options in (("PNG", {"optimize": True}), ("JPEG", {"quality": 80})):
         out = io.BytesIO()
         flat.save(out, form, **options)
-        forms.append((form.lower(), out.getvalue()))
-    form, encoded = min(forms, key=lambda pair: len(pair[1]))
-    return f'<img alt="" src="data:image/{form};base64,{base64.b64encode(encoded).decode()}">'
+        forms.append((f"image/{form.lower()}", out.getvalue()))
+    return min(forms, key=lambda pair: len(pair[1]))

@@ -16,6 +16,15 @@ from gendata.errors import ParamsError
 T = TypeVar("T")
 
 
+def project_above(start: Path) -> Path | None:
+    """The nearest folder, at or above ``start``, whose params.yaml has a section ``gendata``: the root of a project."""
+    for folder in (start.absolute(), *start.absolute().parents):
+        file = folder / "params.yaml"
+        if file.is_file() and "gendata" in read(file):
+            return folder
+    return None
+
+
 def read(path: Path) -> dict[str, Any]:
     """All sections of a params.yaml as plain Python values. Raises ParamsError."""
     from ruamel.yaml.error import YAMLError

@@ -47,12 +47,11 @@ class Project:
     @classmethod
     def find(cls, start: Path) -> "Project":
         """The nearest project at or above ``start``. Raises ProjectError if there is none that can be used."""
-        for folder in (start.resolve(), *start.resolve().parents):
-            file = folder / "params.yaml"
-            if file.is_file() and "gendata" in params.read(file):
-                check_root(folder)
-                return cls(folder)
-        raise ProjectError(f"no project at or above {start}: `gendata init DIR` makes one (or give --project DIR)")
+        folder = params.project_above(start.resolve())
+        if folder is None:
+            raise ProjectError(f"no project at or above {start}: `gendata init DIR` makes one (or give --project DIR)")
+        check_root(folder)
+        return cls(folder)
 
     @property
     def params_file(self) -> Path:

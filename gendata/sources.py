@@ -87,7 +87,7 @@ def preview(project: Project, name: str, value: dict[str, Any]) -> list[dict[str
     for unit in ingest.preview(name, source, project.root):
         if isinstance(unit, Item):
             row = unit.row(name, value.get("origin", "unknown"), value.get("license"))
-            rows.append({k: v for k, v in row.items() if k != "data"})
+            rows.append({k: v for k, v in row.items() if k not in {"data", "thumbnail"}})
         else:
             rows.append({"uri": unit.uri, "modality": "rejected", "media_type": unit.reason, "text": unit.detail})
     return rows

@@ -6,6 +6,7 @@ from typing import Any
 
 from gendata.dedup.gallery import COMPARED, differences, plain, side
 from gendata.errors import GendataError
+from gendata.originals import OriginalError
 from gendata.page import escaped, page, player, thumbnail
 
 Content = Callable[[str], tuple[bytes, str]]
@@ -42,12 +43,20 @@ def write_pairs(
     items = []
     for row in rows:
         copy = None if row["id"] == row["kept_id"] else others.get((row["source"], row["uri"], row["id"]))
-        kept, other = _views(content(row["kept_id"]), copy)
+        kept, other = _views(_fetched(content, row["kept_id"]), copy)
         sides = [side("kept", [f"{row['kept_source']}: {row['kept_uri']}"], kept, row["kept_id"])]
         facts = [f"{name} {_figure(row[name])}" for name in ("reason", "score") if row.get(name) is not None]
         sides.append(side("copy", [*facts, f"{row['source']}: {row['uri']}"], other, row["id"]))
         items.append(f"<li>{''.join(sides)}</li>")
     _write(path, title, items)
+
+
+def _fetched(content: Content, item_id: str) -> tuple[bytes, str]:
+    """Content and media type of an item, or why it cannot be shown: a page needs no originals."""
+    try:
+        return content(item_id)
+    except OriginalError as error:
+        return error.reason.encode(), "text/plain"
 
 
 def _figure(value: object) -> str:
@@ -75,6 +84,8 @@ def _as_text(data: bytes, media_type: str) -> str | None:
 def _medium(data: bytes, media_type: str) -> str:
     if media_type.startswith("audio/"):
         return player(data, media_type, _SOUND)
+    if media_type.startswith("text/"):
+        return f'<span class="facts">{escaped(data.decode())}</span>'
     return thumbnail(data, _SIDE) or "" if media_type.startswith("image/") else ""
 
 
@@ -87,7 +98,7 @@ def _write(path: Path, title: str, entries: Sequence[str]) -> None:
 
 
 def _item(row: Mapping[str, Any], content: Content) -> str:
-    medium = _medium(*content(row["id"])) if row.get("modality") in {"image", "audio"} else ""
+    medium = _medium(*_fetched(content, row["id"])) if row.get("modality") in {"image", "audio"} else ""
     facts = _facts(row, ("score", "source", "uri", "label"))
     origin = row.get("origin")
     mark = f'<span class="origin {escaped(origin)}">{escaped(origin)}</span> · ' if origin else ""

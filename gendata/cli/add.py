@@ -28,6 +28,7 @@ from gendata.errors import GendataError
 @click.option("--query", help="The SELECT whose rows are read, of a database (default: its only table).")
 @click.option("--key", help="The column of a database that identifies a row and orders them.")
 @click.option("--license", "license_", help="License that holds where an item states none.")
+@click.option("--reference", is_flag=True, help="Leave images and audio where they are, instead of copying them.")
 @click.option("--no-dedup", is_flag=True, help="Keep near copies (for logs); equal content is still one item.")
 @click.option("--dry-run", is_flag=True, help="Show five rows as they would be read, change nothing.")
 @expected_errors
@@ -41,6 +42,7 @@ def add(
     query: str | None,
     key: str | None,
     license_: str | None,
+    reference: bool,
     no_dedup: bool,
     dry_run: bool,
 ) -> None:
@@ -49,6 +51,7 @@ def add(
     \b
     gendata add photos/ --origin real --license CC-BY-4.0
     gendata add articles.jsonl --origin generated --map text=body,label=topic
+    gendata add /data/photos --origin real --reference
     gendata add photos.zip --origin real
     gendata add chats.csv --origin generated --map prompt=question,reply=answer
     gendata add notes.db --origin real --query "select * from notes" --key id
@@ -61,7 +64,7 @@ def add(
     entry = sources.entry(
         here.root, path, kind=kind, origin=origin, mapping=_mapping(mapping), license_=license_, dedup=not no_dedup
     )
-    entry |= sources.settings(here.root, entry, query=query, key=key)
+    entry |= sources.settings(here.root, entry, query=query, key=key) | ({"content": "reference"} if reference else {})
     chosen = name or re.sub(r"[^a-z0-9_-]+", "-", Path(path).stem.lower()).strip("-_") or "source"
     rows = sources.preview(here, chosen, entry)
     emit(rows, None, sources.PREVIEW)

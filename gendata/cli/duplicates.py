@@ -266,5 +266,5 @@ def _page(path: Path, rows: Sequence[Mapping[str, Any]], lookup: "Lookup") -> No
         note(f"the page shows the first {PAGE_LIMIT} of {len(rows)} pairs")
     shown = rows[:PAGE_LIMIT]
     apart = [r for r in shown if r["id"] != r["kept_id"]]
-    _html.write_pairs(path, "duplicates", shown, lookup.content, lookup.dropped_contents(apart))
+    _html.write_pairs(path, "duplicates", shown, lookup.shown, lookup.dropped_contents(apart))
     note(f"page written to {path}")

@@ -63,7 +63,7 @@ def search(
     if html is not None:
         from gendata.cli import _html
 
-        _html.write(html, f"search: {query or image}", [(hit.row(), here.lookup.content) for hit in found.hits])
+        _html.write(html, f"search: {query or image}", [(hit.row(), here.lookup.shown) for hit in found.hits])
         note(f"page written to {html}")
     print_hits(found.hits, query, format_, explain=explain)
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -149,22 +149,31 @@ def _batches(ingested: Path, sources: Mapping[str, bool], shards: list[Shard]) -
 
 def column_readers(path: Path, column: str, positions: Ints) -> Iterator[Callable[[], pa.Array]]:
     """What reads the values of one column of a shard at ascending positions: a call per row group that has any."""
+    for read_group in readers(path, (column,), positions):
+        yield partial(_one, read_group)
+
+
+def _one(read_group: Callable[[], pa.Table]) -> pa.Array:
+    values = read_group().column(0)
+    return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()  # images are worth no copy
+
+
+def readers(path: Path, columns: Sequence[str], positions: Ints) -> Iterator[Callable[[], pa.Table]]:
+    """Likewise of several columns, of those that the shard has."""
     start = 0
     with _readable(path) as file:
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     for group, size in enumerate(sizes):
         low, high = np.searchsorted(positions, (start, start + size))
         if low < high:
-            yield partial(_read_group, path, group, column, positions[low:high] - start)
+            yield partial(_read_group, path, group, columns, positions[low:high] - start)
         start += size
 
 
-def _read_group(path: Path, group: int, column: str, positions: Ints) -> pa.Array:
+def _read_group(path: Path, group: int, columns: Sequence[str], positions: Ints) -> pa.Table:
     with _readable(path) as file:
-        values = file.read_row_group(group, columns=[column])[column]
-    if len(positions) < len(values):
-        values = values.take(pa.array(positions))
-    return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()  # images are worth no copy
+        rows = file.read_row_group(group, columns=list(columns))
+    return rows if len(positions) == rows.num_rows else rows.take(pa.array(positions))
 
 
 @contextlib.contextmanager

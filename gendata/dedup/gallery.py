@@ -45,10 +45,10 @@ class Shown:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """Of a row of ITEM_SCHEMA."""
+        """Of a row of ITEM_SCHEMA or REFERENCE_SCHEMA."""
         facts = (row["modality"], row["origin"], row["label"], row["license"])
         if (row["media_type"] or "").startswith("image/"):
-            return cls(*facts, picture=thumbnail(row["data"] or b"", SIDE) or "")
+            return cls(*facts, picture=thumbnail(row["data"] or row.get("thumbnail") or b"", SIDE) or "")
         return cls(*facts, text=(row["text"] or "")[:COMPARED])
 
 

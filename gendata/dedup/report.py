@@ -24,7 +24,7 @@ CLOSEST = 5
 _EXACT = ("exact", "origin-conflict")
 _COLUMNS = ("id", "source", "uri", "kept", "reason", "kept_id", "score", "copies", "contained_in")
 _FACTS = ("id", "source", "uri", "reason", "score")
-_STATED = ("id", "modality", "origin", "label", "license", "media_type", "text", "data")
+_STATED = ("id", "modality", "origin", "label", "license", "media_type", "text", "data", "thumbnail")
 
 
 def report(

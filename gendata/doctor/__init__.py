@@ -8,6 +8,7 @@ from gendata.doctor.chain import check_chain, keep
 from gendata.doctor.finding import KEEP, REBUILD, REMOVE
 from gendata.doctor.finding import Finding as Finding
 from gendata.doctor.leftovers import leftovers, sweep
+from gendata.doctor.originals import check_originals
 from gendata.doctor.shards import check_shards
 from gendata.doctor.stores import STORAGE as STORAGE
 from gendata.doctor.stores import built, check_stores, outputs_of, rebuild, shards_of
@@ -19,7 +20,7 @@ from gendata.store.head import roll_back
 
 def examine(root: Path, sources: list[str], repair: Callable[[str], None] | None = None) -> list[Finding]:
     """All findings in a project; ``repair`` asks for mending and is told what was done."""
-    findings = [*leftovers(root), *_shards(root, sources), *check_stores(root)]
+    findings = [*leftovers(root), *_shards(root, sources), *check_originals(root, sources), *check_stores(root)]
     if repair is None:
         return [*findings, *check_chain(root)]
     mended = _rebuilt([_swept(f, root, repair) for f in findings], root, repair)

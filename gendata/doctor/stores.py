@@ -19,7 +19,7 @@ from gendata.store.build import build, describe
 from gendata.store.changes import Changes, prints
 from gendata.store.head import Store
 from gendata.store.record import Record
-from gendata.store.rows import TABLES, Artifacts, table_rows
+from gendata.store.rows import BLOBS, TABLES, Artifacts, table_rows
 
 if TYPE_CHECKING:
     from gendata.store.table import Table
@@ -138,7 +138,7 @@ def _table(store: Store, name: str, artifacts: Artifacts, origins: tuple[str, ..
         if len(expected):
             yield f"there is no table {name}, and the shards have {len(expected)} items for it"
         return
-    batches = table.to_batches(columns=[n for n in table.schema.names if n != "data"], batch_size=_BATCH)
+    batches = table.to_batches(columns=[n for n in table.schema.names if n not in BLOBS], batch_size=_BATCH)
     if count := len(changes := Changes.between(prints(batches), expected)):
         first = pa.concat_arrays([changes.out, changes.into])[0].as_py()
         yield f"{name} differs from the shards in {count} items, first {first[:16]}"
@@ -148,9 +148,10 @@ def _table(store: Store, name: str, artifacts: Artifacts, origins: tuple[str, ..
 
 
 def _contents(table: "Table") -> Iterator[str]:
-    batches = table.to_batches(columns=["id", "text", "data"], batch_size=_BLOBS)
-    rows = (row for batch in batches for row in batch.to_pylist())
-    contents = ((row["id"], (row["text"] or "") if row["data"] is None else row["data"]) for row in rows)
+    columns = [name for name in ("id", "text", "data", "size") if name in table.schema.names]
+    rows = (row for batch in table.to_batches(columns=columns, batch_size=_BLOBS) for row in batch.to_pylist())
+    here = (row for row in rows if row.get("size") is None)  # of others there is ``check_originals``
+    contents = ((row["id"], (row["text"] or "") if row["data"] is None else row["data"]) for row in here)
     broken = [item_id for item_id, content in contents if item_id != content_id(content)]
     if broken:
         yield f"{len(broken)} contents do not have the id they stand under, first {min(broken)[:16]}"

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,8 @@ from gendata.embed.image import load_image_encoder
 from gendata.engine import Progress
 from gendata.errors import GendataError
 from gendata.items import REJECT_SCHEMA, VECTOR_SCHEMA, content_id
+from gendata.originals import COLUMNS as CONTENT
+from gendata.originals import Originals
 
 BLOCK_ROWS, BLOCK_BYTES = 4096, 32 << 20
 """Rows that are in memory at a time, whichever comes first: enough to fill the encoders' batches."""
@@ -24,24 +26,41 @@ SAMPLES, SAME = 4, 0.9
 """How many images with a vector out of a table are encoded too, where others are; and the least cosine of both. Other
 resizing or precision turns a vector a little, that of another model points anywhere. Chosen, not measured."""
 
-COLUMNS = ("id", "source", "uri", "modality", "text", "data")
+COLUMNS = (*CONTENT, "modality", "text")
 
 Row = dict[str, Any]
 
 
 class Work(NamedTuple):
-    """A block of kept rows, and what is to be encoded for it, by digest of the content."""
+    """A block of kept rows, and what is to be encoded for it, by digest of the content; of images the rows."""
 
     rows: list[Row]
     texts: dict[str, str]
-    images: dict[str, bytes]
+    images: dict[str, Row]
+
+
+class Images(Mapping[str, bytes]):
+    """The images of rows by digest: an original that stays where it is is read when it is asked for."""
+
+    def __init__(self, rows: Mapping[str, Row], content: Callable[[Row], bytes | None]) -> None:
+        self._rows, self._content = rows, content
+
+    def __getitem__(self, key: str) -> bytes:
+        return self._content(self._rows[key]) or b""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 class Embedder:
     """Encoders, loaded when the first content for them comes up, and the counts of a run."""
 
-    def __init__(self, params: EmbedParams, cache: Path) -> None:
+    def __init__(self, params: EmbedParams, cache: Path, originals: Originals) -> None:
         self.counts: Counter[str] = Counter()
+        self._content = originals.content
         self.fresh = self.cached = 0
         self._params, self._cache = params, cache
         self._texts: CachedTexts | None = None
@@ -79,7 +98,8 @@ class Embedder:
         known = known or {}
         work = gather(rows, known, compute=self._params.image.compute)
         advance = proportional(tick, len(rows), len(work.images) + len(work.texts))
-        images, new_images = self.images().vectors(work.images, advance) if work.images else ({}, set())
+        pictures = Images(work.images, self._content)
+        images, new_images = self.images().vectors(pictures, advance) if pictures else ({}, set())
         texts, new_texts = self.texts().parts(work.texts, advance) if work.texts else ({}, set())
         vectors, rejects = [], []
         for row in rows:
@@ -108,8 +128,8 @@ class Embedder:
         """Note a vector that was brought, of the first few with the image, so that both can be compared."""
         self.counts["brought"] += 1
         self._brought_dim = len(vector)
-        if len(self._samples) < SAMPLES and self._params.image.compute and row["data"] is not None:
-            self._samples[row["id"]] = (row["data"], vector)
+        if len(self._samples) < SAMPLES and self._params.image.compute and (data := self._content(row)) is not None:
+            self._samples[row["id"]] = (data, vector)
 
     def check_brought(self) -> None:
         """Raises GendataError where vectors that were brought and those that were computed are of different models."""
@@ -157,7 +177,7 @@ def run(
     pairs = {s: files.decided_shards(ingested, decisions, s) for s in sources}
     total = sum(sum(files.read_table(d, ["kept"])["kept"].to_pylist()) for p in pairs.values() for _, d in p)
     with (
-        Embedder(params, cache) as embedder,
+        Embedder(params, cache, Originals(ingested)) as embedder,
         files.output(out) as work,
         Progress("embed", total) as progress,
     ):
@@ -199,7 +219,7 @@ def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
     size = 0
     for row in rows:
         block.append(row)
-        size += files.row_bytes(row)
+        size += files.row_bytes(row) + (row.get("size") or 0)
         if len(block) >= BLOCK_ROWS or size >= BLOCK_BYTES:
             yield block
             block, size = [], 0
@@ -214,14 +234,15 @@ def gather(rows: list[Row], known: Mapping[str, Vectors], *, compute: bool) -> W
     """
     work = Work(rows, {}, {})
     for row in rows:
-        text, data = row["text"], row["data"]
+        text, there = row["text"], row.get("size") is not None
         row["text_key"] = content_id(text) if text and not text.isspace() else None
-        encoded = row["modality"] == "image" and data is not None and compute and row["id"] not in known
-        row["image_key"] = content_id(data) if encoded else None
+        encoded = row["modality"] == "image" and (there or row["data"] is not None)
+        encoded = encoded and compute and row["id"] not in known
+        row["image_key"] = (row["id"] if there else content_id(row["data"])) if encoded else None
         if row["text_key"]:
             work.texts[row["text_key"]] = text
         if row["image_key"]:
-            work.images[row["image_key"]] = data
+            work.images[row["image_key"]] = row
     return work
 
 

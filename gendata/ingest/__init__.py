@@ -19,11 +19,12 @@ from gendata.ingest import remote
 from gendata.ingest.infer import infer_source
 from gendata.ingest.journal import Journal, Part, Place
 from gendata.ingest.reader import Entry, UnitError, one_line
+from gendata.ingest.referenced import elsewhere
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import READERS, load_sources, reader_of
 from gendata.ingest.urls import is_url
-from gendata.items import ITEM_SCHEMA, ORIGINS, REJECT_SCHEMA, Item, Reject
+from gendata.items import ITEM_SCHEMA, ORIGINS, REFERENCE_SCHEMA, REJECT_SCHEMA, Item, Reject
 
 __all__ = [
     "LISTING_SCHEMA",
@@ -42,6 +43,8 @@ def ingest(
     name: str, source: SourceParams, root: Path, listing: Path, out: Path, params: IngestParams
 ) -> dict[str, Any]:
     """Write ``out/items/`` (ITEM_SCHEMA shards, ordered by uri and position) and ``out/rejected.parquet``.
+
+    The shards of a source of ``content: reference`` are of REFERENCE_SCHEMA.
 
     Returns:
         enumerated, read, rejected, rejected_by_reason, modalities (counts) and bytes (of content read).
@@ -113,7 +116,8 @@ class _Writer:
 
     def __init__(self, name: str, source: SourceParams, folder: Path, progress: Progress) -> None:
         self._name, self._source, self._progress = name, source, progress
-        self._items = files.ShardWriter(folder / "items", ITEM_SCHEMA)
+        schema = REFERENCE_SCHEMA if source.content == "reference" else ITEM_SCHEMA
+        self._items = files.ShardWriter(folder / "items", schema)
         self._rejects = files.RowGroupWriter(folder / "rejected.parquet", REJECT_SCHEMA)
 
     def write(self, outcomes: _Placed, rejected: Path) -> Part:
@@ -128,7 +132,7 @@ class _Writer:
                 part.reject(outcome)
                 continue
             part.item(outcome)
-            part.shard = self._items.write(_item_row(self._name, outcome, self._source))
+            part.shard = self._items.write(_item_row(self._name, outcome, self._source), elsewhere(outcome))
             if part.shard is not None:
                 part.end = place
                 break

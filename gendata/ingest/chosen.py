@@ -18,7 +18,7 @@ from gendata.ingest.reader import Entry
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.items import Item, Reject
 
-KEYS = frozenset({"path", "include", "exclude"})
+KEYS = frozenset({"path", "include", "exclude", "content"})
 
 
 def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
@@ -38,4 +38,5 @@ def read(
     name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
 ) -> Iterator[Item | Reject]:
     """The files in the order of ``entries``."""
-    return read_files(place(name, source, root).base, entries, params, since)
+    base = place(name, source, root).base
+    return read_files(base, entries, params, since, referred=source.content == "reference")

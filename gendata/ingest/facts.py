@@ -65,7 +65,7 @@ def _as_exported(item: Item, record: Mapping[str, Any]) -> Item:
     meta = parse_json((as_string("meta", record["meta"]) or "{}").encode())
     if not isinstance(meta, dict):
         raise UnitError("invalid-row", "meta is no object")
-    is_text = item.data is None
+    is_text = item.data is None and item.size is None
     return replace(
         item,
         modality="record" if is_text and record["modality"] == "record" else item.modality,

@@ -23,11 +23,12 @@ from gendata.ingest.globs import matcher
 from gendata.ingest.paths import read_inside, split_suffix, walk
 from gendata.ingest.pool import ordered
 from gendata.ingest.reader import CAPTION, SIDECAR, UNIT, Entry, UnitError
+from gendata.ingest.referenced import refer
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import source_path
 from gendata.items import Item, Reject, content_id, decode_uri, encode_uri
 
-KEYS = frozenset({"path", "include", "exclude"})
+KEYS = frozenset({"path", "include", "exclude", "content"})
 
 
 def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
@@ -64,11 +65,14 @@ def read(
     name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
 ) -> Iterator[Item | Reject]:
     """The units in the order of ``entries``; files are read and decoded on ``params.workers`` threads."""
-    return read_files(os.fsencode(source_path(name, source, root)), entries, params, since)
+    base = os.fsencode(source_path(name, source, root))
+    return read_files(base, entries, params, since, referred=source.content == "reference")
 
 
-def read_files(base: bytes, entries: Sequence[Entry], params: IngestParams, since: str = "") -> Iterator[Item | Reject]:
-    """The files that are listed, under ``base``."""
+def read_files(
+    base: bytes, entries: Sequence[Entry], params: IngestParams, since: str = "", *, referred: bool = False
+) -> Iterator[Item | Reject]:
+    """The files that are listed, under ``base``; of ``referred`` images and audio the content stays there."""
     paths = {decode_uri(e.uri): e for e in entries}
     media = {p for p, e in paths.items() if is_media(p) and e.role == UNIT}
     beside = captions(media, {p for p, e in paths.items() if e.role == CAPTION})
@@ -85,7 +89,8 @@ def read_files(base: bytes, entries: Sequence[Entry], params: IngestParams, sinc
             data = _content(base, path, entry, params)
             item = formats.item(entry.uri, data, params, _try_caption(base, beside.get(path), paths, params))
             stated = _try_sidecar(base, _sidecar(path), paths, params) if path in media else None
-            return item if stated is None else stated.beside(item)
+            item = item if stated is None else stated.beside(item)
+            return refer(item) if referred else item  # here, on the thread: the bytes go no further
         except UnitError as error:
             return error.at(entry.uri)
 

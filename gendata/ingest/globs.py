@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Sequence
 
+from gendata.items import is_glob as is_glob
+
 
 def matcher(globs: Sequence[str]) -> Callable[[bytes], bool]:
     """Whether a relative path matches one of the globs.
@@ -20,11 +22,6 @@ def matcher(globs: Sequence[str]) -> Callable[[bytes], bool]:
         return any(p.fullmatch(text if whole else text.rpartition("/")[2]) for whole, p in patterns)
 
     return matches
-
-
-def is_glob(path: str) -> bool:
-    """Whether the path has what stands for other than itself in a glob, braces among it."""
-    return re.search(r"[*?{\[]", path) is not None
 
 
 _WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}

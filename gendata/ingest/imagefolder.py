@@ -30,7 +30,7 @@ from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import source_path
 from gendata.items import Item, Reject, decode_uri
 
-KEYS = frozenset({"path", "include", "exclude"})
+KEYS = frozenset({"path", "include", "exclude", "content"})
 
 _METADATA = (b"metadata.csv", b"metadata.jsonl")
 
@@ -71,7 +71,7 @@ def read(
             if entry.role == LINKED:
                 orphans = rows.add(scanned, entry, known, params)
                 yield from (orphan for orphan in orphans if not since)
-        for outcome in read_files(base, images, params, since):
+        for outcome in read_files(base, images, params, since, referred=source.content == "reference"):
             yield outcome if isinstance(outcome, Reject) else _outcome(outcome, rows, params)
 
 

@@ -74,7 +74,7 @@ class Part:
     def item(self, item: Item) -> None:
         """One more item."""
         self.modalities[item.modality] += 1
-        self.bytes += len(item.data or b"") + len((item.text or "").encode())
+        self.bytes += (item.size or len(item.data or b"")) + len((item.text or "").encode())
 
 
 class Journal:

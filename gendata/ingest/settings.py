@@ -26,6 +26,7 @@ class SourceParams:
     exclude: tuple[str, ...] = ()  # globs of what to leave out
     map: dict[str, str] = field(default_factory=dict)  # one of FIELDS or CHAT_FIELDS -> name of a column
     marks: Literal["heed", "ignore"] = "heed"  # ignore: AI marks in files are noted and do not change the origin
+    content: Literal["copy", "reference"] = "copy"  # reference: images and audio stay where they are
     uri: str | None = None  # of a PostgreSQL server, without a password
     query: str | None = None  # one SELECT
     key: str | None = None  # column of a query that names its rows and orders them

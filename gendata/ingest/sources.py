@@ -34,7 +34,7 @@ PLACES = ("path", "uri", "repo")
 """Keys that say where a source is; one that is somewhere has one of them."""
 
 OWN = (*PLACES, "include", "exclude", "map", "query", "key", "config", "revision", "split")
-"""Keys that only some kinds use."""
+"""Keys that only some kinds use. ``content: reference`` is another."""
 
 _FOLDERS = frozenset({"folder", "imagefolder"})
 """Kinds that read nothing but a folder."""
@@ -71,6 +71,7 @@ def _load(name: object, section: object, root: Path) -> SourceParams:
         if getattr(source, key) and key not in used:
             raise ParamsError(f"{where}: {key} is not used by the kind {source.kind}; remove it")
     _check_place(source, used, where)
+    _check_content(source, used, where)
     if source.origin is None and "origin" not in source.map:
         raise ParamsError(f"{where}: origin is missing; it must be one of real, generated, unknown")
     if urls.is_url(source.path):
@@ -89,6 +90,17 @@ def _check_place(source: SourceParams, used: frozenset[str], where: str) -> None
         raise ParamsError(f"{where}: {' and '.join(given)} are given; a source is in one place")
     if "query" in used and not source.query:
         raise ParamsError(f"{where}: query is missing; it must be a SELECT, such as: select * from notes")
+
+
+def _check_content(source: SourceParams, used: frozenset[str], where: str) -> None:
+    if source.content == "reference" and urls.is_url(source.path):
+        raise ParamsError(
+            f"{where}.content: what a URL names is fetched into a cache that may be deleted: content: copy"
+        )
+    if source.content == "reference" and "content" not in used:
+        raise ParamsError(
+            f"{where}.content: the items of kind {source.kind} are no whole files on this machine: content: copy"
+        )
 
 
 def _check_url(where: str, source: SourceParams) -> None:

@@ -6,17 +6,16 @@ Unlike user SQL these run in this process, on the catalogs opened read-only, wit
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from gendata import duck, files
 from gendata.errors import QueryError, StoreError
-from gendata.search import alike
+from gendata.originals import Originals
+from gendata.search import alike, contents
+from gendata.search.contents import CopyKey
 from gendata.search.copies import CONFLICTS, REFERENCES, SAME_SIDE, SOURCE_PAIRS
 from gendata.store import OUTPUTS
 from gendata.store.head import Store
-
-CopyKey: TypeAlias = tuple[str, str, str]
-"""(source, uri, id) of an ingested row: what tells the copies of an item apart."""
 
 DEFAULT_COUNTS = ("store", "modality", "origin", "source", "split", "lang")
 KEPT = "kept, same group"
@@ -149,23 +148,29 @@ class Lookup:
         return first | {"also_in": [other["store"] for other in others]}
 
     def places(self, item_id: str) -> list[dict[str, Any]]:
-        """The item as each store has it, ingested before output, with the copies that were dropped there."""
+        """The item as each store has it, ingested before output, with the copies that were dropped there.
+
+        ``original`` is the path of one that stays where it is.
+        """
         dropped = (
             "SELECT source, uri, reason, id, detail FROM copies WHERE kept_id = ? AND store = ? "
             "ORDER BY source, uri LIMIT 100"
         )
         rows = self._rows("SELECT * FROM items WHERE id = ? ORDER BY store = ?, store", [item_id, OUTPUTS])
+        for row in rows:
+            if row.get("size") is not None:
+                row["original"] = Originals(self._stores[row["store"]].path).where(row["source"], row["uri"])
         return [row | {"dropped_copies": self._rows(dropped, [item_id, row["store"]])} for row in rows]
 
     def content(self, item_id: str) -> tuple[bytes, str]:
         """The original bytes of a media item, or the UTF-8 text of another, and the media type."""
         item = self.item(item_id)
-        table = self._stores[item["store"]].table("items")
-        rows = table.to_table(columns=["data", "text"], filter=f"id = '{item_id}'").to_pylist() if table else []
-        if not rows:
-            raise QueryError(f"{item_id}: its content is not in the store; run `gendata doctor --repair`")
-        data = rows[0]["data"]
-        return (data if data is not None else rows[0]["text"].encode("utf-8")), str(item["media_type"])
+        return contents.content(self._stores[item["store"]], item)
+
+    def shown(self, item_id: str) -> tuple[bytes, str]:
+        """What a page shows of an item: its content, or of an image that stays where it is the thumbnail."""
+        item = self.item(item_id)
+        return contents.shown(self._stores[item["store"]], item)
 
     def counts(self, by: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         """Items by each of these columns together; each of DEFAULT_COUNTS alone if none is given."""
@@ -182,6 +187,11 @@ class Lookup:
             rows += self._rows(
                 f'SELECT \'{column}\' AS "by", "{column}" AS value, count(*) AS items FROM items '
                 "GROUP BY value ORDER BY items DESC, value"
+            )
+        if "size" in known:  # not in a store of long ago
+            rows += self._rows(
+                "SELECT 'content' AS \"by\", 'reference' AS value, count(*) AS items FROM items "
+                "WHERE size IS NOT NULL HAVING count(*) > 0"
             )
         return rows + self._rows(
             "SELECT 'rejected (' || stage || ')' AS \"by\", reason AS value, count(*) AS items FROM rejected "
@@ -258,7 +268,8 @@ class Lookup:
         """Key, content (as ``content`` gives it) and media type of dropped copies, rows of ``duplicates``.
 
         They are not in the store: they are read from the shards of ingest, a row group at a time, in
-        their order there. A copy whose shard is gone is left out.
+        their order there. Of an image that stays where it is it is the thumbnail. A copy whose shard is gone is left
+        out, and so is audio that stays where it is.
         """
         wanted: dict[str, set[CopyKey]] = {}
         for row in rows:
@@ -266,7 +277,7 @@ class Lookup:
         folder = self._artifacts / "ingest"
         for source, keys in sorted(wanted.items()):
             for path in files.shards(folder / source / "items"):
-                yield from _contents(path, keys)
+                yield from contents.dropped(path, keys)
 
     def conflicts(self, limit: int = 100) -> list[dict[str, Any]]:
         """At most ``limit`` items that nearly equal one of another origin, or came with several (their own id)."""
@@ -274,20 +285,6 @@ class Lookup:
             "SELECT id, origin, source, uri, conflict_id FROM items WHERE conflict_id IS NOT NULL ORDER BY id LIMIT ?",
             [limit],
         )
-
-
-def _contents(path: Path, keys: set[CopyKey]) -> Iterator[tuple[CopyKey, bytes, str]]:
-    names = ("source", "uri", "id")
-    present = {tuple(r[n] for n in names) for batch in files.iter_batches(path, names) for r in batch.to_pylist()}
-    if not present & keys:
-        return  # without touching the blobs
-    for batch in files.iter_batches(path, (*names, "data", "text", "media_type")):
-        found = zip(*(batch[n].to_pylist() for n in names), strict=True)
-        for at, key in enumerate(found):
-            if key in keys:
-                row = batch.slice(at, 1).to_pylist()[0]
-                data = row["data"] if row["data"] is not None else (row["text"] or "").encode("utf-8")
-                yield key, data, row["media_type"] or ""
 
 
 def _broken(what: str, error: Exception) -> StoreError:

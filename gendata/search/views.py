@@ -39,7 +39,8 @@ _OF_OUTPUTS = "output_"
 
 LANCE_VIEWS = _LANCE_VIEWS | {f"{_OF_OUTPUTS}{view}": what for view, what in _LANCE_VIEWS.items()}
 """The Lance table and the columns of each view. Vectors and blobs stand apart: they would drown a ``SELECT *``. What is
-of outputs has views of its own, so that nothing generated stands among what is real by accident.
+of outputs has views of its own, so that nothing generated stands among what is real by accident. ``data`` is null of
+originals that stay where they are: a sandbox reads no files.
 
 The types are those where there is no row: vectors are arrays of their length, as in ``FLOAT[384]``."""
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gendata.errors import StoreError
+from gendata.originals import COLUMNS, Originals
 from gendata.records.manifest import Manifest
 from gendata.select.guard import check_origins
 from gendata.store import STORES
@@ -32,7 +33,7 @@ class Contents:
     """
 
     def __init__(self, manifest: Manifest, stores: Mapping[str, Store], *, verify: bool = True) -> None:
-        self.manifest, self._verify = manifest, verify
+        self.manifest, self._verify, self._originals = manifest, verify, Originals.of(stores)
         self._rows = manifest.rows.combine_chunks()  # Arrow takes from one chunk many times faster than from several
         short = manifest.id[:12]
         check_origins(manifest.rows, manifest.selection.get("allow_origins", ()), f"manifest {short}")
@@ -77,9 +78,11 @@ class Contents:
             if inside.size:
                 offsets = at[inside] - self._starts[number]
                 sort = np.argsort(offsets, kind="stable")  # Lance reads ascending rows fastest
-                parts.append(table.take(offsets[sort].tolist(), columns=["id", "text", "data"]))
+                there = [n for n in ("text", *COLUMNS) if n in table.schema.names]  # fewer in a store of long ago
+                parts.append(table.take(offsets[sort].tolist(), columns=there))
                 order.append(inside[sort])
-        content = pa.concat_tables(parts).take(np.argsort(np.concatenate(order), kind="stable"))
+        found = pa.concat_tables(parts, promote_options="default")
+        content = self._originals.fill(found.take(np.argsort(np.concatenate(order), kind="stable")))
         if self._verify:
             _verify(rows, content)
         return rows.append_column("text", content["text"]).append_column("data", content["data"])

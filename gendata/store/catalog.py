@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from gendata import duck, files
 from gendata.errors import StoreError
-from gendata.items import DECISION_SCHEMA, GENERATED_BY, ITEM_SCHEMA, TAG_SCHEMA, to_table
+from gendata.items import DECISION_SCHEMA, GENERATED_BY, REFERENCE_SCHEMA, TAG_SCHEMA, to_table
 from gendata.store import OUTPUTS, STORES
-from gendata.store.rows import Artifacts, kept_rows
+from gendata.store.rows import BLOBS, Artifacts, kept_rows
 
-CONTENT = tuple(n for n in ITEM_SCHEMA.names if n not in {"data", "source_split"})
-"""Columns of ITEM_SCHEMA that the catalog holds: everything but the blobs."""
+CONTENT = tuple(n for n in REFERENCE_SCHEMA.names if n not in {*BLOBS, "source_split"})
+"""Columns of REFERENCE_SCHEMA that the catalog holds: everything but the blobs."""
 
 _JOINED = (
     *(DECISION_SCHEMA.field(n) for n in ("group", "copies", "conflict_id", "contained_in", "merged")),
@@ -40,7 +40,7 @@ _STATED = {n: n for n in ("file_sha256", "origin", "label", "license", "meta")} 
 def items_schema(store: str) -> pa.Schema:
     """The columns of the table ``items`` in this store's catalog."""
     added = GENERATED_BY if store == OUTPUTS else ()
-    return pa.schema([*(ITEM_SCHEMA.field(n) for n in CONTENT), *added, *_JOINED])
+    return pa.schema([*(REFERENCE_SCHEMA.field(n) for n in CONTENT), *added, *_JOINED])
 
 
 def write_catalog(

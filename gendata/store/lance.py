@@ -15,7 +15,7 @@ from gendata.store import StoreParams
 from gendata.store.changes import Changes, prints
 from gendata.store.parts import Touched
 from gendata.store.place import Place, past_grace, storage_options
-from gendata.store.rows import TABLES, Artifacts, table_rows
+from gendata.store.rows import BLOBS, ITEMS, TABLES, Artifacts, table_rows
 from gendata.store.table import cut_short
 
 VECTOR_INDEX = "IVF_SQ"
@@ -82,6 +82,8 @@ def _updated(
         dataset = table.to_lance()
         if int(table.version) != version or cut_short(at, name, dataset):
             return None
+        if name == "items" and dataset.schema.names != ITEMS.names:  # of a version before a column
+            return None
         old = prints(_there(dataset, touched.ids))
     except (ValueError, RuntimeError, OSError):
         return None  # lost writes: the artifacts have all of it
@@ -104,7 +106,7 @@ def _updated(
 
 def _there(dataset: Any, ids: pa.Array | None) -> Iterator[pa.RecordBatch]:
     """The rows of these items, or all, without blobs."""
-    columns = [n for n in dataset.schema.names if n != "data"]
+    columns = [n for n in dataset.schema.names if n not in BLOBS]
     if ids is None:
         yield from dataset.to_batches(columns=columns)
     elif len(ids) > dataset.count_rows() * _SCANNED:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gendata import files
 from gendata.errors import StoreError
-from gendata.items import DECISION_SCHEMA, TAG_SCHEMA
+from gendata.items import DECISION_SCHEMA, REFERENCE_SCHEMA, TAG_SCHEMA
 from gendata.store import parquet
 from gendata.store.merged import filled
 
@@ -20,7 +20,11 @@ TABLES = ("items", "passages", "images")
 """Those of Lance."""
 
 _KEYS = [pa.field(name, pa.string(), nullable=False) for name in ("id", "modality", "origin", "source")]
-_ITEMS = pa.schema([*_KEYS, pa.field("text", pa.large_string()), pa.field("data", pa.large_binary())])
+ITEMS = pa.schema([*_KEYS, *(REFERENCE_SCHEMA.field(n) for n in ("uri", "text", "data", "size", "thumbnail"))])
+"""The columns of the table ``items``."""
+
+BLOBS = ("data", "thumbnail")
+"""Columns that are compared with nothing: the id stands for them."""
 
 _DECIDED = ("group", "copies", "conflict_id", "contained_in", "merged")
 _TAGGED = tuple(n for n in TAG_SCHEMA.names if n != "id")
@@ -86,9 +90,8 @@ def kept_rows(
 ) -> Iterator[pa.Table]:
     """Items of these origins that dedup and similar kept, with their decision and tags, a row group at a time.
 
-    ``columns`` of ITEM_SCHEMA come first, with what was merged from copies filled in, then group, copies, conflict_id,
-    merged and the tags. With ``only``, the items of
-    these ids; shards without one of them are not read.
+    ``columns`` of REFERENCE_SCHEMA come first, with what was merged from copies filled in, then group, copies,
+    conflict_id, merged and the tags. With ``only``, the items of these ids; shards without one of them are not read.
     """
     for source, index, path in artifacts.shards():
         tags = files.read_table(files.shard_path(artifacts.tags / source, index))
@@ -103,7 +106,7 @@ def kept_rows(
             at += kept.num_rows
             if not tagged["id"].combine_chunks().equals(kept["id"]):
                 raise StoreError(f"tags of {source} shard {index} are from another run; run `gendata run` again")
-            table = filled(pa.Table.from_batches([kept]).select(list(columns)), part["merged"])
+            table = filled(_of_copies(pa.Table.from_batches([kept])).select(list(columns)), part["merged"])
             for name in _DECIDED:
                 table = table.append_column(DECISION_SCHEMA.field(name), part[name])
             for name in _TAGGED:
@@ -118,6 +121,16 @@ def kept_rows(
                 yield table.combine_chunks()
         if at != tags.num_rows:
             raise StoreError(f"tags of {source} shard {index} are from another run; run `gendata run` again")
+
+
+def _of_copies(rows: pa.Table) -> pa.Table:
+    """With the columns that only shards of ``content: reference`` have, null in those of copies."""
+    for name in ("size", "thumbnail"):
+        if name not in rows.column_names:
+            rows = rows.append_column(
+                REFERENCE_SCHEMA.field(name), pa.nulls(len(rows), REFERENCE_SCHEMA.field(name).type)
+            )
+    return rows
 
 
 def _stay(likes: pa.Table | None, start: int, ids: pa.Array, name: str) -> pa.Array:
@@ -197,7 +210,7 @@ def table_rows(
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a Lance table, as its schema has them, without ``blobs`` or not; ``only`` as of ``kept_rows``."""
     if name == "items":
-        schema = _ITEMS if blobs else _ITEMS.remove(_ITEMS.get_field_index("data"))
+        schema = ITEMS if blobs else pa.schema(field for field in ITEMS if field.name not in BLOBS)
         for table in kept_rows(artifacts, origins, tuple(schema.names), only):
             yield from table.select(schema.names).cast(schema).to_batches()
         return

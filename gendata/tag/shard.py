@@ -14,6 +14,7 @@ import pyarrow as pa
 from gendata.brought import values
 from gendata.files import aligned_batches, read_table, write_table
 from gendata.items import TAG_SCHEMA
+from gendata.originals import COLUMNS, Originals
 from gendata.tag.cached import CachedColumns
 from gendata.tag.split import Splitter, stated
 
@@ -59,13 +60,13 @@ def tag_shard(
     cached = CachedColumns(cache, read_table(decisions, ["id"])["id"], reads, fields)
     counts: dict[str, Counter[str]] = {"items": Counter(), "languages": Counter(), "splits": Counter()}
     quality: dict[str, list[float]] = {}
-    known = values(brought, out.parent.name, out.name)
+    known, originals = values(brought, out.parent.name, out.name), Originals(items)
 
     def rows() -> Iterator[Mapping[str, Any]]:
-        for batch, decided in aligned_batches(items, decisions, sorted({"source_split", "meta", *reads})):
+        for batch, decided in aligned_batches(items, decisions, sorted({"source_split", "meta", *reads, *COLUMNS})):
             kept_rows = decided["kept"].combine_chunks()
             kept = batch.filter(kept_rows)
-            added = cached.of(kept, partial(_ask, taggers)) if taggers else {}
+            added = cached.of(kept, partial(_ask, taggers, originals)) if taggers else {}
             added |= _stated(kept, decided.filter(kept_rows), splitter)
             added["brought"] = [known.get(item_id) for item_id in added["id"]]
             for modality, row in zip(kept["modality"].to_pylist(), _rows(added, kept.num_rows), strict=True):
@@ -84,9 +85,9 @@ def tag_shard(
     return {**{name: dict(counter) for name, counter in counts.items()}, "quality": sums, "cache": said}
 
 
-def _ask(taggers: Sequence[Tagger], batch: pa.RecordBatch) -> list[pa.Array]:
+def _ask(taggers: Sequence[Tagger], originals: Originals, batch: pa.RecordBatch) -> list[pa.Array]:
     """The columns of all taggers, in the types of TAG_SCHEMA."""
-    added = []
+    added, batch = [], originals.fill(batch)
     for tagger in taggers:
         columns = tagger.tag(batch)
         for name in tagger.ADDS:

@@ -5,6 +5,7 @@ memory: many times faster at random than Lance, and safe to use after a fork, wh
 deleted at any time when no dataset is open.
 """
 
+import contextlib
 import errno
 import io
 import os
@@ -163,14 +164,12 @@ def _copy(contents: Contents, folder: Path) -> None:
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     part.mkdir(parents=True, exist_ok=True)
     try:
-        columns = [ColumnWriter(part / name) for name in COLUMNS]
-        with Progress("read the store", len(contents)) as progress:
+        with contextlib.ExitStack() as stack, Progress("read the store", len(contents)) as progress:
+            columns = [stack.enter_context(contextlib.closing(ColumnWriter(part / name))) for name in COLUMNS]
             for batch in contents.batches():
                 for column in columns:
                     column.add(batch[column.name])
                 progress.add(batch.num_rows)
-        for column in columns:
-            column.close()
         write_manifest(part / "manifest.parquet", contents.manifest)
         for path in part.iterdir():
             files.fsync(path)

@@ -364,7 +364,7 @@ def test_no_half_result_is_left_by_an_error(data, run, monkeypatch):
     run(FOLDER)
     before = snapshot(Path("artifacts/ingest/s"))
     put(data, "b.txt")
-    monkeypatch.setattr(files.ShardWriter, "write", lambda self, row: 1 / 0)
+    monkeypatch.setattr(files.ShardWriter, "write", lambda self, *row: 1 / 0)
     with pytest.raises(ZeroDivisionError):  # a bug keeps its traceback
         run(FOLDER)
     assert snapshot(Path("artifacts/ingest/s")) == before

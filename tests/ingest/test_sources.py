@@ -49,7 +49,7 @@ def test_sources_are_sorted_by_name(project):
         (
             {"kind": "pydocs", "origin": "real", "pth": "x"},
             "params.yaml: sources.notes: unknown key 'pth'; allowed: kind, origin, path, license, label, dedup, "
-            "include, exclude, map, marks, uri, query, key, repo, config, revision, split",
+            "include, exclude, map, marks, content, uri, query, key, repo, config, revision, split",
         ),
         (
             {"kind": "pydocs", "origin": "real", "path": "x"},

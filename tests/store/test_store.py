@@ -253,7 +253,13 @@ def _one(_):
 def _plant(store: Path):
     """A generated row in the Lance table of the real store, as nobody should write it."""
     table = lancedb.connect(store / "lance").open_table("items")
-    row = {"id": hashlib.sha256(b"fake").hexdigest(), "modality": "text", "origin": "generated", "source": "a"}
+    row = {
+        "id": hashlib.sha256(b"fake").hexdigest(),
+        "modality": "text",
+        "origin": "generated",
+        "source": "a",
+        "uri": "x",
+    }
     table.add([{**row, "text": "fake", "data": None}])
     head = read_head(store)
     (store / "HEAD.json").write_text(

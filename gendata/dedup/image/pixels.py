@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gendata import engine
-from gendata.dedup.exact import NearJob, column_values
+from gendata.dedup.exact import NearJob, readers
 from gendata.dedup.image.decode import NONE, Unfit, pixel_digest
 from gendata.keep import Ints
+from gendata.originals import COLUMNS, Originals
 
 if TYPE_CHECKING:
     from gendata.dedup.image.sketches import Sketches
@@ -45,7 +46,14 @@ def in_batches(fn: Callable[[list[bytes]], T], path: Path, positions: Ints, thre
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield from engine.imap_threads(fn, _batches(column_values(path, "data", positions)), threads)
+        yield from engine.imap_threads(fn, _batches(_images(path, positions)), threads)
+
+
+def _images(path: Path, positions: Ints) -> Iterator[bytes | None]:
+    """The images of a shard at ascending positions, a row group in memory at a time."""
+    originals = Originals(path)
+    for read_group in readers(path, COLUMNS, positions):
+        yield from (value.as_py() for value in originals.fill(read_group())["data"])
 
 
 def _batches(values: Iterator[bytes | None]) -> Iterator[list[bytes]]:
