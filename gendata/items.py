@@ -190,8 +190,12 @@ class Item:
             "label": self.label,
             "license": self.license or license_,
             "source_split": self.source_split,
-            "meta": canonical_json({**self.meta, "ai": self.marks} if self.marks else self.meta),
+            "meta": self.meta_json(),
         }
+
+    def meta_json(self) -> str:
+        """The column ``meta``."""
+        return canonical_json({**self.meta, "ai": self.marks} if self.marks else self.meta)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,101 @@
+"""Blocks: consecutive items of one entry as rows of ITEM_SCHEMA, finished where they are read.
+
+Columns are cut into shards and row groups, and carried between processes, without a Python object per value. The bytes
+on disk are those of the rows one by one.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gendata.ingest.finish import finished
+from gendata.ingest.settings import SourceParams
+from gendata.items import ITEM_SCHEMA, Item, Reject
+from gendata.rowgroups import Sizes, row_sizes
+
+_BYTES = 1 << 20
+"""Of a block, but for its last row: so much is carried at once."""
+
+_FEW = 8
+"""Fewer items between rejects stay items: a table takes as long to make as so many rows."""
+
+_AS_THEY_ARE = ("modality", "origin", "uri", "file_sha256", "media_type", "text_origin", "data", "label", "license",
+                "source_split")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows of ITEM_SCHEMA, all of the entry that ``uri`` belongs to, and their sizes."""
+
+    uri: str
+    rows: pa.Table
+    sizes: Sizes
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    def cut(self, at: int) -> tuple["Block", "Block"]:
+        """The rows before this one, and those from it on."""
+        return (
+            Block(self.uri, self.rows.slice(0, at), self.sizes[:at]),
+            Block(self.uri, self.rows.slice(at), self.sizes[at:]),
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Between processes as Arrow has it."""
+        (batch,) = self.rows.combine_chunks().to_batches()
+        return _unpacked, (self.uri, batch.serialize().to_pybytes(), self.sizes.tobytes())
+
+
+def _unpacked(uri: str, rows: bytes, sizes: bytes) -> Block:
+    batch = pa.ipc.read_record_batch(pa.py_buffer(rows), ITEM_SCHEMA)
+    return Block(uri, pa.Table.from_batches([batch]), np.frombuffer(sizes, np.int64))
+
+
+def gathered(outcomes: Iterable[Item | Reject], name: str, source: SourceParams) -> Iterator[Block | Item | Reject]:
+    """Outcomes of one entry of a source, finished; items in blocks, which end at a reject or are a megabyte."""
+    items, metas, left = list[Item](), list[str](), _BYTES
+    for each in outcomes:
+        outcome = finished(each, source)
+        if isinstance(outcome, Item):
+            meta = outcome.meta_json()
+            items.append(outcome)
+            metas.append(meta)
+            left -= 512 + len(outcome.text or "") + len(outcome.data or b"") + len(meta)
+            if left > 0:
+                continue
+        yield from _blocks(items, metas, name)
+        items, metas, left = [], [], _BYTES
+        if isinstance(outcome, Reject):
+            yield outcome
+    yield from _blocks(items, metas, name)
+
+
+def _blocks(items: list[Item], metas: list[str], name: str) -> Iterator[Block | Item]:
+    if len(items) < _FEW:
+        yield from items
+    else:
+        texts = [None if item.text is None else item.text.encode() for item in items]
+        contents = [text or b"" if item.data is None else item.data for item, text in zip(items, texts, strict=True)]
+        yield to_block(items, metas, name, pa.array(texts, ITEM_SCHEMA.field("text").type), contents)
+
+
+def to_block(
+    items: Sequence[Item], metas: Sequence[str], name: str, texts: pa.Array, contents: Iterable[bytes | memoryview]
+) -> Block:
+    """Finished items of one entry, with what ``Item.row`` makes of their meta, text and content."""
+    columns: dict[str, Any] = {column: list(map(attrgetter(column), items)) for column in _AS_THEY_ARE}
+    columns |= {
+        "id": [hashlib.sha256(content).hexdigest() for content in contents],
+        "source": [name] * len(items),
+        "parents": [list(item.parents) for item in items],
+        "text": texts,
+        "meta": metas,
+    }
+    rows = pa.table({field.name: pa.array(columns[field.name], field.type) for field in ITEM_SCHEMA}, ITEM_SCHEMA)
+    return Block(items[0].uri, rows, row_sizes(rows))
