@@ -101,8 +101,10 @@ def row_sizes(table: pa.Table) -> Sizes:
     sizes = np.full(table.num_rows, 64, np.int64)
     for column in table.columns:
         length = _LENGTHS.get(column.type)
-        if length is not None:
-            sizes += pc.fill_null(pc.call_function(length, [column]), 0).to_numpy()
+        if length is not None and column.null_count < table.num_rows:
+            lengths = pc.call_function(length, [column])
+            lengths = pc.fill_null(lengths, 0) if column.null_count else lengths
+            sizes += np.from_dlpack(lengths.combine_chunks())  # to_numpy would import pandas
     return sizes
 
 

@@ -24,7 +24,8 @@ def _origin(item: Item, source: SourceParams) -> str:
 
     Raises UnitError, ``origin-conflict``, where that is stated to be real.
     """
-    stated = min([origin for origin in (item.origin, source.origin) if origin is not None], key=ORIGINS.index)
+    own, given = item.origin, source.origin
+    stated = min(own, given, key=ORIGINS.index) if own and given else own or given or ""
     if not item.marks or source.marks == "ignore":
         return stated
     if stated == "real":

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from gendata.errors import ParamsError
@@ -85,14 +84,12 @@ class Rows:
         split = as_split(cell.get("split"))
         if split is None and cell.get("split") is not None:
             rest[self._mapping["split"]] = cell["split"]  # not a name that is known: kept as it is
-        return replace(
-            item,
-            origin=as_origin(cell.get("origin"), required=self._source.origin is None),
-            label=as_label(cell.get("label")),
-            license=as_string("license", cell.get("license")),
-            source_split=split,
-            meta={**item.meta, **as_meta(rest)},
-        )
+        item.origin = as_origin(cell.get("origin"), required=self._source.origin is None)
+        item.label = as_label(cell.get("label"))
+        item.license = as_string("license", cell.get("license"))
+        item.source_split = split
+        item.meta = {**item.meta, **as_meta(rest)} if item.meta else as_meta(rest)
+        return item
 
     def _chat(self, uri: str, cell: Mapping[str, Any]) -> Item:
         text, chat = read_chat(cell, self._params.max_text_chars)
@@ -114,6 +111,8 @@ class Rows:
 
     def _text_or_medium(self, uri: str, cell: Mapping[str, Any]) -> Item:
         text = as_text(cell.get("text"), self._params.max_text_chars)
+        if text is not None and not self._media:
+            return Item(modality="text", uri=uri, media_type="text/plain", text=text, file_sha256=self._file_sha256)
         found = {field: self._bytes(field, cell[field]) for field in self._media}
         given = [(field, data, path) for field, (data, path) in found.items() if data is not None]
         if len(given) > 1:
