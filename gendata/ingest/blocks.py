@@ -18,8 +18,8 @@ from gendata.ingest.settings import SourceParams
 from gendata.items import ITEM_SCHEMA, Item, Reject
 from gendata.rowgroups import Sizes, row_sizes
 
-_BYTES = 1 << 20
-"""Of a block, but for its last row: so much is carried at once."""
+_BYTES, _ROW_BYTES = 1 << 20, 512
+"""Of a block, but for its last row: so much is carried at once. And of a row beside text, content and meta, about."""
 
 _FEW = 8
 """Fewer items between rejects stay items: a table takes as long to make as so many rows."""
@@ -57,32 +57,42 @@ def _unpacked(uri: str, rows: bytes, sizes: bytes) -> Block:
     return Block(uri, pa.Table.from_batches([batch]), np.frombuffer(sizes, np.int64))
 
 
-def gathered(outcomes: Iterable[Item | Reject], name: str, source: SourceParams) -> Iterator[Block | Item | Reject]:
-    """Outcomes of one entry of a source, finished; items in blocks, which end at a reject or are a megabyte."""
-    items, metas, left = list[Item](), list[str](), _BYTES
-    for each in outcomes:
-        outcome = finished(each, source)
-        if isinstance(outcome, Item):
-            meta = outcome.meta_json()
-            items.append(outcome)
-            metas.append(meta)
-            left -= 512 + len(outcome.text or "") + len(outcome.data or b"") + len(meta)
-            if left > 0:
-                continue
-        yield from _blocks(items, metas, name)
-        items, metas, left = [], [], _BYTES
-        if isinstance(outcome, Reject):
-            yield outcome
-    yield from _blocks(items, metas, name)
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What the outcomes of one source become: finished, and items in blocks."""
 
+    name: str
+    source: SourceParams
 
-def _blocks(items: list[Item], metas: list[str], name: str) -> Iterator[Block | Item]:
-    if len(items) < _FEW:
-        yield from items
-    else:
+    def finished(self, outcome: Item | Reject) -> Item | Reject:
+        """See ``finish``."""
+        return finished(outcome, self.source)
+
+    def outcomes(self, outcomes: Iterable[Item | Reject]) -> Iterator[Block | Item | Reject]:
+        """Those of one entry, in their order; a block ends at a reject, or with a megabyte."""
+        items, metas, left = list[Item](), list[str](), _BYTES
+        for each in outcomes:
+            outcome = self.finished(each)
+            if isinstance(outcome, Item):
+                meta = outcome.meta_json()
+                items.append(outcome)
+                metas.append(meta)
+                left -= _ROW_BYTES + len(outcome.text or "") + len(outcome.data or b"") + len(meta)
+                if left > 0:
+                    continue
+            yield from self._blocks(items, metas)
+            items, metas, left = [], [], _BYTES
+            if isinstance(outcome, Reject):
+                yield outcome
+        yield from self._blocks(items, metas)
+
+    def _blocks(self, items: list[Item], metas: list[str]) -> Iterator[Block | Item]:
+        if len(items) < _FEW:
+            yield from items
+            return
         texts = [None if item.text is None else item.text.encode() for item in items]
         contents = [text or b"" if item.data is None else item.data for item, text in zip(items, texts, strict=True)]
-        yield to_block(items, metas, name, texts, contents)
+        yield to_block(items, metas, self.name, texts, contents)
 
 
 def to_block(

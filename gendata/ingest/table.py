@@ -25,14 +25,15 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from gendata.errors import ParamsError
-from gendata.ingest.blocks import Block, gathered
+from gendata.ingest.batches import in_blocks
+from gendata.ingest.blocks import Block, Gathered
 from gendata.ingest.formats import MEDIA
 from gendata.ingest.globs import matcher
 from gendata.ingest.parted import are_large, read_apart
 from gendata.ingest.paths import as_path, open_inside, read_inside, resolve, split_suffix, walk
 from gendata.ingest.places import Place, place
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
-from gendata.ingest.records import SUFFIXES, Part, columns, parts, records
+from gendata.ingest.records import COLUMNS, SUFFIXES, Part, batches, columns, parts, records
 from gendata.ingest.rows import MEDIA_FIELDS, Rows, columns_of
 from gendata.ingest.scan import Scanned
 from gendata.ingest.settings import IngestParams, SourceParams
@@ -122,7 +123,7 @@ def _tables(
     def table(entry: Entry) -> _Table:
         named = partial(_file, base, decode_uri(entry.uri), root, linked, params.max_file_bytes)
         rows = Rows(mapping, source, params, named, entry.sha256)
-        return _Table(entry, scanned, base, rows, params, partial(gathered, name=name, source=source))
+        return _Table(entry, scanned, base, rows, params, Gathered(name, source))
 
     found = [table(entry) for entry in tables if entry.uri >= since]
     return found, not MEDIA_FIELDS & mapping.keys() and are_large(tables)
@@ -141,7 +142,7 @@ class _Table:
 
     def __init__(
         self, entry: Entry, scanned: Scanned, base: bytes, rows: Rows, params: IngestParams,
-        gathered: Callable[[Iterator[Item | Reject]], Iterator[Block | Item | Reject]],
+        gathered: Gathered,
     ) -> None:  # fmt: skip
         self.uri, self._entry, self._scanned, self._base, self._params = entry.uri, entry, scanned, base, params
         self._path, self._rows, self._gathered = decode_uri(entry.uri), rows, gathered
@@ -158,7 +159,9 @@ class _Table:
 
     def blocks(self, part: Part | None = None) -> Iterator[Block | Item | Reject]:
         """The same in blocks."""
-        return self._gathered(self.outcomes(part))
+        if self._rows.text_column is not None and split_suffix(self._path)[1] in COLUMNS:
+            return self._opened(lambda: self._scanned.open(self._entry), self._in_blocks)
+        return self._gathered.outcomes(self.outcomes(part))
 
     def _opened(
         self, opened: Callable[[], AbstractContextManager[BinaryIO]], found: Callable[[BinaryIO], Iterator[T]]
@@ -170,6 +173,9 @@ class _Table:
             yield error.at(self.uri)
         except OSError:
             yield UnitError("unreadable").at(self.uri)
+
+    def _in_blocks(self, file: BinaryIO) -> Iterator[Block | Item | Reject]:
+        return in_blocks(self.uri, batches(file, split_suffix(self._path)[1]), self._rows, self._gathered)
 
     def _outcomes(self, file: BinaryIO, part: Part | None = None) -> Iterator[Item | Reject]:
         found = records(file, split_suffix(self._path)[1], self._params, part)
