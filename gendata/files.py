@@ -12,79 +12,30 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gendata.errors import StoreError
-from gendata.items import to_table
 from gendata.rename import fsync as fsync
 from gendata.rename import replace
+from gendata.rowgroups import GROUP_ROWS as GROUP_ROWS
+from gendata.rowgroups import RowGroupWriter as RowGroupWriter
+from gendata.rowgroups import Sizes
+from gendata.rowgroups import row_bytes as row_bytes
 
 WORK = Path(".gendata")
 """Caches and half-done output, relative to the project root; deletable at any time."""
-
-GROUP_ROWS, GROUP_BYTES = 1024, 16 << 20
-"""A row group is closed at this many rows or bytes, whichever comes first."""
 
 SHARD_MIN_ROWS, SHARD_MEAN_ROWS, SHARD_MAX_ROWS, SHARD_BYTES = 1024, 2048, 8192, 128 << 20
 """Ingest shards end at an item whose id says so (1 in SHARD_MEAN_ROWS), so that rows added before
 do not shift later boundaries; the limits bound the size of a shard."""
 
-
-def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """As every shard is written."""
-    return pq.ParquetWriter(path, schema, compression="zstd", compression_level=3, version="2.6", write_statistics=True)
-
-
-class RowGroupWriter:
-    """Writes rows of one schema into one Parquet file with row groups fixed by content.
-
-    A group is encoded by a thread, without Python's lock, while the rows of the next one come; at most one at a time.
-    """
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._schema = schema
-        self._rows: list[Mapping[str, Any]] = []
-        self._bytes = 0
-        self._writer = parquet_writer(path, schema)
-        self._thread = ThreadPoolExecutor(1)
-        self._group: Future[None] | None = None
-
-    def write(self, row: Mapping[str, Any], elsewhere: int = 0) -> None:
-        """One more row; ``elsewhere`` are bytes that it stands for."""
-        self._rows.append(row)
-        self._bytes += row_bytes(row) + elsewhere
-        if len(self._rows) >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
-            table = to_table(self._rows, self._schema)
-            self._rows, self._bytes = [], 0
-            self._wait()
-            self._group = self._thread.submit(self._write, table)
-
-    def _write(self, table: pa.Table) -> None:
-        self._writer.write_table(table, row_group_size=GROUP_ROWS)
-
-    def _wait(self) -> None:
-        """Until no group is being written. Raises what the writing raised."""
-        if self._group is not None:
-            self._group.result()
-            self._group = None
-
-    def close(self) -> None:
-        """Write what is buffered and the footer."""
-        self._wait()
-        self._thread.shutdown()
-        if self._rows:
-            self._write(to_table(self._rows, self._schema))
-        self._writer.close()
-
-
-def row_bytes(row: Mapping[str, Any]) -> int:
-    """About the memory that the row's texts and blobs take."""
-    return 64 + sum([len(v) for v in row.values() if isinstance(v, (str, bytes))])
+_ID_BYTES = 32
+"""Of a digest that is an id."""
 
 
 class ShardWriter:
@@ -98,12 +49,31 @@ class ShardWriter:
 
     def write(self, row: Mapping[str, Any], elsewhere: int = 0) -> Path | None:
         """One more row, with an ``id`` of hex digits, as of ``RowGroupWriter``; the shard that it ended."""
+        self._open().write(row, elsewhere)
+        return self._added(1, row_bytes(row) + elsewhere, row["id"])
+
+    def extend(self, table: pa.Table, sizes: Sizes) -> Path | None:
+        """No more rows than there is ``room`` for, with ids that are digests, and their sizes; the shard that they ended."""
+        self._open().extend(table, sizes)
+        return self._added(table.num_rows, int(sizes.sum()), table["id"][-1].as_py())
+
+    def room(self, table: pa.Table, sizes: Sizes) -> int:
+        """How many of the rows belong to the open shard: those up to the one that ends it."""
+        counts = self._rows + np.arange(1, table.num_rows + 1)
+        cut = np.frombuffer(bytes.fromhex("".join(table["id"].to_pylist())), ">u4")[:: _ID_BYTES // 4] % SHARD_MEAN_ROWS
+        by_content = (counts >= SHARD_MIN_ROWS) & (cut == 0)
+        ends = by_content | (counts >= SHARD_MAX_ROWS) | (self._bytes + np.cumsum(sizes) >= SHARD_BYTES)
+        return int(ends.argmax()) + 1 if ends.any() else table.num_rows
+
+    def _open(self) -> RowGroupWriter:
         if self._writer is None:
             self._writer = RowGroupWriter(shard_path(self._folder, self._shard), self._schema)
-        self._writer.write(row, elsewhere)
-        self._rows += 1
-        self._bytes += row_bytes(row) + elsewhere
-        by_content = self._rows >= SHARD_MIN_ROWS and int(row["id"][:8], 16) % SHARD_MEAN_ROWS == 0
+        return self._writer
+
+    def _added(self, count: int, size: int, last_id: str) -> Path | None:
+        """Count what was written; the shard, if its last row ended it."""
+        self._rows, self._bytes = self._rows + count, self._bytes + size
+        by_content = self._rows >= SHARD_MIN_ROWS and int(last_id[:8], 16) % SHARD_MEAN_ROWS == 0
         if by_content or self._rows >= SHARD_MAX_ROWS or self._bytes >= SHARD_BYTES:
             return self.close()
         return None

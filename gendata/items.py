@@ -3,6 +3,7 @@
 Content is written once, by ingest; later stages write only what they add, keyed by ``id``.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 ORIGINS = ("generated", "unknown", "real")
@@ -148,8 +150,28 @@ _CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",
 
 
 def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no white space: equal values give equal strings."""
+    """JSON with sorted keys and no white space: equal values give equal strings, those of the standard library."""
+    if _is_plain(value):
+        with contextlib.suppress(orjson.JSONEncodeError):  # integers beyond 64 bits, keys that are no texts
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     return _CANONICAL.encode(value)
+
+
+_PLAIN_TYPES = frozenset({str, int, bool, type(None)})
+_PLAIN_DEPTH = 100
+
+
+def _is_plain(value: object, depth: int = 0) -> bool:
+    """Whether orjson, which is several times faster, writes it as the standard library does, or refuses it."""
+    kind = type(value)
+    if kind is dict or kind is list:
+        inner = value.values() if kind is dict else value  # type: ignore[attr-defined]
+        return depth < _PLAIN_DEPTH and all(
+            [_is_plain(one, depth + 1) for one in inner if type(one) not in _PLAIN_TYPES]
+        )
+    if kind is float:  # elsewhere one of them writes an exponent, or writes it in another way
+        return 1e-4 <= abs(value) < 1e16 or value == 0  # type: ignore[arg-type, operator]
+    return kind in _PLAIN_TYPES
 
 
 @dataclass(slots=True, kw_only=True)  # frozen, each would take three times as long to make
@@ -203,8 +225,12 @@ class Item:
             "label": self.label,
             "license": self.license or license_,
             "source_split": self.source_split,
-            "meta": canonical_json({**self.meta, "ai": self.marks} if self.marks else self.meta),
+            "meta": self.meta_json(),
         }
+
+    def meta_json(self) -> str:
+        """The column ``meta``."""
+        return canonical_json({**self.meta, "ai": self.marks} if self.marks else self.meta)
 
 
 @dataclass(frozen=True, slots=True)

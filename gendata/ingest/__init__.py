@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,17 @@ from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
 from gendata.ingest import remote
+from gendata.ingest.blocks import Block
+from gendata.ingest.finish import finished
 from gendata.ingest.infer import infer_source
 from gendata.ingest.journal import Journal, Part, Place
-from gendata.ingest.reader import Entry, UnitError, one_line
+from gendata.ingest.reader import Entry, one_line
 from gendata.ingest.referenced import elsewhere
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import READERS, load_sources, reader_of
 from gendata.ingest.urls import is_url
-from gendata.items import ITEM_SCHEMA, ORIGINS, REFERENCE_SCHEMA, REJECT_SCHEMA, Item, Reject
+from gendata.items import ITEM_SCHEMA, REFERENCE_SCHEMA, REJECT_SCHEMA, Item, Reject
 
 __all__ = [
     "LISTING_SCHEMA",
@@ -62,7 +64,8 @@ def ingest(
 
         def outcomes(start: Place) -> _Placed:
             since = entries[start.entry].uri if start.entry else ""
-            return journal.placed(_outcomes(name, source, root, entries, params, since), start)
+            blocks = getattr(reader_of(source.kind), "blocks", _outcomes)
+            return journal.placed(blocks(name, source, root, entries, params, since), start)
 
         for part in _parts(journal, writer, outcomes):
             totals.add(part)
@@ -89,7 +92,7 @@ def _settings(name: str, source: SourceParams, root: Path, entries: Sequence[Ent
     return [asdict(replace(source, dedup=True)), limits, shared and shared(name, source, root, entries, params)]
 
 
-_Placed = Generator[tuple[Place, Item | Reject], None, None]
+_Placed = Generator[tuple[Place, Block | Item | Reject], None, None]
 
 
 def _parts(journal: Journal, writer: "_Writer", outcomes: Callable[[Place], _Placed]) -> Iterator[Part]:
@@ -119,11 +122,17 @@ class _Writer:
         schema = REFERENCE_SCHEMA if source.content == "reference" else ITEM_SCHEMA
         self._items = files.ShardWriter(folder / "items", schema)
         self._rejects = files.RowGroupWriter(folder / "rejected.parquet", REJECT_SCHEMA)
+        self._rest: list[tuple[Place, Block]] = []  # of a block that a shard ended in
 
     def write(self, outcomes: _Placed, rejected: Path) -> Part:
         """Outcomes until one ends a shard, or there are no more; their rejects to a file of their own, too."""
         part, rejects = Part(), None
-        for place, outcome in outcomes:
+        rest, self._rest = self._rest, []
+        for place, outcome in chain(rest, outcomes):
+            if isinstance(outcome, Block):
+                if self._block(part, outcome, place):
+                    break
+                continue
             self._progress.add()
             if isinstance(outcome, Reject):
                 rejects = rejects or files.RowGroupWriter(rejected, REJECT_SCHEMA)
@@ -143,8 +152,21 @@ class _Writer:
             part.rejected = rejected
         return part
 
+    def _block(self, part: Part, block: Block, place: Place) -> bool:
+        """As much of a block as the shard takes; whether that ended it."""
+        taken, rest = block.cut(self._items.room(block.rows, block.sizes))
+        self._progress.add(len(taken))
+        part.block(taken)
+        part.shard = self._items.extend(taken.rows, taken.sizes)
+        if part.shard is None:
+            return False
+        part.end = replace(place, done=place.done - len(rest))
+        self._rest = [(place, rest)] if len(rest) else []
+        return True
+
     def take(self, part: Part) -> None:
         """A part that was written before."""
+        self._rest = []
         if part.shard is not None:
             self._items.take(part.shard)
         for batch in files.iter_batches(part.rejected) if part.rejected is not None else ():
@@ -189,39 +211,7 @@ def _outcomes(
 ) -> Generator[Item | Reject, None, None]:
     """What the reader gives, with what the source says about all its items filled in."""
     for outcome in reader_of(source.kind).read(name, source, root, entries, params, since):
-        if isinstance(outcome, Reject):
-            yield outcome
-            continue
-        try:
-            origin = _origin(outcome, source)
-        except UnitError as error:
-            yield error.at(outcome.uri)
-            continue
-        yield replace(
-            outcome,
-            origin=origin,
-            label=source.label if outcome.label is None else outcome.label,
-            license=outcome.license or source.license,
-        )
-
-
-def _origin(item: Item, source: SourceParams) -> str:
-    """The item's own origin, but never more trusted than the source's; ``generated`` where its file says so.
-
-    Raises UnitError, ``origin-conflict``, where that is stated to be real.
-    """
-    stated = min((origin for origin in (item.origin, source.origin) if origin is not None), key=ORIGINS.index)
-    if not item.marks or source.marks == "ignore":
-        return stated
-    if stated == "real":
-        mark = item.marks[0]
-        by = mark.get("generator") or mark.get("value")
-        raise UnitError(
-            "origin-conflict",
-            f"declared real, but the file has an AI mark, {mark['mark']}{f' ({one_line(by, 60)})' if by else ''}: "
-            "declare it generated or unknown, or take it out; `marks: ignore` at the source where the mark is wrong",
-        )
-    return "generated"
+        yield finished(outcome, source)
 
 
 def _item_row(name: str, item: Item, source: SourceParams) -> dict[str, Any]:

@@ -95,7 +95,8 @@ def as_meta(value: Any, depth: int = 0) -> Any:
         raise UnitError("invalid-row", f"nested deeper than {MAX_DEPTH}")
     if isinstance(value, dict):
         return {
-            str(k): v if type(v) in _PLAIN and depth < MAX_DEPTH else as_meta(v, depth + 1) for k, v in value.items()
+            k if type(k) is str else str(k): v if type(v) in _PLAIN and depth < MAX_DEPTH else as_meta(v, depth + 1)
+            for k, v in value.items()
         }
     if isinstance(value, list | tuple):
         return [as_meta(v, depth + 1) for v in value]

@@ -19,9 +19,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
 import gendata
 from gendata import files
 from gendata.engine import drop_unused
+from gendata.ingest.blocks import Block
 from gendata.ingest.paths import split_suffix
 from gendata.ingest.reader import CAPTION, LINKED, SIDECAR, Entry
 from gendata.items import Item, Reject, decode_uri
@@ -76,6 +79,11 @@ class Part:
         self.modalities[item.modality] += 1
         self.bytes += (item.size or len(item.data or b"")) + len((item.text or "").encode())
 
+    def block(self, block: Block) -> None:
+        """More items."""
+        self.modalities.update(block.rows["modality"].to_pylist())
+        self.bytes += sum(pc.sum(pc.binary_length(block.rows[name])).as_py() or 0 for name in ("data", "text"))
+
 
 class Journal:
     """The finished parts of one source, by the place where they begin."""
@@ -90,15 +98,19 @@ class Journal:
         self._new: list[tuple[Path, int]] = []
 
     def placed(
-        self, outcomes: Generator[Item | Reject, None, None], start: Place
-    ) -> Generator[tuple[Place, Item | Reject], None, None]:
+        self, outcomes: Generator[Block | Item | Reject, None, None], start: Place
+    ) -> Generator[tuple[Place, Block | Item | Reject], None, None]:
         """Each outcome after ``start`` with the place behind it; they begin with those of its entry."""
         entry, done = start.entry, 0
         with closing(outcomes):
             for outcome in outcomes:
                 of = self._index.get(outcome.uri.partition("#")[0].partition("!")[0], entry)
-                entry, done = (of, 1) if of > entry else (entry, done + 1)
-                if entry > start.entry or done > start.done:
+                count = len(outcome) if isinstance(outcome, Block) else 1
+                entry, done = (of, count) if of > entry else (entry, done + count)
+                after = done - start.done if entry == start.entry else count
+                if isinstance(outcome, Block) and 0 < after < count:
+                    yield Place(entry, done), outcome.cut(count - after)[1]
+                elif after > 0:
                     yield Place(entry, done), outcome
 
     def find(self, start: Place) -> Part | None:

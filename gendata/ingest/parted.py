@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from gendata.ingest.blocks import Block
 from gendata.ingest.paths import split_suffix
 from gendata.ingest.pool import apart
 from gendata.ingest.reader import Entry
@@ -21,8 +22,8 @@ class Table(Protocol):
     def parts(self) -> Iterator[Part | Reject]:
         """What can be read by itself; last a Reject of the table if it cannot be read on."""
 
-    def outcomes(self, part: Part | None = None) -> Iterator[Item | Reject]:
-        """An Item or a Reject for each record, of all or of a part; last as ``parts``."""
+    def blocks(self, part: Part | None = None) -> Iterator[Block | Item | Reject]:
+        """The records, of all or of a part; last as ``parts``."""
 
 
 def are_large(tables: Sequence[Entry]) -> bool:
@@ -31,8 +32,8 @@ def are_large(tables: Sequence[Entry]) -> bool:
     return parted and sum(entry.size or 0 for entry in tables) > LARGE
 
 
-def read_apart(tables: Iterable[Table], workers: int) -> Iterator[Item | Reject]:
-    """The outcomes of all tables in their order. What keeps one from being read on ends it, and is told once."""
+def read_apart(tables: Iterable[Table], workers: int) -> Iterator[Block | Item | Reject]:
+    """The blocks of all tables in their order. What keeps one from being read on ends it, and is told once."""
     ended = ""
     for uri, outcomes in apart(_read, ((table, part) for table in tables for part in table.parts()), workers):
         if uri != ended:
@@ -40,7 +41,7 @@ def read_apart(tables: Iterable[Table], workers: int) -> Iterator[Item | Reject]
             ended = uri if outcomes and outcomes[-1].uri == uri else ended
 
 
-def _read(unit: tuple[Table, Part | Reject]) -> tuple[str, list[Item | Reject]]:
+def _read(unit: tuple[Table, Part | Reject]) -> tuple[str, list[Block | Item | Reject]]:
     """Uri of the table, and what is in the part."""
     table, part = unit
-    return table.uri, [part] if isinstance(part, Reject) else list(table.outcomes(part))
+    return table.uri, [part] if isinstance(part, Reject) else list(table.blocks(part))

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from gendata.errors import ParamsError
@@ -58,6 +57,9 @@ class Rows:
         self._mapped = frozenset(mapping.values())
         self._media = sorted(MEDIA_FIELDS & mapping.keys())
         self._is_chat, self._has_content = bool(_CHAT & mapping.keys()), bool({"text", *self._media} & mapping.keys())
+        self.text_column = None if self._is_chat or self._media else mapping.get("text")
+        """The only column of content, if all rows are texts."""
+        self.max_text_chars = params.max_text_chars
 
     def outcomes(self, records: Iterable[tuple[str, dict[str, Any] | UnitError]]) -> Iterator[Item | Reject]:
         """An Item or a Reject for each uri and record."""
@@ -71,9 +73,19 @@ class Rows:
             else:
                 yield item
 
-    def _item(self, uri: str, record: dict[str, Any]) -> Item:
+    def beside_text(self, uri: str, record: dict[str, Any]) -> Item:
+        """The item of a text, from all other columns: the text itself is left out. Raises UnitError."""
+        cell, rest = self._split(record)
+        item = Item(modality="text", uri=uri, media_type="text/plain", file_sha256=self._file_sha256)
+        return self._stated(item, cell, rest)
+
+    def _split(self, record: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Field to value, and all that is not mapped."""
         cell = {field: record.get(column) for field, column in self._mapping.items()}
-        rest = {column: value for column, value in record.items() if column not in self._mapped}
+        return cell, {column: value for column, value in record.items() if column not in self._mapped}
+
+    def _item(self, uri: str, record: dict[str, Any]) -> Item:
+        cell, rest = self._split(record)
         if self._is_chat:
             item = self._chat(uri, cell)
         else:
@@ -82,17 +94,19 @@ class Rows:
             rest["chat_"] = rest.pop("chat")  # that name is taken
         if item.modality == "image":
             rest = {f"{name}_" if name in _OF_IMAGES else name: value for name, value in rest.items()}
+        return self._stated(item, cell, rest)
+
+    def _stated(self, item: Item, cell: Mapping[str, Any], rest: dict[str, Any]) -> Item:
+        """The item with all that its row says beside its content."""
         split = as_split(cell.get("split"))
         if split is None and cell.get("split") is not None:
             rest[self._mapping["split"]] = cell["split"]  # not a name that is known: kept as it is
-        return replace(
-            item,
-            origin=as_origin(cell.get("origin"), required=self._source.origin is None),
-            label=as_label(cell.get("label")),
-            license=as_string("license", cell.get("license")),
-            source_split=split,
-            meta={**item.meta, **as_meta(rest)},
-        )
+        item.origin = as_origin(cell.get("origin"), required=self._source.origin is None)
+        item.label = as_label(cell.get("label"))
+        item.license = as_string("license", cell.get("license"))
+        item.source_split = split
+        item.meta = {**item.meta, **as_meta(rest)} if item.meta else as_meta(rest)
+        return item
 
     def _chat(self, uri: str, cell: Mapping[str, Any]) -> Item:
         text, chat = read_chat(cell, self._params.max_text_chars)
@@ -114,6 +128,8 @@ class Rows:
 
     def _text_or_medium(self, uri: str, cell: Mapping[str, Any]) -> Item:
         text = as_text(cell.get("text"), self._params.max_text_chars)
+        if text is not None and not self._media:
+            return Item(modality="text", uri=uri, media_type="text/plain", text=text, file_sha256=self._file_sha256)
         found = {field: self._bytes(field, cell[field]) for field in self._media}
         given = [(field, data, path) for field, (data, path) in found.items() if data is not None]
         if len(given) > 1:

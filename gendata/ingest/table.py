@@ -25,13 +25,15 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from gendata.errors import ParamsError
+from gendata.ingest.batches import in_blocks
+from gendata.ingest.blocks import Block, Gathered
 from gendata.ingest.formats import MEDIA
 from gendata.ingest.globs import matcher
 from gendata.ingest.parted import are_large, read_apart
 from gendata.ingest.paths import as_path, open_inside, read_inside, resolve, split_suffix, walk
 from gendata.ingest.places import Place, place
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
-from gendata.ingest.records import SUFFIXES, Part, columns, parts, records
+from gendata.ingest.records import COLUMNS, SUFFIXES, Part, batches, columns, parts, records
 from gendata.ingest.rows import MEDIA_FIELDS, Rows, columns_of
 from gendata.ingest.scan import Scanned
 from gendata.ingest.settings import IngestParams, SourceParams
@@ -95,6 +97,23 @@ def read(
     name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
 ) -> Iterator[Item | Reject]:
     """Every row of every table, file by file. Raises ParamsError if no table has a mapped column."""
+    for table in _tables(name, source, root, entries, params, since)[0]:
+        yield from table.outcomes()
+
+
+def blocks(
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
+) -> Iterator[Block | Item | Reject]:
+    """The same in blocks; what is large is read by processes."""
+    found, can_be_parted = _tables(name, source, root, entries, params, since)
+    by_processes = params.workers != 1 and can_be_parted
+    yield from read_apart(found, params.workers) if by_processes else chain.from_iterable(t.blocks() for t in found)
+
+
+def _tables(
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str
+) -> tuple[list["_Table"], bool]:
+    """The tables, and whether they are worth processes."""
     base = _place(name, source, root).base
     tables = [e for e in entries if e.role == UNIT]
     mapping = columns_of(name, source, _columns(base, tables, params))
@@ -103,11 +122,11 @@ def read(
 
     def table(entry: Entry) -> _Table:
         named = partial(_file, base, decode_uri(entry.uri), root, linked, params.max_file_bytes)
-        return _Table(entry, scanned, base, Rows(mapping, source, params, named, entry.sha256), params)
+        rows = Rows(mapping, source, params, named, entry.sha256)
+        return _Table(entry, scanned, base, rows, params, Gathered(name, source))
 
     found = [table(entry) for entry in tables if entry.uri >= since]
-    by_processes = params.workers != 1 and not MEDIA_FIELDS & mapping.keys() and are_large(tables)
-    yield from read_apart(found, params.workers) if by_processes else chain.from_iterable(t.outcomes() for t in found)
+    return found, not MEDIA_FIELDS & mapping.keys() and are_large(tables)
 
 
 def shared(
@@ -121,9 +140,12 @@ def shared(
 class _Table:
     """One table file while it is read. It can be pickled, to read a part of what is open here."""
 
-    def __init__(self, entry: Entry, scanned: Scanned, base: bytes, rows: Rows, params: IngestParams) -> None:
+    def __init__(
+        self, entry: Entry, scanned: Scanned, base: bytes, rows: Rows, params: IngestParams,
+        gathered: Gathered,
+    ) -> None:  # fmt: skip
         self.uri, self._entry, self._scanned, self._base, self._params = entry.uri, entry, scanned, base, params
-        self._path, self._rows = decode_uri(entry.uri), rows
+        self._path, self._rows, self._gathered = decode_uri(entry.uri), rows, gathered
 
     def parts(self) -> Iterator[Part | Reject]:
         """What can be read by itself; last a Reject of the table if it cannot be read on."""
@@ -135,6 +157,12 @@ class _Table:
             return self._opened(lambda: self._scanned.open(self._entry), self._outcomes)
         return self._opened(lambda: open_inside(self._base, self._path), partial(self._outcomes, part=part))
 
+    def blocks(self, part: Part | None = None) -> Iterator[Block | Item | Reject]:
+        """The same in blocks."""
+        if self._rows.text_column is not None and split_suffix(self._path)[1] in COLUMNS:
+            return self._opened(lambda: self._scanned.open(self._entry), self._in_blocks)
+        return self._gathered.outcomes(self.outcomes(part))
+
     def _opened(
         self, opened: Callable[[], AbstractContextManager[BinaryIO]], found: Callable[[BinaryIO], Iterator[T]]
     ) -> Iterator[T | Reject]:
@@ -145,6 +173,9 @@ class _Table:
             yield error.at(self.uri)
         except OSError:
             yield UnitError("unreadable").at(self.uri)
+
+    def _in_blocks(self, file: BinaryIO) -> Iterator[Block | Item | Reject]:
+        return in_blocks(self.uri, batches(file, split_suffix(self._path)[1]), self._rows, self._gathered)
 
     def _outcomes(self, file: BinaryIO, part: Part | None = None) -> Iterator[Item | Reject]:
         found = records(file, split_suffix(self._path)[1], self._params, part)

@@ -11,13 +11,27 @@ from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO
 
+import pyarrow as pa
+
 from gendata.ingest.reader import UnitError
 from gendata.ingest.records import columnar, delimited, jsons
 from gendata.ingest.records.jsons import parse_json
 from gendata.ingest.records.lines import Part, parts
 from gendata.ingest.settings import IngestParams
 
-__all__ = ["LINES", "SAMPLE_ROWS", "SUFFIXES", "Part", "Records", "columns", "parse_json", "parts", "records"]
+__all__ = [
+    "COLUMNS",
+    "LINES",
+    "SAMPLE_ROWS",
+    "SUFFIXES",
+    "Part",
+    "Records",
+    "batches",
+    "columns",
+    "parse_json",
+    "parts",
+    "records",
+]
 
 Records = Iterator[tuple[int, dict[str, Any] | UnitError]]
 
@@ -32,7 +46,10 @@ _READ: Mapping[str, Callable[[BinaryIO, IngestParams], Records]] = {
     ".feather": columnar.arrow,
 }
 
-SUFFIXES = tuple(_READ)
+_BATCHES = {".parquet": columnar.parquet_batches, ".arrow": columnar.arrow_batches, ".feather": columnar.arrow_batches}
+
+SUFFIXES, COLUMNS = tuple(_READ), frozenset(_BATCHES)
+"""All, and those that are columns already."""
 
 LINES = frozenset({".jsonl", ".ndjson"})
 """Of these the ones of which a part can be read by itself."""
@@ -43,10 +60,20 @@ SAMPLE_ROWS = 1000
 
 def records(file: BinaryIO, suffix: str, params: IngestParams, part: Part | None = None) -> Records:
     """The records of an open file whose name ends with one of SUFFIXES; with one of LINES perhaps a part."""
+    _refuse_empty(file)
+    return _READ[suffix](file, params) if part is None else jsons.lines(file, params, part)
+
+
+def batches(file: BinaryIO, suffix: str) -> Iterator[pa.RecordBatch]:
+    """The same of one of COLUMNS, as it is."""
+    _refuse_empty(file)
+    return columnar.merged(_BATCHES[suffix](file))
+
+
+def _refuse_empty(file: BinaryIO) -> None:
     if not file.read(1):
         raise UnitError("empty", "0 bytes")
     file.seek(0)
-    return _READ[suffix](file, params) if part is None else jsons.lines(file, params, part)
 
 
 def columns(file: BinaryIO, suffix: str, params: IngestParams) -> list[str]:

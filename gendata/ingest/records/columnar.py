@@ -1,7 +1,7 @@
 """Tables in columns: .parquet; .arrow and .feather, as a file or as a stream (as ``datasets`` saves them)."""
 
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Iterable, Iterator
+from itertools import chain, count
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -12,6 +12,10 @@ from gendata.ingest.reader import UnitError
 from gendata.ingest.settings import IngestParams
 
 _BATCH_ROWS = 64
+"""Read at once: rows may be large, and nobody knows before."""
+
+_MERGED, _MERGED_BYTES = 16, 1 << 20
+"""Batches, and their bytes, that are put together where they are small."""
 
 _BROKEN = (pa.ArrowException, OSError, ValueError, OverflowError)
 """What pyarrow raises on malformed files and values (seen by fuzzing)."""
@@ -19,13 +23,44 @@ _BROKEN = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 def parquet(file: BinaryIO, params: IngestParams) -> Iterator[tuple[int, dict[str, Any] | UnitError]]:
     """A record per row."""
-    numbers = count(1)
+    return _numbered(parquet_batches(file))
+
+
+def parquet_batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
+    """A few rows at a time. Raises UnitError."""
     with _open_parquet(file) as table:
         for group in range(table.num_row_groups):
             batches = table.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group])
             while (batch := _next_batch(batches)) is not None:
-                for record in rows(batch):
-                    yield next(numbers), record
+                yield batch
+
+
+def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, dict[str, Any] | UnitError]]:
+    return zip(count(1), chain.from_iterable(map(rows, batches)))  # noqa: B905 - numbers have no end
+
+
+def merged(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in larger batches, of about a megabyte. What ends the batches is raised after the last one."""
+    held, size = list[pa.RecordBatch](), 0
+    try:
+        for batch in batches:
+            held.append(batch)
+            size += batch.nbytes
+            if size >= _MERGED_BYTES or len(held) == _MERGED:
+                yield from _concatenated(held)
+                held, size = [], 0
+    except UnitError:
+        yield from _concatenated(held)
+        raise
+    yield from _concatenated(held)
+
+
+def _concatenated(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """One, or as they are where their types cannot be put together."""
+    try:
+        return pa.Table.from_batches(batches).combine_chunks().to_batches() if len(batches) > 1 else batches
+    except _BROKEN:
+        return batches
 
 
 def parquet_names(file: BinaryIO) -> list[str]:
@@ -35,16 +70,23 @@ def parquet_names(file: BinaryIO) -> list[str]:
 
 
 def arrow(file: BinaryIO, params: IngestParams) -> Iterator[tuple[int, dict[str, Any] | UnitError]]:
-    """A record per row. What a batch says of itself is verified before a value is read: offsets may lead anywhere."""
-    numbers, (_, batches) = count(1), _open_arrow(file)
+    """A record per row."""
+    return _numbered(arrow_batches(file))
+
+
+def arrow_batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
+    """A few rows at a time. Raises UnitError.
+
+    What a batch says of itself is verified before a value is read: offsets may lead anywhere.
+    """
+    _, batches = _open_arrow(file)
     while (batch := _next_batch(batches)) is not None:
         try:
             batch.validate(full=True)
         except _BROKEN as error:
             raise _corrupt(error) from None
         for start in range(0, batch.num_rows, _BATCH_ROWS):
-            for record in rows(batch.slice(start, _BATCH_ROWS)):
-                yield next(numbers), record
+            yield batch.slice(start, _BATCH_ROWS)
 
 
 def arrow_names(file: BinaryIO) -> list[str]:

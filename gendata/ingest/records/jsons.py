@@ -32,6 +32,9 @@ def lines(
 ) -> Iterator[tuple[int, dict[str, Any] | UnitError]]:
     """A record per line, of all or of a part."""
     file.seek(0 if part is None else part.start)
+    if part is not None and part.size <= params.max_record_bytes:  # no line is too large
+        yield from _split(file.read(part.size), part)
+        return
     found = Lines(file, params.max_record_bytes)
     for number in count(1) if part is None else part.numbers:
         try:
@@ -44,21 +47,32 @@ def lines(
             yield number, error
 
 
-def _json_object(line: bytes) -> dict[str, Any]:
-    value = parse_json(line)
+def _split(data: bytes, part: Part) -> Iterator[tuple[int, dict[str, Any] | UnitError]]:
+    """As ``lines``, of a part that is in memory."""
+    found = data.removeprefix(codecs.BOM_UTF8 if part.start == 0 else b"").split(b"\n")
+    for left, number, line in zip(range(len(found) - 1, -1, -1), part.numbers, found, strict=False):
+        if line and not line.isspace():
+            try:
+                yield number, _json_object(line, b"\n" if left else b"")
+            except UnitError as error:
+                yield number, error
+
+
+def _json_object(line: bytes, ending: bytes = b"") -> dict[str, Any]:
+    value = parse_json(line, ending)
     if not isinstance(value, dict):
         raise UnitError("invalid-row", "the line is valid JSON, but not an object")
     return value
 
 
-def parse_json(line: bytes) -> Any:
-    """A value that can be written as UTF-8 again. Raises UnitError."""
+def parse_json(line: bytes, ending: bytes = b"") -> Any:
+    """A value that can be written as UTF-8 again. Raises UnitError, which counts lines with the one's ``ending``."""
     if len(line) <= _QUICK:
         with contextlib.suppress(orjson.JSONDecodeError):
             value = orjson.loads(line)
             if _is_exact(value):
                 return value
-    return _parse_json(line)
+    return _parse_json(line + ending)
 
 
 _QUICK = 1 << 20  # bytes, of which orjson may need 16 times as much
@@ -72,22 +86,21 @@ def _is_exact(value: Any) -> bool:
     """
     level = [value]
     for _ in range(_DEPTH):
-        if not all(-_EXACT < one < _EXACT for one in level if type(one) is float):
-            return False
-        level = [
-            inner
-            for one in level
-            if type(one) in _NESTED
-            for inner in (one.values() if type(one) is dict else one)
-            if type(inner) in _LOOKED_AT
-        ]
-        if not level:
+        deeper: list[Any] = []
+        for one in level:
+            if type(one) is float:
+                if not -_EXACT < one < _EXACT:
+                    return False
+            elif type(one) is dict or type(one) is list:
+                inner = one.values() if type(one) is dict else one
+                deeper += [each for each in inner if type(each) in _LOOKED_AT]
+        if not deeper:
             return True
+        level = deeper
     raise UnitError("invalid-json", "nested too deeply")
 
 
-_NESTED = frozenset({dict, list})
-_LOOKED_AT = _NESTED | {float}
+_LOOKED_AT = frozenset({dict, list, float})
 
 
 def _parse_json(line: bytes) -> Any:

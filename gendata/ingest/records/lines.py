@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import numpy as np
+
 from gendata.ingest.reader import UnitError
 
 
@@ -28,14 +30,15 @@ class Lines:
         return line.removeprefix(b"\xef\xbb\xbf") if first else line  # a byte order mark is no content of a table
 
 
-_PART_BYTES = 1 << 20
+_PART_BYTES, _END = 1 << 20, ord("\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some lines of a file: the byte at which they start, and their numbers."""
+    """Some lines of a file: the byte at which they start, how many bytes they are, and their numbers."""
 
     start: int
+    size: int
     numbers: range
 
 
@@ -43,8 +46,9 @@ def parts(file: BinaryIO) -> Iterator[Part]:
     """All lines of a file, about a megabyte in each part; found as they are asked for. An empty file is one part."""
     start, number = file.seek(0), 1
     while (block := file.read(_PART_BYTES)) or number == 1:
-        lines = block.count(b"\n") + (not block.endswith(b"\n"))
+        ends = np.count_nonzero(np.frombuffer(block, np.uint8) == _END)  # many times faster than bytes.count
+        lines = int(ends) + (not block.endswith(b"\n"))
         while block and not block.endswith(b"\n"):  # on to the end of the last line
             block = file.readline(_PART_BYTES)
-        yield Part(start, range(number, number + lines))
+        yield Part(start, file.tell() - start, range(number, number + lines))
         start, number = file.tell(), number + lines
