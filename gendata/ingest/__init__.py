@@ -16,10 +16,10 @@ from gendata import files
 from gendata.engine import Progress
 from gendata.errors import ParamsError
 from gendata.ingest import remote
-from gendata.ingest.blocks import Block
+from gendata.ingest.blocks import Block, Place
 from gendata.ingest.finish import finished
 from gendata.ingest.infer import infer_source
-from gendata.ingest.journal import Journal, Part, Place
+from gendata.ingest.journal import Journal, Part
 from gendata.ingest.reader import Entry, one_line
 from gendata.ingest.referenced import elsewhere
 from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
@@ -130,7 +130,7 @@ class _Writer:
         rest, self._rest = self._rest, []
         for place, outcome in chain(rest, outcomes):
             if isinstance(outcome, Block):
-                if self._block(part, outcome, place):
+                if self._block(part, outcome):
                     break
                 continue
             self._progress.add()
@@ -152,7 +152,7 @@ class _Writer:
             part.rejected = rejected
         return part
 
-    def _block(self, part: Part, block: Block, place: Place) -> bool:
+    def _block(self, part: Part, block: Block) -> bool:
         """As much of a block as the shard takes; whether that ended it."""
         taken, rest = block.cut(self._items.room(block.rows, block.sizes))
         self._progress.add(len(taken))
@@ -160,8 +160,8 @@ class _Writer:
         part.shard = self._items.extend(taken.rows, taken.sizes)
         if part.shard is None:
             return False
-        part.end = replace(place, done=place.done - len(rest))
-        self._rest = [(place, rest)] if len(rest) else []
+        part.end = taken.end
+        self._rest = [(rest.end, rest)] if len(rest) else []
         return True
 
     def take(self, part: Part) -> None:

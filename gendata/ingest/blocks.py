@@ -1,4 +1,4 @@
-"""Blocks: consecutive items of one entry as rows of ITEM_SCHEMA, finished where they are read.
+"""Blocks: consecutive items as rows of ITEM_SCHEMA, finished where they are read.
 
 Columns are cut into shards and row groups, and carried between processes, without a Python object per value. The bytes
 on disk are those of the rows one by one.
@@ -6,7 +6,7 @@ on disk are those of the rows one by one.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any
 
@@ -29,22 +29,41 @@ _AS_THEY_ARE = ("modality", "origin", "uri", "file_sha256", "media_type", "text_
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Rows of ITEM_SCHEMA, all of the entry that ``uri`` belongs to, and their sizes."""
+class Place:
+    """Between two outcomes: before it are those of the entries before ``entry``, and the first ``done`` of that."""
 
-    uri: str
+    entry: int = 0
+    done: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows of ITEM_SCHEMA, and their sizes.
+
+    All are of the entry that ``uri`` belongs to; without one each is all that its own entry gives. ``places`` (rows, 2)
+    are those behind them, once the journal knows them.
+    """
+
+    uri: str | None
     rows: pa.Table
     sizes: Sizes
+    places: Sizes = field(default_factory=lambda: np.empty((0, 2), np.int64))
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
 
     def cut(self, at: int) -> tuple["Block", "Block"]:
         """The rows before this one, and those from it on."""
-        return (
-            Block(self.uri, self.rows.slice(0, at), self.sizes[:at]),
-            Block(self.uri, self.rows.slice(at), self.sizes[at:]),
-        )
+        return self._some(0, at), self._some(at, len(self))
+
+    def _some(self, start: int, end: int) -> "Block":
+        rows = self.rows.slice(start, end - start)
+        return Block(self.uri, rows, self.sizes[start:end], self.places[start:end])
+
+    @property
+    def end(self) -> Place:
+        """Behind its last row."""
+        return Place(*self.places[-1].tolist())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Between processes as Arrow has it."""
@@ -52,17 +71,21 @@ class Block:
         return _unpacked, (self.uri, batch.serialize().to_pybytes(), self.sizes.tobytes())
 
 
-def _unpacked(uri: str, rows: bytes, sizes: bytes) -> Block:
+def _unpacked(uri: str | None, rows: bytes, sizes: bytes) -> Block:
     batch = pa.ipc.read_record_batch(pa.py_buffer(rows), ITEM_SCHEMA)
     return Block(uri, pa.Table.from_batches([batch]), np.frombuffer(sizes, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What the outcomes of one source become: finished, and items in blocks."""
+    """What the outcomes of one source become: finished, and items in blocks.
+
+    With ``alone`` an entry gives one outcome, and a block is of several entries.
+    """
 
     name: str
     source: SourceParams
+    alone: bool = False
 
     def finished(self, outcome: Item | Reject) -> Item | Reject:
         """See ``finish``."""
@@ -92,7 +115,8 @@ class Gathered:
             return
         texts = [None if item.text is None else item.text.encode() for item in items]
         contents = [text or b"" if item.data is None else item.data for item, text in zip(items, texts, strict=True)]
-        yield to_block(items, metas, self.name, texts, contents)
+        block = to_block(items, metas, self.name, texts, contents)
+        yield replace(block, uri=None) if self.alone else block
 
 
 def to_block(
@@ -118,7 +142,7 @@ def to_block(
 
 def _parents(items: Sequence[Item]) -> pa.Array:
     kind = ITEM_SCHEMA.field("parents").type
-    if any([item.parents for item in items]):
+    if any(item.parents for item in items):
         return pa.array([list(item.parents) for item in items], kind)
     none = pa.py_buffer(np.zeros(len(items) + 1, np.int32))
     return pa.Array.from_buffers(kind, len(items), [None, none], children=[pa.nulls(0, kind.value_type)])

@@ -11,7 +11,8 @@ from pathlib import Path
 from gendata.errors import ParamsError
 from gendata.ingest import formats
 from gendata.ingest.beside import refused
-from gendata.ingest.folder import listed, read_files
+from gendata.ingest.blocks import Block
+from gendata.ingest.folder import file_blocks, listed, read_files
 from gendata.ingest.globs import matcher
 from gendata.ingest.places import place
 from gendata.ingest.reader import Entry
@@ -40,3 +41,10 @@ def read(
     """The files in the order of ``entries``."""
     base = place(name, source, root).base
     return read_files(base, entries, params, since, referred=source.content == "reference")
+
+
+def blocks(
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
+) -> Iterator[Block | Item | Reject]:
+    """The same in blocks."""
+    return file_blocks(place(name, source, root).base, name, source, entries, params, since)

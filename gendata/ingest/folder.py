@@ -12,21 +12,27 @@ type beside neither.
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import parent_process
 from pathlib import Path
+from typing import TypeVar
 
 from gendata.errors import ParamsError
 from gendata.ingest import formats, sidecar
 from gendata.ingest.beside import caption, captions, invalid, is_media, refused
+from gendata.ingest.blocks import Block, Gathered
 from gendata.ingest.globs import matcher
 from gendata.ingest.paths import read_inside, split_suffix, walk
-from gendata.ingest.pool import ordered
+from gendata.ingest.pool import ordered, spread
 from gendata.ingest.reader import CAPTION, SIDECAR, UNIT, Entry, UnitError
 from gendata.ingest.referenced import refer
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import source_path
 from gendata.items import Item, Reject, content_id, decode_uri, encode_uri
+
+T = TypeVar("T")
 
 KEYS = frozenset({"path", "include", "exclude", "content"})
 
@@ -69,81 +75,132 @@ def read(
     return read_files(base, entries, params, since, referred=source.content == "reference")
 
 
+def blocks(
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
+) -> Iterator[Block | Item | Reject]:
+    """The same in blocks; many files are read by processes."""
+    return file_blocks(os.fsencode(source_path(name, source, root)), name, source, entries, params, since)
+
+
 def read_files(
     base: bytes, entries: Sequence[Entry], params: IngestParams, since: str = "", *, referred: bool = False
 ) -> Iterator[Item | Reject]:
     """The files that are listed, under ``base``; of ``referred`` images and audio the content stays there."""
-    paths = {decode_uri(e.uri): e for e in entries}
-    media = {p for p, e in paths.items() if is_media(p) and e.role == UNIT}
-    beside = captions(media, {p for p, e in paths.items() if e.role == CAPTION})
-
-    def one(path: bytes) -> Item | Reject | None:
-        entry = paths[path]
-        try:
-            if entry.role == CAPTION:
-                _caption(base, path, entry, params)
-                return None
-            if entry.role == SIDECAR:
-                _parsed(base, path, entry, params)
-                return None
-            data = _content(base, path, entry, params)
-            item = formats.item(entry.uri, data, params, _try_caption(base, beside.get(path), paths, params))
-            stated = _try_sidecar(base, _sidecar(path), paths, params) if path in media else None
-            item = item if stated is None else stated.beside(item)
-            return refer(item) if referred else item  # here, on the thread: the bytes go no further
-        except UnitError as error:
-            return error.at(entry.uri)
-
-    units = (path for path, entry in paths.items() if entry.uri >= since)
-    outcomes = ordered(one, units, params.workers, lambda path: _size(path, paths[path]))
+    read = _Files(base, params, referred)
+    outcomes = ordered(read.outcome, _units(entries, since), params.workers, _size)
     return (outcome for outcome in outcomes if outcome is not None)
 
 
-def _size(path: bytes, entry: Entry) -> int:
+def file_blocks(
+    base: bytes, name: str, source: SourceParams, entries: Sequence[Entry], params: IngestParams, since: str
+) -> Iterator[Block | Item | Reject]:
+    """The same in blocks, finished."""
+    read = _Files(base, params, source.content == "reference", Gathered(name, source, alone=True))
+    for batch in spread(read.blocks, _units(entries, since), params.workers, _bytes, _is_quick):
+        yield from batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """A file, and what is beside it."""
+
+    entry: Entry
+    caption: Entry | None = None
+    sidecar: Entry | None = None
+
+
+def _units(entries: Sequence[Entry], since: str) -> Iterator[_Unit]:
+    beside = {decode_uri(e.uri): e for e in entries if e.role in {CAPTION, SIDECAR}}
+    texts = {path for path, entry in beside.items() if entry.role == CAPTION}
+    for entry in entries:
+        path = decode_uri(entry.uri)
+        if entry.uri < since:
+            continue
+        if beside and entry.role == UNIT and is_media(path):
+            (caption,) = captions([path], texts).values() or (None,)
+            known = beside.get(_sidecar(path))
+            sidecar = known if known is not None and known.role == SIDECAR else None
+            yield _Unit(entry, None if caption is None else beside[caption], sidecar)
+        else:
+            yield _Unit(entry)
+
+
+def _bytes(unit: _Unit) -> int:
+    return unit.entry.size or 0
+
+
+def _is_quick(unit: _Unit) -> bool:
+    """Whether it takes no longer to read than to hash."""
+    return unit.entry.size is not None and split_suffix(decode_uri(unit.entry.uri))[1] in formats.QUICK
+
+
+def _size(unit: _Unit) -> int:
     """Of what is quickly read the bytes, of all else more than there are."""
-    quick = entry.size is not None and split_suffix(path)[1] in formats.QUICK
-    return entry.size or 0 if quick else sys.maxsize
+    return _bytes(unit) if _is_quick(unit) else sys.maxsize
 
 
-def _content(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> bytes:
-    """The bytes of the entry, if they are still those that the scan saw."""
-    if entry.problem is not None:
-        raise UnitError(entry.problem)
-    data = read_inside(base, path, params.max_file_bytes)
-    if entry.sha256 is not None and content_id(data) != entry.sha256:
-        raise UnitError("changed")
-    return data
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files under ``base``; of ``referred`` images and audio the content stays there."""
 
+    base: bytes
+    params: IngestParams
+    referred: bool = False
+    gathered: Gathered | None = None
 
-def _caption(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> str:
-    try:
-        return caption(_content(base, path, entry, params), params)
-    except UnitError as error:
-        raise invalid(error) from None
+    def blocks(self, units: list[_Unit]) -> list[Block | Item | Reject]:
+        """What some units give, finished; references, which are small, one by one."""
+        if parent_process() is not None:
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # as in the process that all others serve
+        outcomes = [outcome for outcome in map(self.outcome, units) if outcome is not None]
+        if self.gathered is None or self.referred:
+            return [self.gathered.finished(outcome) if self.gathered else outcome for outcome in outcomes]
+        return list(self.gathered.outcomes(outcomes))
 
+    def outcome(self, unit: _Unit) -> Item | Reject | None:
+        """What one unit gives."""
+        entry, params = unit.entry, self.params
+        try:
+            if entry.role == CAPTION:
+                self._caption(entry)
+                return None
+            if entry.role == SIDECAR:
+                self._parsed(entry)
+                return None
+            data = self._content(entry, params.max_file_bytes)
+            item = formats.item(entry.uri, data, params, self._or_none(self._caption, unit.caption))
+            stated = self._or_none(self._parsed, unit.sidecar)
+            item = item if stated is None else stated.beside(item)
+            return refer(item) if self.referred else item  # here, on the thread: the bytes go no further
+        except UnitError as error:
+            return error.at(entry.uri)
 
-def _try_caption(base: bytes, path: bytes | None, paths: Mapping[bytes, Entry], params: IngestParams) -> str | None:
-    """The caption, None where there is none or it is broken (then its own entry is the reject)."""
-    try:
-        return None if path is None else _caption(base, path, paths[path], params)
-    except UnitError:
-        return None
+    def _content(self, entry: Entry, limit: int) -> bytes:
+        """The bytes of the entry, if they are still those that the scan saw."""
+        if entry.problem is not None:
+            raise UnitError(entry.problem)
+        data = read_inside(self.base, decode_uri(entry.uri), limit)
+        if entry.sha256 is not None and content_id(data) != entry.sha256:
+            raise UnitError("changed")
+        return data
 
+    def _caption(self, entry: Entry) -> str:
+        try:
+            return caption(self._content(entry, self.params.max_file_bytes), self.params)
+        except UnitError as error:
+            raise invalid(error) from None
 
-def _parsed(base: bytes, path: bytes, entry: Entry, params: IngestParams) -> sidecar.Sidecar:
-    try:
-        within = replace(params, max_file_bytes=min(params.max_file_bytes, params.max_record_bytes))
-        return sidecar.parse(_content(base, path, entry, within), params)
-    except UnitError as error:
-        raise UnitError("sidecar-invalid", f"{error.reason}: {error.detail}") from None
+    def _parsed(self, entry: Entry) -> sidecar.Sidecar:
+        try:
+            limit = min(self.params.max_file_bytes, self.params.max_record_bytes)
+            return sidecar.parse(self._content(entry, limit), self.params)
+        except UnitError as error:
+            raise UnitError("sidecar-invalid", f"{error.reason}: {error.detail}") from None
 
-
-def _try_sidecar(
-    base: bytes, path: bytes, paths: Mapping[bytes, Entry], params: IngestParams
-) -> sidecar.Sidecar | None:
-    """What the .json says, None where there is none or it is broken (then its own entry is the reject)."""
-    entry = paths.get(path)
-    try:
-        return _parsed(base, path, entry, params) if entry is not None and entry.role == SIDECAR else None
-    except UnitError:
-        return None
+    @staticmethod
+    def _or_none(read: Callable[[Entry], T], entry: Entry | None) -> T | None:
+        """What is beside a unit, None where it is not there or broken (then its own entry is the reject)."""
+        try:
+            return None if entry is None else read(entry)
+        except UnitError:
+            return None

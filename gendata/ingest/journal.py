@@ -14,20 +14,22 @@ import sys
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 
 import gendata
 from gendata import files
 from gendata.engine import drop_unused
-from gendata.ingest.blocks import Block
+from gendata.ingest.blocks import Block, Place
 from gendata.ingest.paths import split_suffix
 from gendata.ingest.reader import CAPTION, LINKED, SIDECAR, Entry
 from gendata.items import Item, Reject, decode_uri
+from gendata.rowgroups import Sizes
 
 CACHE = files.WORK / "cache" / "ingest"
 
@@ -41,14 +43,6 @@ _NAME = re.compile(r"[\w.-]+")
 
 _SIZE = 16
 """Bytes of the digest of an entry."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Between two outcomes: before it are those of the entries before ``entry``, and the first ``done`` of that."""
-
-    entry: int = 0
-    done: int = 0
 
 
 @dataclass(slots=True)
@@ -104,14 +98,30 @@ class Journal:
         entry, done = start.entry, 0
         with closing(outcomes):
             for outcome in outcomes:
-                of = self._index.get(outcome.uri.partition("#")[0].partition("!")[0], entry)
-                count = len(outcome) if isinstance(outcome, Block) else 1
-                entry, done = (of, count) if of > entry else (entry, done + count)
-                after = done - start.done if entry == start.entry else count
-                if isinstance(outcome, Block) and 0 < after < count:
-                    yield Place(entry, done), outcome.cut(count - after)[1]
-                elif after > 0:
+                if isinstance(outcome, Block):
+                    places = self._places(outcome, entry, done)
+                    entry, done = places[-1].tolist()
+                    before = int(((places[:, 0] == start.entry) & (places[:, 1] <= start.done)).sum())
+                    if before < len(outcome):
+                        yield Place(entry, done), replace(outcome, places=places).cut(before)[1]
+                    continue
+                of = self._entry(outcome.uri, entry)
+                entry, done = (of, 1) if of > entry else (entry, done + 1)
+                if entry > start.entry or done > start.done:
                     yield Place(entry, done), outcome
+
+    def _entry(self, uri: str, last: int) -> int:
+        """The one that a unit belongs to, and the last one if it is unknown."""
+        return self._index.get(uri.partition("#")[0].partition("!")[0], last)
+
+    def _places(self, block: Block, entry: int, done: int) -> Sizes:
+        """Those behind its rows (rows, 2), which follow the first ``done`` outcomes of ``entry``."""
+        if block.uri is None:
+            entries = [self._entry(uri, entry) for uri in block.rows["uri"].to_pylist()]
+            return np.stack((np.array(entries, np.int64), np.ones(len(block), np.int64)), axis=1)
+        of = self._entry(block.uri, entry)
+        counts = np.arange(1, len(block) + 1) + (0 if of > entry else done)
+        return np.stack((np.full(len(block), max(of, entry)), counts), axis=1)
 
     def find(self, start: Place) -> Part | None:
         """What begins at this place, if it was finished and nothing of it has changed."""

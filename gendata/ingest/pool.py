@@ -7,7 +7,6 @@ processes; on processes (``apart``) what is Python.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from functools import partial
 from itertools import chain, islice
 from typing import TypeVar
 
@@ -41,20 +40,24 @@ def ordered(
             yield from results
 
 
-def spread(fn: Callable[[T], R], units: Iterable[T], workers: int, size: Callable[[T], int]) -> Iterator[R]:
-    """Like ``ordered``; of many units all but the first ``_FEW`` on processes, where small ones do not wait for a lock.
+def spread(
+    fn: Callable[[list[T]], R],
+    units: Iterable[T],
+    workers: int,
+    size: Callable[[T], int],
+    quick: Callable[[T], bool] = lambda _: True,
+) -> Iterator[R]:
+    """``fn`` of batches of units, in order; of many all but the first ``_FEW`` units on processes.
 
-    ``fn`` is top-level, and units can be pickled.
+    There small units do not wait for Python's lock. ``fn`` and units can be pickled; on threads units that are not
+    ``quick`` are a batch each.
     """
-    units = iter(units)
-    yield from ordered(fn, units if workers == 1 else islice(units, _FEW), workers, size)
-    for first in units:
-        batches = _batches(chain([first], units), size, _FEW // 16)
-        yield from chain.from_iterable(apart(partial(_each, fn), batches, workers))
-
-
-def _each(fn: Callable[[T], R], units: list[T]) -> list[R]:
-    return [fn(unit) for unit in units]
+    units, workers = iter(units), workers or cores()
+    first = units if workers == 1 else islice(units, _FEW)
+    with ThreadPoolExecutor(workers) as pool:
+        yield from _windowed(pool, fn, _batches(first, lambda u: size(u) if quick(u) else _BATCH_BYTES), workers)
+    for unit in units:
+        yield from apart(fn, _batches(chain([unit], units), size, _FEW // 16), workers)
 
 
 def apart(fn: Callable[[T], R], units: Iterable[T], workers: int) -> Iterator[R]:

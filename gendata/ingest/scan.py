@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -92,7 +93,8 @@ def scan_source(name: str, source: SourceParams, root: Path, params: IngestParam
                     entries.append(entry)
                 progress.add()
 
-        for entry, stamp in spread(_hashed, unknown(), params.workers, lambda unit: unit[1][0]):
+        hashed = spread(_all_hashed, unknown(), params.workers, lambda unit: unit[1][0])
+        for entry, stamp in chain.from_iterable(hashed):
             entries.extend([] if entry is None else [entry])
             if entry is not None and entry.sha256 is not None and stamp is not None and _is_settled(stamp):
                 fresh.add(entry, stamp, entry.sha256)
@@ -149,6 +151,10 @@ def _seen(entry: Entry) -> Stamp | None:
         return stamp_of(os.stat(entry.base + b"/" + decode_uri(entry.uri)))  # noqa: PTH116 (of bytes, and often)
     except (OSError, ValueError):  # gone, or no path
         return 0, 0, 0, 0
+
+
+def _all_hashed(units: list[tuple[Entry, Stamp]]) -> list[tuple[Entry | None, Stamp | None]]:
+    return list(map(_hashed, units))
 
 
 def _hashed(unit: tuple[Entry, Stamp]) -> tuple[Entry | None, Stamp | None]:

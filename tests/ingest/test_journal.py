@@ -17,7 +17,7 @@ import pytest
 
 from gendata import files
 from gendata.errors import ParamsError
-from gendata.ingest import IngestParams, SourceParams, ingest, journal, scan
+from gendata.ingest import IngestParams, SourceParams, ingest, journal, pool, scan
 from gendata.ingest.journal import CACHE
 
 PARAMS = IngestParams(workers=2)
@@ -146,6 +146,21 @@ def test_after_any_change_the_result_is_that_of_reading_everything(kind, seed, p
         assert once(source(kind)) == found, "without a journal"
         shutil.rmtree(CACHE)
         kept.rename(CACHE)
+
+
+@pytest.mark.parametrize("content", ["copy", "reference"])
+def test_the_bytes_do_not_depend_on_processes(content, project, image, monkeypatch):
+    change(random.Random(content), "folder", image, 40)
+    found = once(source("folder", content=content))
+    alone = IngestParams(workers=1)
+    shutil.rmtree(CACHE)
+    assert once(source("folder", content=content), alone) == found
+    monkeypatch.setattr(pool, "_FEW", 16)  # and so one unit a batch on processes
+    shutil.rmtree(CACHE)
+    assert finished(source("folder", content=content)) == found
+    monkeypatch.setattr(pool, "apart", lambda fn, batches, workers: map(fn, [[u for batch in batches for u in batch]]))
+    shutil.rmtree(CACHE)
+    assert finished(source("folder", content=content)) == found
 
 
 def texts(count):

@@ -9,7 +9,7 @@ from PIL import Image
 from sandbox import draw
 from sounds import sound
 
-from gendata import files
+from gendata import files, rowgroups
 from gendata.errors import ParamsError
 from gendata.ingest import IngestParams, ingest, load_sources, scan
 from gendata.items import ITEM_SCHEMA, REFERENCE_SCHEMA, content_id
@@ -133,7 +133,7 @@ def test_shards_have_two_more_columns_and_the_same_bytes_each_time(root):
 
 
 def test_shards_and_row_groups_end_where_those_of_copies_end(root, monkeypatch):
-    monkeypatch.setattr(files, "GROUP_BYTES", 60_000)
+    monkeypatch.setattr(rowgroups, "GROUP_BYTES", 60_000)
     monkeypatch.setattr(files, "SHARD_BYTES", 130_000)
     for i in range(20):
         (root / "photos" / f"{i}.png").write_bytes(draw(100 + i, (320, 240)))

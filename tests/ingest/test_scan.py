@@ -83,7 +83,7 @@ def test_the_listing_does_not_depend_on_processes(source, project, settled, monk
     (project / ".gendata/cache/scan/s.json").unlink()
     monkeypatch.setattr(pool, "_FEW", 2)
     assert listing(source, project)[0] == first
-    monkeypatch.setattr(pool, "_each", None)  # now all is known
+    monkeypatch.setattr(pool, "apart", None)  # now all is known
     assert listing(source, project)[0] == first
 
 
