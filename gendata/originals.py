@@ -36,6 +36,8 @@ _WHY = {
     "original-unreadable": "cannot be read",
 }
 
+_UNKNOWN = "original-unknown"
+
 Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
 
 
@@ -96,7 +98,7 @@ class Originals:
         """The path of an original, relative to the project if it is in it, as text that can be printed."""
         try:
             base = self._base(source)
-        except StoreError:
+        except OriginalError:
             return f"{uri} of source {source}"
         root = self._root.resolve()
         return f"{base.relative_to(root) if base.is_relative_to(root) else base}/{uri}"
@@ -104,7 +106,7 @@ class Originals:
     @cached_property
     def _root(self) -> Path:
         if (root := params.project_above(self._near)) is None:
-            raise StoreError(f"{self._near}: in no project, so nothing says where originals are")
+            raise OriginalError(f"{self._near}: in no project, so nothing says where originals are", _UNKNOWN)
         return root
 
     def _base(self, source: str) -> Path:
@@ -113,7 +115,8 @@ class Originals:
             listed = params.read(self._root / "params.yaml").get("sources") or {}
             given = (listed.get(source) or {}).get("path")
             if not given:
-                raise StoreError(f"source {source}: params.yaml says no more where its originals are: `gendata run`")
+                lost = f"source {source}: params.yaml says no more where its originals are: `gendata run`"
+                raise OriginalError(lost, _UNKNOWN)
             self._bases[source] = base_of(self._root, given)
         return self._bases[source]
 

@@ -85,7 +85,7 @@ def _outputs_count(root):
 def _planted_in_lance(root, origin="generated", store="real"):
     folder = root / "artifacts/store" / store
     table = lancedb.connect(folder / "lance").open_table("items")
-    row = {"id": HEX, "modality": "text", "origin": origin, "source": "notes", "text": "planted", "data": None}
+    row = {"id": HEX, "modality": "text", "origin": origin, "source": "notes", "uri": "x", "text": "planted"}
     table.add(pa.Table.from_pylist([row], table.schema))
     head = read_head(folder)
     versions = {**head.lance, "items": table.version}

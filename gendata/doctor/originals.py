@@ -1,7 +1,9 @@
 """The originals that stay where they are: each there, and what was ingested. Nothing here can mend one."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from gendata import files
 from gendata.doctor.finding import Finding
@@ -16,20 +18,21 @@ def check_originals(root: Path, sources: Iterable[str]) -> Iterator[Finding]:
     originals = Originals(root)
     for source in sources:
         broken: dict[str, list[str]] = {}
-        try:
-            for path in files.shards(root / "artifacts" / "ingest" / source / "items"):
-                for row in (row for batch in files.iter_batches(path, _COLUMNS) for row in batch.to_pylist()):
-                    if row.get("size") is None:
-                        continue
-                    try:
-                        originals.read(*(row[name] for name in _COLUMNS))
-                    except OriginalError as error:
-                        broken.setdefault(error.reason, []).append(originals.where(source, row["uri"]))
-        except StoreError:
-            continue  # of shards that do not read there is a finding, and of a source that is gone as a whole
+        with contextlib.suppress(StoreError):  # shards that do not read are a finding of their own
+            for row in _rows(root / "artifacts" / "ingest" / source / "items"):
+                try:
+                    originals.content(row)
+                except OriginalError as error:
+                    broken.setdefault(error.reason, []).append(originals.where(source, row["uri"]))
         for reason, places in sorted(broken.items()):
             yield Finding(
                 f"sources.{source}",
                 f"{reason}: {len(places)} originals, first {places[0]}",
                 REMEDY,
             )
+
+
+def _rows(shards: Path) -> Iterator[dict[str, Any]]:
+    for path in files.shards(shards):
+        for batch in files.iter_batches(path, _COLUMNS):
+            yield from (row for row in batch.to_pylist() if row.get("size") is not None)

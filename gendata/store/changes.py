@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gendata import duck
+from gendata.store.rows import BLOBS
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def prints(batches: Iterable[pa.RecordBatch]) -> pa.Table:
     with duck.cursor() as database:
         database.execute("CREATE TEMP TABLE hashes (id VARCHAR, hash UBIGINT)")
         for batch in batches:
-            names = [name for name in batch.schema.names if name not in {"id", "data", "thumbnail"}]
+            names = [name for name in batch.schema.names if name not in {"id", *BLOBS}]
             columns = [_bytes(batch[name]) if name == "vector" else batch[name] for name in names]
             database.register("batch", pa.table([batch["id"], *columns], ["id", *names]))
             listed = ", ".join(f'"{name}"' for name in names)
