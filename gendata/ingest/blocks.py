@@ -118,7 +118,7 @@ def to_block(
 
 def _parents(items: Sequence[Item]) -> pa.Array:
     kind = ITEM_SCHEMA.field("parents").type
-    if any([item.parents for item in items]):
+    if any(item.parents for item in items):
         return pa.array([list(item.parents) for item in items], kind)
     none = pa.py_buffer(np.zeros(len(items) + 1, np.int32))
     return pa.Array.from_buffers(kind, len(items), [None, none], children=[pa.nulls(0, kind.value_type)])

@@ -36,7 +36,7 @@ def parquet_batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
 
 
 def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, dict[str, Any] | UnitError]]:
-    return zip(count(1), chain.from_iterable(map(rows, batches)))  # noqa: B905 - numbers have no end
+    return zip(count(1), chain.from_iterable(map(rows, batches)))
 
 
 def merged(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
