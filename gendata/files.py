@@ -53,12 +53,12 @@ class ShardWriter:
         return self._added(1, row_bytes(row) + elsewhere, row["id"])
 
     def extend(self, table: pa.Table, sizes: Sizes) -> Path | None:
-        """No more rows than there is ``room`` for, with ids that are digests, and their sizes; the shard that they ended."""
+        """As many rows as there is ``room`` for, or fewer, and their sizes; the shard that they ended."""
         self._open().extend(table, sizes)
         return self._added(table.num_rows, int(sizes.sum()), table["id"][-1].as_py())
 
     def room(self, table: pa.Table, sizes: Sizes) -> int:
-        """How many of the rows belong to the open shard: those up to the one that ends it."""
+        """How many of the rows, whose ids are digests, belong to the open shard: those up to the one that ends it."""
         counts = self._rows + np.arange(1, table.num_rows + 1)
         cut = np.frombuffer(bytes.fromhex("".join(table["id"].to_pylist())), ">u4")[:: _ID_BYTES // 4] % SHARD_MEAN_ROWS
         by_content = (counts >= SHARD_MIN_ROWS) & (cut == 0)

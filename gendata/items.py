@@ -161,16 +161,15 @@ _PLAIN_TYPES = frozenset({str, int, bool, type(None)})
 _PLAIN_DEPTH = 100
 
 
-def _is_plain(value: object, depth: int = 0) -> bool:
+def _is_plain(value: Any, depth: int = 0) -> bool:
     """Whether orjson, which is several times faster, writes it as the standard library does, or refuses it."""
     kind = type(value)
     if kind is dict or kind is list:
-        inner = value.values() if kind is dict else value  # type: ignore[attr-defined]
-        return depth < _PLAIN_DEPTH and all(
-            [_is_plain(one, depth + 1) for one in inner if type(one) not in _PLAIN_TYPES]
-        )
+        inner = value.values() if kind is dict else value
+        rest = [one for one in inner if type(one) not in _PLAIN_TYPES]
+        return depth < _PLAIN_DEPTH and all(_is_plain(one, depth + 1) for one in rest)
     if kind is float:  # elsewhere one of them writes an exponent, or writes it in another way
-        return 1e-4 <= abs(value) < 1e16 or value == 0  # type: ignore[arg-type, operator]
+        return 1e-4 <= abs(value) < 1e16 or value == 0
     return kind in _PLAIN_TYPES
 
 

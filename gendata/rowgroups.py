@@ -1,4 +1,4 @@
-"""Rows or columns to one Parquet file whose row groups are cut by the rows themselves: the same bytes however they come."""
+"""Rows or columns to one Parquet file: the same rows give the same bytes, for they cut the row groups themselves."""
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gendata import columns, files
+from gendata import columns, files, rowgroups
 
 SCHEMA = pa.schema(
     [pa.field("id", pa.string(), nullable=False), ("n", pa.int64()), ("text", pa.large_string()), ("data", pa.binary())]
@@ -32,17 +33,22 @@ def test_the_bytes_are_those_of_rows_however_chunked(tmp_path_factory, pairs, ti
     cuts = sorted(random.randrange(len(whole) + 1) for _ in range(3))
     parts = [whole.slice(a, b - a) for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
     with pytest.MonkeyPatch.context() as patch:
-        for module in (files, columns):
-            patch.setattr(module, "GROUP_BYTES", 20_000)
+        patch.setattr(rowgroups, "GROUP_BYTES", 20_000)
         assert same_bytes(tmp_path_factory.mktemp("c"), pa.concat_tables(parts))
 
 
-def test_groups_end_where_they_are_full():
+@pytest.mark.parametrize("large", [[], [10, 2000]])
+def test_groups_end_where_they_are_full(tmp_path, large):
+    whole = table([f"{i}" for i in range(5000)], ["x"] * 5000).select(SCHEMA.names).cast(SCHEMA)
     sizes = np.full(5000, 64)
-    assert list(columns._groups(sizes)) == [(0, 1024), (1024, 2048), (2048, 3072), (3072, 4096), (4096, 5000)]
-    sizes[[10, 2000]] = files.GROUP_BYTES
-    assert list(columns._groups(sizes))[:3] == [(0, 11), (11, 1035), (1035, 2001)]
-    assert list(columns._groups(sizes[:0])) == []
+    sizes[large] = rowgroups.GROUP_BYTES
+    writer = rowgroups.RowGroupWriter(tmp_path / "a.parquet", SCHEMA)
+    writer.extend(whole.slice(0, 0), sizes[:0])
+    writer.extend(whole, sizes)
+    writer.close()
+    about = pq.ParquetFile(tmp_path / "a.parquet").metadata
+    found = [about.row_group(i).num_rows for i in range(about.num_row_groups)]
+    assert found == ([11, 1024, 966, 1024, 1024, 951] if large else [1024] * 4 + [904])
 
 
 def test_a_missing_value_is_refused(tmp_path):

@@ -79,10 +79,10 @@ class Entry:
 class Reader(Protocol):
     """One kind of source: a module with these names.
 
-    It may also have ``blocks``, called as ``read``: the same outcomes, finished, with consecutive items of one entry as
-    blocks (see ``blocks``); ``shared``, called as ``read``: a value of JSON, all that units depend on beside what the listing
-    says of them; and ``AT_ONCE``, true where only the end of reading tells whether it was what the listing says: then
-    no part of it is kept for a later run.
+    It may also have ``blocks``, called as ``read``: the same outcomes, finished, with consecutive items of one entry
+    together (see the module ``blocks``); ``shared``, called as ``read``: a value of JSON, all that units depend on
+    beside what the listing says of them; and ``AT_ONCE``, true where only the end of reading tells whether it was what
+    the listing says: then no part of it is kept for a later run.
     """
 
     KEYS: frozenset[str]
