@@ -169,7 +169,7 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
         rest = [one for one in inner if type(one) not in _PLAIN_TYPES]
         return depth < _PLAIN_DEPTH and all(_is_plain(one, depth + 1) for one in rest)
     if kind is float:  # elsewhere one of them writes an exponent, or writes it in another way
-        return 1e-4 <= abs(value) < 1e16 or value == 0
+        return bool(1e-4 <= abs(value) < 1e16 or value == 0)
     return kind in _PLAIN_TYPES
 
 
