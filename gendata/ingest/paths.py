@@ -94,17 +94,48 @@ def _unit_error(error: OSError | ValueError, path: bytes) -> UnitError:
 
 def open_inside(base: bytes, path: bytes) -> BufferedReader:
     """Open a regular file under ``base`` for reading; UnitError if it is anything else, or gone."""
-    real = resolve(base, path)
-    try:
-        # what was a file a moment ago may be a fifo or a link now: do not wait for it, do not follow it
-        fd = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise _unit_error(error, real) from None
+    fd = _open_plainly(base, path)
+    if fd is None:  # a link may be on the way; if it is no file at all, here is why
+        real = resolve(base, path)
+        try:
+            # what was a file a moment ago may be a fifo or a link now: do not wait for it, do not follow it
+            fd = os.open(real, _FILE)
+        except OSError as error:
+            raise _unit_error(error, real) from None
     file = os.fdopen(fd, "rb")
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         file.close()
         raise UnitError("not-a-file")
     return file
+
+
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def _open_plainly(base: bytes, path: bytes) -> int | None:
+    """A descriptor of a regular file that no link leads to, from folder to folder; None if it is anything else.
+
+    Nothing that is moved meanwhile leads elsewhere, and it takes half the time of finding the real path.
+    """
+    *folders, name = path.split(b"/")
+    if not {b"", b".", b".."}.isdisjoint((*folders, name)):
+        return None
+    try:
+        at = os.open(base, _FOLDER)
+    except (OSError, ValueError):
+        return None
+    try:
+        for folder in folders:
+            inner = os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = inner
+        regular = stat.S_ISREG(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode)  # a device is not even opened
+        return os.open(name, _FILE, dir_fd=at) if regular else None
+    except (OSError, ValueError):
+        return None
+    finally:
+        os.close(at)
 
 
 def read_inside(base: bytes, path: bytes, limit: int) -> bytes:
