@@ -3,7 +3,6 @@
 Content is written once, by ingest; later stages write only what they add, keyed by ``id``.
 """
 
-import contextlib
 import hashlib
 import json
 import re
@@ -147,10 +146,12 @@ _CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",
 
 def canonical_json(value: object) -> str:
     """JSON with sorted keys and no white space: equal values give equal strings, those of the standard library."""
-    if _is_plain(value):
-        with contextlib.suppress(orjson.JSONEncodeError):  # integers beyond 64 bits, keys that are no texts
-            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    return _CANONICAL.encode(value)
+    try:
+        return (
+            orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode() if _is_plain(value) else _CANONICAL.encode(value)
+        )
+    except orjson.JSONEncodeError:  # integers beyond 64 bits, keys that are no texts
+        return _CANONICAL.encode(value)
 
 
 _PLAIN_TYPES = frozenset({str, int, bool, type(None)})
@@ -165,7 +166,7 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
         rest = [one for one in inner if type(one) not in _PLAIN_TYPES]
         return depth < _PLAIN_DEPTH and all(_is_plain(one, depth + 1) for one in rest)
     if kind is float:  # elsewhere one of them writes an exponent, or writes it in another way
-        return 1e-4 <= abs(value) < 1e16 or value == 0
+        return bool(1e-4 <= abs(value) < 1e16 or value == 0)
     return kind in _PLAIN_TYPES
 
 
