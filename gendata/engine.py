@@ -142,10 +142,18 @@ def imap_shards(
                     f.cancel()
 
 
-def processes(workers: int) -> ProcessPoolExecutor:
-    """A pool of processes, which end with this one, also where it is killed: left alone they wait for work for ever."""
+def processes(workers: int, *first: Callable[[], None]) -> ProcessPoolExecutor:
+    """A pool of processes that each call ``first`` at first.
+
+    They end with this one, also where it is killed: left alone they wait for work for ever.
+    """
     # spawn: forking a process whose Arrow threads run is not safe
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (_end_with_parent, *first))
+
+
+def _begin(*first: Callable[[], None]) -> None:
+    for call in first:
+        call()
 
 
 def _end_with_parent() -> None:

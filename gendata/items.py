@@ -3,7 +3,6 @@
 Content is written once, by ingest; later stages write only what they add, keyed by ``id``.
 """
 
-import contextlib
 import hashlib
 import json
 import re
@@ -151,10 +150,12 @@ _CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",
 
 def canonical_json(value: object) -> str:
     """JSON with sorted keys and no white space: equal values give equal strings, those of the standard library."""
-    if _is_plain(value):
-        with contextlib.suppress(orjson.JSONEncodeError):  # integers beyond 64 bits, keys that are no texts
-            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    return _CANONICAL.encode(value)
+    try:
+        return (
+            orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode() if _is_plain(value) else _CANONICAL.encode(value)
+        )
+    except orjson.JSONEncodeError:  # integers beyond 64 bits, keys that are no texts
+        return _CANONICAL.encode(value)
 
 
 _PLAIN_TYPES = frozenset({str, int, bool, type(None)})

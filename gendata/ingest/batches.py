@@ -3,7 +3,7 @@
 That is for batches without anything to reject. All others go row by row, which says what is wrong, and where.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gendata.ingest.blocks import Block, Gathered, to_block
+from gendata.ingest.pool import ahead
 from gendata.ingest.reader import UnitError
 from gendata.ingest.records.columnar import rows
 from gendata.ingest.rows import Rows
@@ -18,11 +19,11 @@ from gendata.items import Item, Reject
 
 
 def in_blocks(
-    uri: str, batches: Iterable[pa.RecordBatch], table: Rows, gathered: Gathered
+    uri: str, batches: Iterator[pa.RecordBatch], table: Rows, gathered: Gathered
 ) -> Iterator[Block | Item | Reject]:
     """All rows of a table: what ``gathered`` makes of them one by one."""
     done = 0
-    for batch in batches:
+    for batch in ahead(batches):
         uris = [f"{uri}#{number}" for number in range(done + 1, done + 1 + batch.num_rows)]
         done += batch.num_rows
         block = _block(uris, batch, table, gathered)

@@ -5,7 +5,6 @@ ijson, builds a path per level, and took 23 GB for 100 kB of brackets.
 """
 
 import codecs
-import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -67,12 +66,13 @@ def _json_object(line: bytes, ending: bytes = b"") -> dict[str, Any]:
 
 def parse_json(line: bytes, ending: bytes = b"") -> Any:
     """A value that can be written as UTF-8 again. Raises UnitError, which counts lines with the one's ``ending``."""
-    if len(line) <= _QUICK:
-        with contextlib.suppress(orjson.JSONDecodeError):
-            value = orjson.loads(line)
-            if _is_exact(value):
-                return value
-    return _parse_json(line + ending)
+    if len(line) > _QUICK:
+        return _parse_json(line + ending)
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return _parse_json(line + ending)
+    return value if _is_exact(value) else _parse_json(line + ending)
 
 
 _QUICK = 1 << 20  # bytes, of which orjson may need 16 times as much
