@@ -43,7 +43,7 @@ def test_a_run_tells_what_was_used(brought):
     assert "brought    5 of 6 rows of tag.scores (1 unmatched-key)" in brought.first.stdout
     assert "           4 of 5 rows of embed.image.clip (1 not-an-image)" in brought.first.stdout
     metrics = json.loads((brought.root / "artifacts/metrics/embed.json").read_text())
-    assert (metrics["images"], metrics["brought"], metrics["without"]) == (4, 4, 1)
+    assert (metrics["images"], metrics["brought"], metrics["without"]) == (4, {"image": 4}, {"image": 1})
     assert metrics["image"] == {"model": "their/clip", "dim": 3}
     rejected = brought.json("sql", "SELECT source, uri, stage, reason FROM rejected ORDER BY stage")
     assert [tuple(row.values()) for row in rejected] == [
@@ -109,7 +109,7 @@ def test_what_is_brought_and_what_is_computed_are_of_one_model(brought, monkeypa
             assert not (at / "elsewhere").exists()
     embed.run(at / "ingest", at / "dedup", at / "elsewhere", at / "metrics/elsewhere.json")
     metrics = files.read_json(at / "metrics/elsewhere.json")
-    assert (metrics["images"], metrics["brought"], metrics["without"]) == (5, 4, 0)
+    assert (metrics["images"], metrics["brought"], metrics["without"]) == (5, {"image": 4}, {"image": 0})
     rows = files.read_table(at / "elsewhere/photos/00000.parquet").to_pylist()
     found = [row["vector"] for row in rows if row["start"] is None]
     assert np.allclose(found, own[[0, 1, 2, 3, 4]], atol=1e-6)

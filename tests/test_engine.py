@@ -48,7 +48,9 @@ def test_processes_end_with_the_one_that_started_them_also_where_it_is_killed(tm
     )
     (tmp_path / "parent.py").write_text(code)
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True, env=env) as parent:
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True, env=env
+    ) as parent:
         workers = [psutil.Process(pid) for pid in {int(parent.stdout.readline()) for _ in range(4)}]
         parent.send_signal(signal.SIGKILL)
         parent.wait()
