@@ -1,7 +1,7 @@
 """Vectors that tables bring beside those of the model that is named: both must be of one model."""
 
 from collections.abc import Iterator, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from gendata.embed.decode import UnreadableImageError
 from gendata.embed.encoder import ImageEncoder, TextEncoder, Vectors
@@ -12,13 +12,6 @@ SAMPLES, SAME = 4, 0.9
 precision turns a vector a little, that of another model points anywhere. Chosen, not measured."""
 
 C = TypeVar("C", bound=str | bytes)
-
-
-class Comparable(Protocol):
-    """What is asked of an encoder here."""
-
-    name: str
-    dim: int
 
 
 class Samples(Generic[C]):
@@ -44,18 +37,18 @@ class Samples(Generic[C]):
         """Of the samples."""
         return [content for _, _, content, _ in self._few]
 
-    def compare(self, encoder: Comparable, own: Sequence[Vectors | None]) -> None:
-        """Raises GendataError where ``own``, the encoder's vectors of the samples (None: it has none), are others."""
-        if self.dim is not None and encoder.dim != self.dim:
+    def compare(self, model: str, dim: int, own: Sequence[Vectors | None]) -> None:
+        """Raises GendataError where ``own``, the model's vectors of the samples (None: it has none), are others."""
+        if dim != self.dim:
             raise GendataError(
-                f"embed.{self._kind}.tables: their vectors have {self.dim} numbers, those of {encoder.name} "
-                f"{encoder.dim}: they are of another model"
+                f"embed.{self._kind}.tables: their vectors have {self.dim} numbers, those of {model} {dim}: "
+                "they are of another model"
             )
         for (_, item_id, _, vector), mine in zip(self._few, own, strict=True):
             if mine is not None and (cosine := float(mine @ vector)) < SAME:
                 raise GendataError(
                     f"embed.{self._kind}.tables: a vector of {self._kind} {item_id[:12]} is not that of "
-                    f"{encoder.name}, as all must be: their cosine is {cosine:.2f}; name the model that made the "
+                    f"{model}, as all must be: their cosine is {cosine:.2f}; name the model that made the "
                     "tables, or say compute: false"
                 )
 

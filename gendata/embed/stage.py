@@ -121,13 +121,13 @@ class Embedder:
 
     def check_brought(self) -> None:
         """Raises GendataError where vectors that were brought are not those of the model, if it may be run."""
-        images, texts = self._image_samples, self._text_samples
-        if images.dim is not None and self._params.image.compute:
+        images, texts, params = self._image_samples, self._text_samples, self._params
+        if images.dim is not None and params.image.compute:
             seeing = self.images().encoder
-            images.compare(seeing, list(of_images(seeing, images.contents)))
-        if texts.dim is not None and self._params.text.compute:
+            images.compare(params.image.model, seeing.dim, list(of_images(seeing, images.contents)))
+        if texts.dim is not None and params.text.compute:
             reading = self.texts().encoder
-            texts.compare(reading, list(of_texts(reading, texts.contents)))
+            texts.compare(params.text.model, reading.dim, list(of_texts(reading, texts.contents)))
 
     def summary(self) -> dict[str, Any]:
         """Counts, and the encoders in use: the same for the same data on the same machine."""

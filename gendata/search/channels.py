@@ -144,7 +144,7 @@ def open_channels(
             channels.whole = _by_words(stores, "items", terms.text, wholes)
         if query.mode != "keyword":
             channels.semantic = _by_vector(channels, stores, "passages", wheres, vectors.get("text"))
-        _check_text(channels, query, bool(tables), encoded="text" in vectors)
+        _check_text(channels, query, bool(tables), frozenset(vectors))
     if query.image is not None:
         tables = _tables(stores, "images")
         wheres = _filters(query, tables, limits)
@@ -257,9 +257,13 @@ def _open_looks(
         channels.messages.append(f"{NO_LOOKS}{error}")
 
 
-def _check_text(channels: Channels, query: Query, has_passages: bool, *, encoded: bool) -> None:
-    if query.mode == "semantic" and not encoded:
-        raise QueryError(f"semantic search needs the text encoder and its vectors: {NO_MEANING}")
+def _check_text(channels: Channels, query: Query, has_passages: bool, encoded: frozenset[str]) -> None:
+    """``encoded``: under what names vectors of the query are being made."""
+    if query.mode == "semantic" and "text" not in encoded:
+        if "joint" not in encoded:
+            raise QueryError(f"semantic search needs the text encoder and its vectors: {NO_MEANING}")
+        channels.messages.append(f"{NO_MEANING}: images alone are found")
+        return
     if not has_passages and not channels.whole:
         channels.messages.append("no store holds text that can be searched")
         return
@@ -268,7 +272,7 @@ def _check_text(channels: Channels, query: Query, has_passages: bool, *, encoded
     if query.mode == "keyword" and not channels.by_words:
         raise QueryError("keyword search needs a full-text index: " + _why(channels))
     if query.mode == "hybrid" and not channels.semantic:
-        reason = "no vectors of the text encoder's kind" if encoded else NO_MEANING
+        reason = "no vectors of the text encoder's kind" if "text" in encoded else NO_MEANING
         channels.messages.append(f"{reason}: ranked by words alone")
     if query.mode == "hybrid" and not channels.by_words:
         channels.messages.append("no full-text index: ranked by meaning alone")
