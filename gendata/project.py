@@ -111,7 +111,7 @@ class Project:
             self.stores,
             query,
             image=image,
-            encode_text=partial(encoders.encode_query, params=embed),
+            encode_text=partial(encoders.encode_query, params=embed) if embed.text.compute else None,
             encode_image=encode_image,
             encode_joint=partial(encoders.encode_joint_query, params=embed) if embed.image.joint else None,
             params=self.section("search"),

@@ -243,11 +243,7 @@ def summary(project: Project) -> Summary:
         stores={name: record["items"] for name, record in stores.items()},
         models=models,
         example=_example(project, models),
-        tables={
-            f"{section}.{name}": came
-            for section, metrics in (("tag", tag), ("embed.image", embed))
-            for name, came in metrics.get("tables", {}).items()
-        },
+        tables={**tag.get("tables", {}), **embed.get("tables", {})},
     )
 
 

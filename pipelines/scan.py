@@ -28,9 +28,10 @@ def run(out: Path) -> None:
     forget(sources, Path.cwd())
     scan(sources, Path.cwd(), out, limits)
     scan_references(against, Path.cwd(), out / "against", limits)
-    tags, vectors = params.load(PARAMS, "tag", TagParams).tables, params.load(PARAMS, "embed", EmbedParams).image.tables
-    scan_tables("tag", tags, list(sources), ROOT, out / "tag", limits)
-    scan_tables("embed.image", vectors, list(sources), ROOT, out / "embed", limits)
+    tags, vectors = params.load(PARAMS, "tag", TagParams).tables, params.load(PARAMS, "embed", EmbedParams)
+    scan_tables({"tag": tags}, list(sources), ROOT, out / "tag", limits)
+    sections = {"embed.image": vectors.image.tables, "embed.text": vectors.text.tables}
+    scan_tables(sections, list(sources), ROOT, out / "embed", limits)
 
 
 if __name__ == "__main__":

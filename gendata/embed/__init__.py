@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gendata import files
-from gendata.brought import TableParams, check_names
+from gendata.brought import TableParams, check_vectors
 from gendata.embed.encoder import Encoder, TextEncoder
 
 __all__ = ["EmbedParams", "Encoder", "ImageEncoderParams", "TextEncoder", "TextEncoderParams", "embed"]
@@ -29,14 +29,22 @@ class TextEncoderParams:
             sentence-transformers model with safetensors weights.
         passage_tokens: A text is cut into passages of at most this many tokens (the model's own
             limit if that is lower: 254 for the default).
+        tables: Vectors of texts and records that this very model made elsewhere: in one column, of whole texts; with
+            columns of start and end after it, in code points, of passages. Texts that are in a table are not computed.
+            There is one model, so vectors of two never meet.
+        compute: False: texts that are in no table have no vector, captions and transcripts neither, and the model is
+            never loaded, for queries neither: words alone find texts.
     """
 
     model: str = "all-MiniLM-L6-v2"
     passage_tokens: int = 254
+    tables: dict[str, TableParams] = field(default_factory=dict, hash=False)
+    compute: bool = True
 
     def __post_init__(self) -> None:
         if not self.model.strip():
             raise ValueError("model must name a model")
+        check_vectors(self.tables, passages=True)
         if self.passage_tokens < MIN_PASSAGE_TOKENS:
             raise ValueError(f"passage_tokens must be at least {MIN_PASSAGE_TOKENS}, not {self.passage_tokens}")
 
@@ -62,12 +70,9 @@ class ImageEncoderParams:
     def __post_init__(self) -> None:
         if not self.model.strip():
             raise ValueError("model must name a model")
-        check_names(self.tables)
+        check_vectors(self.tables, passages=False)
         if self.tables and self.model == LAYOUT:
             raise ValueError(f"tables: their vectors are of another model than {LAYOUT}; model must name it")
-        for name, table in self.tables.items():
-            if len(table.columns) != 1:
-                raise ValueError(f"tables.{name}.columns: a vector is in one column")
 
     @property
     def joint(self) -> bool:
@@ -116,7 +121,7 @@ def embed(
     out: Path,
     params: EmbedParams,
     cache: Path = CACHE,
-    brought: Path | None = None,
+    brought: tuple[Path | None, ...] = (),
 ) -> dict[str, Any]:
     """Vectors of every kept item: ``out/<source>/<shard>.parquet`` (VECTOR_SCHEMA), rejected.parquet beside.
 
@@ -132,11 +137,12 @@ def embed(
         out: Is replaced as a whole when all is done.
         params: Encoders, device, precision.
         cache: A folder for these contents alone, since what a run does not use it may drop.
-        brought: Vectors of images out of tables (see ``gendata.brought``), and rejects, which ``out`` gets too.
+        brought: Folders of vectors out of tables (see ``gendata.brought``), of images and of texts, and of rejects,
+            which ``out`` gets too.
 
     Returns:
-        Counts of items, passages, images and unreadable images, of images whose vector was brought and of those that
-        have none since ``image.compute`` is off, and what each encoder in use is.
+        Counts of items, passages, images and unreadable images, by kind of those whose vectors were brought and of
+        those that have none, and what each encoder in use is.
         How many items came from the cache is said on stderr only, since the summary has to be
         the same for the same data.
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gendata import brought, files
+from gendata import files
+from gendata.brought import REJECTED, Brought
 from gendata.embed import EmbedParams
 from gendata.embed.cached import CachedImages, CachedTexts, Tick, proportional
 from gendata.embed.decode import UnreadableImageError
-from gendata.embed.encoder import Vectors
 from gendata.embed.image import load_image_encoder
+from gendata.embed.samples import Samples, of_images, of_texts
 from gendata.engine import Progress
-from gendata.errors import GendataError
 from gendata.items import REJECT_SCHEMA, VECTOR_SCHEMA, content_id
 from gendata.originals import COLUMNS as CONTENT
 from gendata.originals import Originals
@@ -22,13 +22,12 @@ from gendata.originals import Originals
 BLOCK_ROWS, BLOCK_BYTES = 4096, 32 << 20
 """Rows that are in memory at a time, whichever comes first: enough to fill the encoders' batches."""
 
-SAMPLES, SAME = 4, 0.9
-"""How many images with a vector out of a table are encoded too, where others are; and the least cosine of both. Other
-resizing or precision turns a vector a little, that of another model points anywhere. Chosen, not measured."""
-
 COLUMNS = (*CONTENT, "modality", "text")
 
 Row = dict[str, Any]
+
+Known = Mapping[str, list[Row]]
+"""By id, the rows of VECTOR_SCHEMA that tables bring for an item: for an image of it, for a text of its passages."""
 
 
 class Work(NamedTuple):
@@ -65,8 +64,7 @@ class Embedder:
         self._params, self._cache = params, cache
         self._texts: CachedTexts | None = None
         self._images: CachedImages | None = None
-        self._brought_dim: int | None = None
-        self._samples: dict[str, tuple[bytes, Vectors]] = {}
+        self._image_samples, self._text_samples = Samples[bytes]("image"), Samples[str]("text")
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Embedder":
@@ -91,31 +89,29 @@ class Embedder:
             self._images = self._stack.enter_context(CachedImages(encoder, self._cache))
         return self._images
 
-    def embed(
-        self, rows: list[Row], tick: Tick, known: Mapping[str, Vectors] | None = None
-    ) -> tuple[list[Row], list[Row]]:
-        """Rows of VECTOR_SCHEMA and of REJECT_SCHEMA for a block of kept rows; ``known``: vectors of images, by id."""
+    def embed(self, rows: list[Row], tick: Tick, known: Known | None = None) -> tuple[list[Row], list[Row]]:
+        """Rows of VECTOR_SCHEMA and of REJECT_SCHEMA for a block of kept rows; what is ``known`` is not computed."""
         known = known or {}
-        work = gather(rows, known, compute=self._params.image.compute)
+        work = gather(rows, known, self._params)
         advance = proportional(tick, len(rows), len(work.images) + len(work.texts))
         pictures = Images(work.images, self._content)
         images, new_images = self.images().vectors(pictures, advance) if pictures else ({}, set())
         texts, new_texts = self.texts().parts(work.texts, advance) if work.texts else ({}, set())
         vectors, rejects = [], []
         for row in rows:
-            image = known.get(row["id"], images.get(row["image_key"]))
+            own = known.get(row["id"], [])
+            self._remember(row, own)
+            image = images.get(row["image_key"])
             if isinstance(image, UnreadableImageError):
                 rejects.append(_reject(row, str(image)))
             elif image is not None:
-                vectors.append({"id": row["id"], "part": 0, "start": None, "end": None, "vector": image})
-                self.counts["images"] += 1
-            if row["id"] in known:
-                self._remember(row, known[row["id"]])
-            self.counts["without"] += row["modality"] == "image" and image is None
+                own = [{"id": row["id"], "part": 0, "start": None, "end": None, "vector": image}]
+            vectors += own
             if row["text_key"]:
                 first = 1 if row["modality"] == "image" else 0
-                vectors += _passages(row["id"], first, texts[row["text_key"]])
-                self.counts["passages"] += texts[row["text_key"]].total
+                own = [*own, *(passages := _passages(row["id"], first, texts[row["text_key"]]))]
+                vectors += passages
+            self._count(row, own)
             if row["text_key"] in new_texts or row["image_key"] in new_images:
                 self.fresh += 1
             elif row["text_key"] or row["image_key"]:
@@ -124,43 +120,54 @@ class Embedder:
         self.counts["unreadable"] += len(rejects)
         return vectors, rejects
 
-    def _remember(self, row: Row, vector: Vectors) -> None:
-        """Note a vector that was brought, of the first few with the image, so that both can be compared."""
-        self.counts["brought"] += 1
-        self._brought_dim = len(vector)
-        if len(self._samples) < SAMPLES and self._params.image.compute and (data := self._content(row)) is not None:
-            self._samples[row["id"]] = (data, vector)
+    def _count(self, row: Row, vectors: list[Row]) -> None:
+        """Take in what an item was given."""
+        images = sum(vector["start"] is None for vector in vectors)
+        passages = len(vectors) - images
+        self.counts["images"] += images
+        self.counts["passages"] += passages
+        self.counts["image without"] += row["modality"] == "image" and not images
+        self.counts["text without"] += bool(_words(row)) and not passages
+
+    def _remember(self, row: Row, own: list[Row]) -> None:
+        """Note vectors that were brought for an item, so that they can be compared with the models'."""
+        kind = "image" if row["modality"] == "image" else "text"
+        self.counts[f"{kind} brought"] += bool(own)
+        for found in own:
+            if kind == "image":
+                size = row["size"] if row.get("size") is not None else len(row["data"] or b"")
+                seen = size if self._params.image.compute else 0
+                self._image_samples.add(row["id"], seen, lambda: self._content(row), found["vector"])
+            else:
+                text = row["text"][found["start"] : found["end"]]
+                self._text_samples.add(row["id"], len(text), partial(str, text), found["vector"])
 
     def check_brought(self) -> None:
-        """Raises GendataError where vectors that were brought and those that were computed are of different models."""
-        if self._images is None or self._brought_dim is None:
-            return  # all are of one kind
-        encoder, model = self._images.encoder, self._params.image.model
-        if encoder.dim != self._brought_dim:
-            raise GendataError(
-                f"embed.image.tables: their vectors have {self._brought_dim} numbers, those of {model} {encoder.dim}: "
-                "they are of another model"
-            )
-        found, _ = self._images.vectors({i: data for i, (data, _) in self._samples.items()}, lambda _: None)
-        for item_id, (_, vector) in self._samples.items():
-            own = found[item_id]
-            if not isinstance(own, UnreadableImageError) and (cosine := float(own @ vector)) < SAME:
-                raise GendataError(
-                    f"embed.image.tables: the vector of image {item_id[:12]} is not that of {model}, which others are "
-                    f"given: their cosine is {cosine:.2f}; name the model that made the tables, or say compute: false"
-                )
+        """Raises GendataError where vectors that were brought are not those of the model, if it may be run."""
+        images, texts, params = self._image_samples, self._text_samples, self._params
+        if images.dim is not None and params.image.compute:
+            seeing = self.images().encoder
+            images.compare(params.image.model, seeing.dim, list(of_images(seeing, images.contents)))
+        if texts.dim is not None and params.text.compute:
+            reading = self.texts().encoder
+            texts.compare(params.text.model, reading.dim, list(of_texts(reading, texts.contents)))
 
     def summary(self) -> dict[str, Any]:
         """Counts, and the encoders in use: the same for the same data on the same machine."""
         found: dict[str, Any] = {k: self.counts[k] for k in ("items", "passages", "images", "unreadable")}
-        if self._params.image.tables or not self._params.image.compute:
-            found |= {k: self.counts[k] for k in ("brought", "without")}
-        for kind, used in (("text", self._texts), ("image", self._images)):
+        kinds = (
+            ("text", self._params.text, self._texts, self._text_samples.dim),
+            ("image", self._params.image, self._images, self._image_samples.dim),
+        )
+        for kind, params, used, dim in kinds:
             if used is not None:
                 e = used.encoder
                 found[kind] = {"model": e.name, "dim": e.dim, "dtype": e.dtype, "device": e.device}
-        if "image" not in found and self._brought_dim:
-            found["image"] = {"model": self._params.image.model, "dim": self._brought_dim}
+            elif dim:
+                found[kind] = {"model": params.model, "dim": dim}
+            if params.tables or not params.compute:
+                for count in ("brought", "without"):
+                    found.setdefault(count, {})[kind] = self.counts[f"{kind} {count}"]
         return found
 
 
@@ -171,9 +178,9 @@ def run(
     out: Path,
     params: EmbedParams,
     cache: Path,
-    tables: Path | None = None,
+    brought: tuple[Path | None, ...] = (),
 ) -> dict[str, Any]:
-    """See ``gendata.embed.embed``; ``tables`` are its ``brought``."""
+    """See ``gendata.embed.embed``."""
     pairs = {s: files.decided_shards(ingested, decisions, s) for s in sources}
     total = sum(sum(files.read_table(d, ["kept"])["kept"].to_pylist()) for p in pairs.values() for _, d in p)
     with (
@@ -186,11 +193,11 @@ def run(
             for items, decided in shards:
                 path = work / source / items.name
                 path.parent.mkdir(exist_ok=True)
-                known = brought.values(tables, source, items.name)
-                files.write_table(path, _shard(items, decided, known, embedder, progress, rejects), VECTOR_SCHEMA)
-            if tables is not None:
-                rejects += files.read_table(tables / source / brought.REJECTED).to_pylist()
-            files.write_table(work / source / "rejected.parquet", rejects, REJECT_SCHEMA)
+                tables = [Brought(folder, source, items.name) for folder in brought]
+                files.write_table(path, _shard(items, decided, tables, embedder, progress, rejects), VECTOR_SCHEMA)
+            for folder in filter(None, brought):
+                rejects += files.read_table(folder / source / REJECTED).to_pylist()
+            files.write_table(work / source / REJECTED, rejects, REJECT_SCHEMA)
         embedder.check_brought()
     sys.stderr.write(f"embedded {embedder.fresh:,} new items, {embedder.cached:,} from cache\n")
     return embedder.summary()
@@ -199,19 +206,20 @@ def run(
 def _shard(
     items: Path,
     decided: Path,
-    known: Mapping[str, Vectors],
+    tables: list[Brought],
     embedder: Embedder,
     progress: Progress,
     rejects: list[Row],
 ) -> Iterator[dict[str, Any]]:
     for block in _blocks(row for b in files.kept_batches(items, decided, COLUMNS) for row in b.to_pylist()):
         before = progress.done
-        vectors, failed = embedder.embed(
-            block, progress.add, {r["id"]: known[r["id"]] for r in block if r["id"] in known}
-        )
+        known = {row["id"]: rows for row in block for table in tables if (rows := table.of(row["id"]))}
+        vectors, failed = embedder.embed(block, progress.add, known)
         progress.add(before + len(block) - progress.done)
         rejects += failed
         yield from vectors
+    for table in tables:
+        table.end()
 
 
 def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -227,23 +235,29 @@ def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield block
 
 
-def gather(rows: list[Row], known: Mapping[str, Vectors], *, compute: bool) -> Work:
+def gather(rows: list[Row], known: Known, params: EmbedParams) -> Work:
     """What is to be encoded; sets ``text_key`` and ``image_key`` (or None) in each row.
 
-    Images whose vector is ``known`` are not, and none is without ``compute``.
+    Contents whose vectors are ``known`` are not, and none of a kind without its ``compute``.
     """
     work = Work(rows, {}, {})
     for row in rows:
-        text, there = row["text"], row.get("size") is not None
-        row["text_key"] = content_id(text) if text and not text.isspace() else None
-        encoded = row["modality"] == "image" and (there or row["data"] is not None)
-        encoded = encoded and compute and row["id"] not in known
-        row["image_key"] = (row["id"] if there else content_id(row["data"])) if encoded else None
+        text, there, is_known = row["text"], row.get("size") is not None, row["id"] in known
+        is_image = row["modality"] == "image"
+        read = _words(row) and params.text.compute and (is_image or not is_known)
+        row["text_key"] = content_id(text) if read else None
+        seen = is_image and (there or row["data"] is not None) and params.image.compute and not is_known
+        row["image_key"] = (row["id"] if there else content_id(row["data"])) if seen else None
         if row["text_key"]:
             work.texts[row["text_key"]] = text
         if row["image_key"]:
             work.images[row["image_key"]] = row
     return work
+
+
+def _words(row: Row) -> bool:
+    """Whether the item has a text that is more than white space."""
+    return bool(row["text"]) and not row["text"].isspace()
 
 
 def _passages(id_: str, first: int, parts: Any) -> list[Row]:

@@ -92,7 +92,10 @@ class Encoders:
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """One item found. ``text`` is its best passage (or caption); start and end are code points in its text."""
+    """One item found. ``text`` is its best passage (or caption); start and end are code points in its text.
+
+    Of a text without vectors, which has no passages, it is the beginning, and start and end are None.
+    """
 
     id: str
     modality: str

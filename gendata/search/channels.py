@@ -24,6 +24,8 @@ CAPTIONS_ONLY = (
     "run (embed.image.compute: false); search with an image to find images that look alike"
 )
 
+NO_MEANING = "no text encoder is run (embed.text.compute: false)"
+
 NO_LOOKS = "images are found by their captions alone: "
 """And why the model of images and texts is of no help."""
 
@@ -46,6 +48,11 @@ class Channels:
     semantic: dict[str, Channel] = field(default_factory=dict)
     visual: dict[str, Channel] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
+
+    @property
+    def by_words(self) -> bool:
+        """Whether any ranking is by words; without vectors of texts there are no passages, and it is of whole texts."""
+        return bool(self.keyword or self.whole)
 
 
 @dataclass
@@ -137,7 +144,7 @@ def open_channels(
             channels.whole = _by_words(stores, "items", terms.text, wholes)
         if query.mode != "keyword":
             channels.semantic = _by_vector(channels, stores, "passages", wheres, vectors.get("text"))
-        _check_text(channels, query, bool(tables))
+        _check_text(channels, query, bool(tables), frozenset(vectors))
     if query.image is not None:
         tables = _tables(stores, "images")
         wheres = _filters(query, tables, limits)
@@ -250,17 +257,24 @@ def _open_looks(
         channels.messages.append(f"{NO_LOOKS}{error}")
 
 
-def _check_text(channels: Channels, query: Query, has_passages: bool) -> None:
-    if not has_passages:
+def _check_text(channels: Channels, query: Query, has_passages: bool, encoded: frozenset[str]) -> None:
+    """``encoded``: under what names vectors of the query are being made."""
+    if query.mode == "semantic" and "text" not in encoded:
+        if "joint" not in encoded:
+            raise QueryError(f"semantic search needs the text encoder and its vectors: {NO_MEANING}")
+        channels.messages.append(f"{NO_MEANING}: images alone are found")
+        return
+    if not has_passages and not channels.whole:
         channels.messages.append("no store holds text that can be searched")
         return
     if query.mode == "semantic" and not channels.semantic:
         raise QueryError("semantic search needs the text encoder and its vectors: " + _why(channels))
-    if query.mode == "keyword" and not channels.keyword:
+    if query.mode == "keyword" and not channels.by_words:
         raise QueryError("keyword search needs a full-text index: " + _why(channels))
     if query.mode == "hybrid" and not channels.semantic:
-        channels.messages.append("no text encoder or no vectors of its kind: ranked by words alone")
-    if query.mode == "hybrid" and not channels.keyword:
+        reason = "no vectors of the text encoder's kind" if "text" in encoded else NO_MEANING
+        channels.messages.append(f"{reason}: ranked by words alone")
+    if query.mode == "hybrid" and not channels.by_words:
         channels.messages.append("no full-text index: ranked by meaning alone")
 
 

@@ -14,10 +14,13 @@ from gendata.store.head import Store
 Passage: TypeAlias = tuple[str, int | None, int | None, str | None]
 """(id, start, end, text)."""
 
+BEGINNING = 1000
+"""Characters that are shown of a text that has no passages, since it has no vectors."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """An item that was ranked; ``part`` is its best passage, None if only its image was compared."""
+    """An item that was ranked; ``part`` is its best passage, None if its image or its whole text was."""
 
     store: str
     key: int
@@ -37,8 +40,8 @@ def look_up(stores: Mapping[str, Store], found: Sequence[Found]) -> tuple[Hit, .
     hits: dict[Found, Hit] = {}
     for name, store in stores.items():
         passages = dict(_passages(store, [f for f in found if f.store == name]))
-        images = any(one.part is None for one in passages)
-        items = _items(store, [id_ for id_, *_ in passages.values()], captions=images)
+        whole = any(one.part is None for one in passages)
+        items = _items(store, [id_ for id_, *_ in passages.values()], texts=whole)
         hits |= {one: _hit(store, one, items, passage) for one, passage in passages.items()}
     return tuple(hits[one] for one in found)
 
@@ -52,7 +55,7 @@ def _hit(store: Store, found: Found, items: Mapping[str, Mapping[str, Any]], pas
         id=id_,
         **{name: item[name] for name in ("modality", "origin", "source", "uri", "label")},
         score=found.score,
-        text=item["caption"] if found.part is None else text,
+        text=item["text"] if found.part is None else text,
         start=start,
         end=end,
         store=found.store,
@@ -60,16 +63,18 @@ def _hit(store: Store, found: Found, items: Mapping[str, Mapping[str, Any]], pas
     )
 
 
-def _items(store: Store, ids: Sequence[str], *, captions: bool) -> dict[str, dict[str, Any]]:
+def _items(store: Store, ids: Sequence[str], *, texts: bool) -> dict[str, dict[str, Any]]:
     import duckdb
 
     if not ids:
         return {}
-    caption = "CASE WHEN modality = 'image' THEN text END" if captions else "NULL"  # texts are slow to read
-    columns = ("id", "modality", "origin", "source", "uri", "label", "caption")
+    text = (
+        f"CASE WHEN modality = 'image' THEN text ELSE left(text, {BEGINNING}) END" if texts else "NULL"
+    )  # slow to read
+    columns = ("id", "modality", "origin", "source", "uri", "label", "text")
     try:
         cursor = store.connection.cursor().execute(
-            f"SELECT id, modality, origin, source, uri, label, {caption} FROM items "
+            f"SELECT id, modality, origin, source, uri, label, {text} FROM items "
             "WHERE id IN (SELECT unnest(?::VARCHAR[]))",
             [list(ids)],
         )

@@ -122,7 +122,7 @@ def _best(channels: Channels, query: Query, params: SearchParams) -> list[Found]
         if found.exhausted or ranked(found.scores) >= query.n:
             break
         depth *= 4
-    if channels.keyword and query.mode != "semantic" and not ranked(found.keyword):
+    if channels.by_words and query.mode != "semantic" and not ranked(found.keyword):
         channels.messages.append(NO_WORD)
     best = found.candidates.first(found.scores, query.n)
     return [_found(found, number, by_words=bool(channels.keyword)) for number in best]
@@ -138,7 +138,7 @@ def _rank(channels: Channels, depth: int, query: Query, params: SearchParams) ->
     passages, texts, meaning, visual = map(candidates.scores, collected)
     words = np.where(np.isnan(passages), texts, np.nan_to_num(texts) + PASSAGE * passages)
     weight = params.keyword_weight
-    if channels.keyword and channels.semantic:
+    if channels.by_words and channels.semantic:
         scores = _fused(words, meaning, weight)
         parts = candidates.parts((keyword, weight), (semantic, 1 - weight))
     else:

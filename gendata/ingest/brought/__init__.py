@@ -1,10 +1,10 @@
-"""Tables that name items and bring what is known of them: tags of any kind, and vectors of images.
+"""Tables that name items and bring what is known of them: tags of any kind, and vectors of images and of texts.
 
 A row names its item by uri (also by the path as it stands in the file system) or by id; a copy that dedup merged into
 equal content stands for what stays. Every row is used or is a reject: ``invalid-key``, ``unmatched-key`` (no such
 item), ``dropped-item`` (dedup dropped it, and it was not equal to what stays), ``duplicate-key`` (a row before it
-brings the same), ``empty`` (no column has a value), of vectors ``invalid-vector``, ``wrong-length``, ``not-an-image``;
-and what is wrong with a line or a file, as in a source of kind table.
+brings the same), ``empty`` (no column has a value), of vectors ``invalid-vector``, ``wrong-length``, ``not-an-image``,
+``not-a-text``, ``invalid-offsets``; and what is wrong with a line or a file, as in a source of kind table.
 """
 
 import contextlib
@@ -17,26 +17,28 @@ from gendata import files
 from gendata.brought import TableParams
 from gendata.errors import ParamsError
 from gendata.ingest.brought.rows import read_rows, table_path
-from gendata.ingest.brought.values import ImageVectors, Kind, Tags
+from gendata.ingest.brought.values import Kind, Tags
+from gendata.ingest.brought.vectors import Vectors
 from gendata.ingest.records import SUFFIXES
 from gendata.ingest.scan import scan
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import in_derived
 
-__all__ = ["ImageVectors", "Kind", "Tags", "bring", "scan_tables"]
+__all__ = ["Kind", "Tags", "Vectors", "bring", "scan_tables"]
 
 Tables = Mapping[str, TableParams]
 
 
 def scan_tables(
-    section: str, tables: Tables, sources: Sequence[str], root: Path, out: Path, limits: IngestParams
+    sections: Mapping[str, Tables], sources: Sequence[str], root: Path, out: Path, limits: IngestParams
 ) -> None:
-    """Write a listing per table into ``out``, so that DVC sees a change; ``section`` is where in params.yaml they are.
+    """Write a listing per table into ``out``, so that DVC sees a change; ``sections`` are those of params.yaml.
 
     Raises ParamsError where a table, or the source that it is about, is not there.
     """
     listed = {}
-    for name, table in tables.items():
+    named = [(section, name, table) for section, tables in sections.items() for name, table in tables.items()]
+    for section, name, table in named:
         where = f"params.yaml: {section}.tables.{name}"
         if table.source and table.source not in sources:
             known = ", ".join(sorted(sources)) or "none"
@@ -56,6 +58,8 @@ def bring(
     tables: Tables, kind: Kind, root: Path, stages: tuple[Path, Path], sources: Sequence[str], limits: IngestParams
 ) -> Iterator[tuple[Path | None, dict[str, Any]]]:
     """A folder as ``gendata.brought`` has it while the block lasts, None without tables; and what came of each table.
+
+    The latter by section and name: ``embed.image.clip``.
 
     Args:
         tables: by name. Of rows that bring the same for an item the first counts, in the order of names and positions.

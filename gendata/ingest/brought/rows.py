@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from gendata.brought import TableParams
 from gendata.errors import ParamsError
-from gendata.ingest.brought.values import Kind
+from gendata.ingest.brought.values import Kind, Span
 from gendata.ingest.cells import as_words
 from gendata.ingest.paths import open_inside
 from gendata.ingest.reader import UnitError
@@ -25,6 +25,8 @@ class Row(NamedTuple):
     """As it stands there."""
     uri: str
     """The same, where it is the path of a file."""
+    span: Span
+    """Which passage of the item it is about."""
     value: Any
     """What it brings."""
 
@@ -46,6 +48,7 @@ def read_rows(
     """
     path = table_path(table, root)
     suffix = path.suffix.lower()
+    texts = suffix in {".csv", ".tsv"}
     try:
         with _opened(path) as file:
             there = columns(file, suffix, limits)
@@ -58,11 +61,12 @@ def read_rows(
                     if isinstance(record, UnitError):
                         raise record
                     key = _key(record.get(table.key_column), table)
-                    value = kind.value(record, table, texts=suffix in {".csv", ".tsv"})
+                    span = kind.span(record, table, texts=texts)
+                    value = kind.value(record, table, texts=texts)
                 except UnitError as error:
                     yield position, error
                 else:
-                    yield position, Row(key, encode_uri(posixpath.normpath(key)), value)
+                    yield position, Row(key, encode_uri(posixpath.normpath(key)), span, value)
     except UnitError as error:
         yield 0, error
 

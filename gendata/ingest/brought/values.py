@@ -1,12 +1,10 @@
-"""What a row of a table brings: tags of any kind as one JSON object, or the vector of an image."""
+"""What a row of a table brings: tags of any kind as one JSON object; ``vectors`` has vectors."""
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from gendata.brought import TableParams
@@ -19,31 +17,48 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,99})(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 """As JSON writes one; a csv holds texts alone."""
 
 
+class Span(NamedTuple):
+    """The passage that a row is about, in code points; without ends the whole text, or no text at all."""
+
+    start: int | None = None
+    end: int | None = None
+
+
 class Kind(Protocol):
     """What the tables of one section bring."""
 
     stage: str
     """Which stage takes it."""
+    section: str
+    """Of params.yaml, that has the tables."""
     type: pa.DataType
     """Of a value."""
-    modality: str | None
-    """Of the items that it is brought for; None for all."""
+    schema: pa.Schema
+    """Of what is brought for the items of a shard."""
+    passages: bool
+    """Whether the rows are about passages of texts."""
 
     def value(self, record: Mapping[str, Any], table: TableParams, *, texts: bool) -> Any:
         """What a row brings; with ``texts`` all its cells are texts. Raises UnitError."""
 
-    def names(self, table: TableParams) -> frozenset[str]:
+    def span(self, record: Mapping[str, Any], table: TableParams, *, texts: bool) -> Span:
+        """The passage that a row is about. Raises UnitError."""
+
+    def check(self, row: Mapping[str, Any]) -> None:
+        """Raises UnitError where a row (key, modality, length, start, end) is not about such an item."""
+
+    def names(self, row: Mapping[str, Any], table: TableParams) -> frozenset[Any]:
         """What no other row about the same item may bring."""
 
-    def joined(self, values: Sequence[Any]) -> Any:
-        """What the rows about one item bring together."""
+    def rows(self, item_id: str, brought: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """What is brought for an item, as ``schema`` has it, of the rows about it, by passage."""
 
 
 class Tags:
     """Scores, labels, anything: an object of the columns that have a value."""
 
-    stage, type = "tag", pa.string()
-    modality: str | None = None
+    stage, section, type, passages = "tag", "tag", pa.string(), False
+    schema = pa.schema([("id", pa.string()), ("value", pa.string())])
 
     def value(self, record: Mapping[str, Any], table: TableParams, *, texts: bool) -> str:
         """See Kind."""
@@ -53,51 +68,23 @@ class Tags:
             raise UnitError("empty", f"no value in {', '.join(table.columns)}")
         return canonical_json(found)
 
-    def names(self, table: TableParams) -> frozenset[str]:
+    def span(self, record: Mapping[str, Any], table: TableParams, *, texts: bool) -> Span:
+        """See Kind: of no passage."""
+        return Span()
+
+    def check(self, row: Mapping[str, Any]) -> None:
+        """See Kind: all items may have tags."""
+
+    def names(self, row: Mapping[str, Any], table: TableParams) -> frozenset[str]:
         """See Kind."""
         return frozenset(table.columns)
 
-    def joined(self, values: Sequence[str]) -> str:
-        """See Kind."""
-        if len(values) == 1:
-            return values[0]
-        return canonical_json({k: v for value in values for k, v in parse_json(value.encode()).items()})
-
-
-class ImageVectors:
-    """Vectors of images, scaled to length 1; all of as many numbers as the first valid one."""
-
-    stage, type = "embed", pa.list_(pa.float32())
-    modality: str | None = "image"
-
-    def __init__(self) -> None:
-        self._dim: int | None = None
-
-    def value(self, record: Mapping[str, Any], table: TableParams, *, texts: bool) -> npt.NDArray[np.float32]:
-        """See Kind; a text is read as JSON."""
-        cell = record.get(table.columns[0])
-        if cell is None or cell == "":
-            raise UnitError("empty", f"no value in {table.columns[0]}")
-        try:
-            vector = np.asarray(parse_json(cell.encode()) if isinstance(cell, str) else cell, np.float64)
-        except (UnitError, ValueError, TypeError, OverflowError):
-            raise UnitError("invalid-vector", "not a list of numbers") from None
-        if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
-            raise UnitError("invalid-vector", "not a list of finite numbers, or all are 0")
-        self._dim = self._dim or vector.size
-        if vector.size != self._dim:
-            raise UnitError("wrong-length", f"{vector.size} numbers; the first vector has {self._dim}")
-        vector = vector / np.abs(vector).max()  # no square is then too large for a float, nor are all too small
-        scaled: npt.NDArray[np.float32] = (vector / np.linalg.norm(vector)).astype(np.float32)
-        return scaled
-
-    def names(self, table: TableParams) -> frozenset[str]:
-        """See Kind."""
-        return frozenset({"vector"})
-
-    def joined(self, values: Sequence[Any]) -> Any:
-        """See Kind: there is one."""
-        return values[0]
+    def rows(self, item_id: str, brought: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """See Kind: one object."""
+        values = [row["value"] for row in brought]
+        if len(values) > 1:
+            values = [canonical_json({k: v for value in values for k, v in parse_json(value.encode()).items()})]
+        yield from ({"id": item_id, "value": value} for value in values)
 
 
 def _cell(value: Any, *, texts: bool) -> Any:
