@@ -101,8 +101,10 @@ def test_images_are_compared_also_where_all_are_brought(corpus, tmp_path, monkey
 
 def test_the_smallest_contents_are_the_samples():
     samples = Samples[str]("text")
-    for number, content in enumerate(["long" * 9, "", " ", None, "b", "ab", "long" * 8, "a", "abc"]):
-        samples.add(f"{number}", content, unit(2, 0))
+    read = []
+    for number, content in enumerate(["long" * 9, "", " ", None, "b", "ab", "long" * 8, "a", "abc", "long" * 10]):
+        samples.add(f"{number}", len(content or ""), lambda c=content: read.append(c) or c, unit(2, 0))
     assert samples.contents == ["b", "a", "ab", "abc"]
+    assert read == ["long" * 9, " ", "b", "ab", "long" * 8, "a", "abc"], "those that are larger are not even read"
     assert len(samples.contents) == SAMPLES
     assert samples.dim == 2
