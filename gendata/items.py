@@ -176,7 +176,7 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
 
 @dataclass(slots=True, kw_only=True)  # frozen, each would take three times as long to make
 class Item:
-    """One item on its way out of a reader, never changed. ``id`` follows from the content; see ITEM_SCHEMA."""
+    """One item on its way out of a reader, which ``ingest.finish`` completes. ``id`` follows from the content."""
 
     modality: str
     uri: str

@@ -57,8 +57,9 @@ class Rows:
         self._mapped = frozenset(mapping.values())
         self._media = sorted(MEDIA_FIELDS & mapping.keys())
         self._is_chat, self._has_content = bool(_CHAT & mapping.keys()), bool({"text", *self._media} & mapping.keys())
-        self.text_column = None if self._is_chat or self._media else mapping.get("text")
-        """The only column of content, if all rows are texts."""
+        is_shared = len(self._mapped) < len(mapping)  # a column may be two things
+        self.text_column = None if self._is_chat or self._media or is_shared else mapping.get("text")
+        """The column that is the text and nothing else, where there are neither media nor chats."""
         self.max_text_chars = params.max_text_chars
 
     def outcomes(self, records: Iterable[tuple[str, dict[str, Any] | UnitError]]) -> Iterator[Item | Reject]:

@@ -141,9 +141,8 @@ class _Table:
     """One table file while it is read. It can be pickled, to read a part of what is open here."""
 
     def __init__(
-        self, entry: Entry, scanned: Scanned, base: bytes, rows: Rows, params: IngestParams,
-        gathered: Gathered,
-    ) -> None:  # fmt: skip
+        self, entry: Entry, scanned: Scanned, base: bytes, rows: Rows, params: IngestParams, gathered: Gathered
+    ) -> None:
         self.uri, self._entry, self._scanned, self._base, self._params = entry.uri, entry, scanned, base, params
         self._path, self._rows, self._gathered = decode_uri(entry.uri), rows, gathered
 

@@ -197,7 +197,8 @@ def test_a_table_gives_the_bytes_of_its_items(tmp_path_factory, write, rows, tim
         Path("data").mkdir()
         for number in range(2):
             write(f"data/{number}.{ending}", rows * times, random)
-        source = SourceParams("table", random.choice(ORIGINS), "data", label="l")
+        mapping = random.choice([{}, {}, {"text": "text"}, {"text": "text", "label": "text"}])
+        source = SourceParams("table", random.choice(ORIGINS), "data", label="l", map=mapping)
         scan({"s": source}, Path.cwd(), Path("scan"), IngestParams())
         found = everything("a", source, 1)
         patch.delattr(table, "blocks")
