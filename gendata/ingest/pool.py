@@ -18,7 +18,7 @@ from gendata.engine import cores, processes
 _BATCH, _BATCH_BYTES = 32, 1 << 20
 """Units and bytes that a thread takes at once: handing a unit over takes as long as hashing a small file."""
 
-_FEW = 8192
+_FEW = 4096
 """Units that threads have done by when processes would have started."""
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ def spread(
     with ThreadPoolExecutor(workers) as pool:
         yield from _windowed(pool, fn, _batches(first, lambda u: size(u) if quick(u) else _BATCH_BYTES), workers)
     for unit in units:
-        yield from apart(fn, _batches(chain([unit], units), size, _FEW // 16), workers)
+        yield from apart(fn, _batches(chain([unit], units), size, _FEW // 8), workers)
 
 
 def ahead(units: Iterator[T]) -> Iterator[T]:

@@ -19,7 +19,7 @@ under its folder are listed too (role linked), so that an edit is noticed.
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -80,7 +80,13 @@ def _is_medium(path: bytes) -> bool:
 
 
 def _columns(base: bytes, tables: Sequence[Entry], params: IngestParams) -> list[str]:
-    """The columns of all readable tables."""
+    """The columns of all readable tables; of those that a scan has seen remembered, as ingest asks twice."""
+    known = all(entry.sha256 or entry.problem for entry in tables)
+    return (_seen_columns if known else _seen_columns.__wrapped__)(base, tuple(tables), params)
+
+
+@lru_cache(maxsize=1)
+def _seen_columns(base: bytes, tables: Sequence[Entry], params: IngestParams) -> list[str]:
     found: dict[str, None] = {}
     for entry in tables:
         path = decode_uri(entry.uri)
