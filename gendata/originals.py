@@ -86,7 +86,7 @@ class Originals:
                 found = os.fstat(file.fileno())
                 whole = stat.S_ISREG(found.st_mode) and found.st_size == size
                 data = file.read(size + 1) if whole else b""
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # the last is a NUL: no file can be of that name
             raise self._error(item_id, source, uri, "original-missing") from None
         except OSError as error:
             raise self._error(item_id, source, uri, "original-unreadable", f": {error.strerror}") from None
@@ -112,12 +112,16 @@ class Originals:
     def _base(self, source: str) -> Path:
         """The folder that the uris of a source are relative to."""
         if source not in self._bases:
-            listed = params.read(self._root / "params.yaml").get("sources") or {}
-            given = (listed.get(source) or {}).get("path")
-            if not given:
+            listed = params.read(self._root / "params.yaml").get("sources")
+            stated = listed.get(source) if isinstance(listed, dict) else None
+            given = stated.get("path") if isinstance(stated, dict) else None
+            try:
+                if not given or not isinstance(given, str):
+                    raise ValueError
+                self._bases[source] = base_of(self._root, given)
+            except (ValueError, RuntimeError):  # the last is ~ of a user that there is not, or a loop of links
                 lost = f"source {source}: params.yaml says no more where its originals are: `gendata run`"
-                raise OriginalError(lost, _UNKNOWN)
-            self._bases[source] = base_of(self._root, given)
+                raise OriginalError(lost, _UNKNOWN) from None
         return self._bases[source]
 
     def _error(self, item_id: str, source: str, uri: str, reason: str, detail: str = "") -> OriginalError:

@@ -362,6 +362,19 @@ def test_a_source_that_left_params_is_said(box):
     assert Originals(box.root).where("photos", "2.png") == "2.png of source photos"
 
 
+@pytest.mark.parametrize("stated", ["[1]", "3", "{path: 5}", "{path: ''}", "{path: ~nobody-of-this-name/x}", '{path: "a\\0"}'])
+def test_a_source_that_is_none_is_said(tmp_path, stated):
+    (tmp_path / "params.yaml").write_text(f"gendata: {{}}\nsources: {{photos: {stated}}}\n")
+    with pytest.raises(OriginalError, match=r"^source photos: params\.yaml says no more where"):
+        Originals(tmp_path).read("0" * 64, "photos", "2.png", 1)
+
+
+def test_a_uri_that_no_file_can_have_is_missing(tmp_path):
+    (tmp_path / "params.yaml").write_text("gendata: {}\nsources: {photos: {path: .}}\n")
+    with pytest.raises(OriginalError, match="original-missing"):
+        Originals(tmp_path).read("0" * 64, "photos", "a%00.png", 1)
+
+
 def test_what_is_embedded_is_read_no_more(box):
     (box.root / "photos" / "2.png").unlink()
     at = Path("artifacts")
