@@ -118,7 +118,7 @@ class Originals:
             try:
                 if not given or not isinstance(given, str):
                     raise ValueError
-                self._bases[source] = base_of(self._root, given)
+                self._bases[source] = base_of(self._root, given, stated.get("kind"))
             except (ValueError, RuntimeError):  # the last is ~ of a user that there is not, or a loop of links
                 lost = f"source {source}: params.yaml says no more where its originals are: `gendata run`"
                 raise OriginalError(lost, _UNKNOWN) from None
@@ -131,14 +131,18 @@ class Originals:
         )
 
 
-def base_of(root: Path, given: str) -> Path:
+def base_of(root: Path, given: str, kind: object = None) -> Path:
     """The folder that the uris of a source with this path are relative to: as kinds of whole files have it.
 
-    It is the path, if that is a folder; of a file the folder that it is in; of a glob that before the first wild card.
+    It is the path, if that is a folder; of a file, also one that is gone, the folder that it is in; of a glob that
+    before the first wild card.
     """
     path = root / Path(given).expanduser()
     if not os.path.lexists(path):
-        return (root / Path(*takewhile(lambda part: not is_glob(part), Path(given).expanduser().parts))).resolve()
+        parts = Path(given).expanduser().parts
+        fixed = [*takewhile(lambda part: not is_glob(part), parts)]
+        named = kind == "files" and len(fixed) == len(parts)
+        return (root / Path(*(fixed[:-1] if named else fixed))).resolve()
     path = path.resolve()
     return path if path.is_dir() else path.parent
 

@@ -345,6 +345,11 @@ def test_originals_are_looked_for_where_ingest_reads(tmp_path, path):
     assert os.fsencode(originals.base_of(tmp_path, path)) == places.place("photos", source, tmp_path).base
 
 
+def test_a_single_file_that_is_gone_is_named_as_it_was(tmp_path):
+    (tmp_path / "params.yaml").write_text("gendata: {}\nsources: {one: {kind: files, path: photos/2.png}}\n")
+    assert Originals(tmp_path).where("one", "2.png") == "photos/2.png"
+
+
 def test_originals_outside_of_the_project(tmp_path):
     root, photos = tmp_path / "project", tmp_path / "elsewhere" / "phötos"
     write_photos(photos)
