@@ -367,7 +367,9 @@ def test_a_source_that_left_params_is_said(box):
     assert Originals(box.root).where("photos", "2.png") == "2.png of source photos"
 
 
-@pytest.mark.parametrize("stated", ["[1]", "3", "{path: 5}", "{path: ''}", "{path: ~nobody-of-this-name/x}", '{path: "a\\0"}'])
+@pytest.mark.parametrize(
+    "stated", ["[1]", "3", "{path: 5}", "{path: ''}", "{path: ~nobody-of-this-name/x}", '{path: "a\\0"}']
+)
 def test_a_source_that_is_none_is_said(tmp_path, stated):
     (tmp_path / "params.yaml").write_text(f"gendata: {{}}\nsources: {{photos: {stated}}}\n")
     with pytest.raises(OriginalError, match=r"^source photos: params\.yaml says no more where"):
