@@ -114,11 +114,11 @@ class Originals:
         if source not in self._bases:
             listed = params.read(self._root / "params.yaml").get("sources")
             stated = listed.get(source) if isinstance(listed, dict) else None
-            given = stated.get("path") if isinstance(stated, dict) else None
+            given, kind = (stated.get("path"), stated.get("kind")) if isinstance(stated, dict) else (None, None)
             try:
                 if not given or not isinstance(given, str):
                     raise ValueError
-                self._bases[source] = base_of(self._root, given, stated.get("kind"))
+                self._bases[source] = base_of(self._root, given, kind)
             except (ValueError, RuntimeError):  # the last is ~ of a user that there is not, or a loop of links
                 lost = f"source {source}: params.yaml says no more where its originals are: `gendata run`"
                 raise OriginalError(lost, _UNKNOWN) from None

@@ -171,4 +171,8 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
-_OFFSETS = {pa.string(): np.int32, pa.large_string(): np.int64, pa.large_binary(): np.int64}
+_OFFSETS: dict[pa.DataType, type[np.int32 | np.int64]] = {
+    pa.string(): np.int32,
+    pa.large_string(): np.int64,
+    pa.large_binary(): np.int64,
+}
