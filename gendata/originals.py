@@ -86,7 +86,7 @@ class Originals:
                 found = os.fstat(file.fileno())
                 whole = stat.S_ISREG(found.st_mode) and found.st_size == size
                 data = file.read(size + 1) if whole else b""
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # the last is a NUL: no file can be of that name
             raise self._error(item_id, source, uri, "original-missing") from None
         except OSError as error:
             raise self._error(item_id, source, uri, "original-unreadable", f": {error.strerror}") from None
@@ -112,12 +112,16 @@ class Originals:
     def _base(self, source: str) -> Path:
         """The folder that the uris of a source are relative to."""
         if source not in self._bases:
-            listed = params.read(self._root / "params.yaml").get("sources") or {}
-            given = (listed.get(source) or {}).get("path")
-            if not given:
+            listed = params.read(self._root / "params.yaml").get("sources")
+            stated = listed.get(source) if isinstance(listed, dict) else None
+            given, kind = (stated.get("path"), stated.get("kind")) if isinstance(stated, dict) else (None, None)
+            try:
+                if not given or not isinstance(given, str):
+                    raise ValueError
+                self._bases[source] = base_of(self._root, given, kind)
+            except (ValueError, RuntimeError):  # the last is ~ of a user that there is not, or a loop of links
                 lost = f"source {source}: params.yaml says no more where its originals are: `gendata run`"
-                raise OriginalError(lost, _UNKNOWN)
-            self._bases[source] = base_of(self._root, given)
+                raise OriginalError(lost, _UNKNOWN) from None
         return self._bases[source]
 
     def _error(self, item_id: str, source: str, uri: str, reason: str, detail: str = "") -> OriginalError:
@@ -127,14 +131,18 @@ class Originals:
         )
 
 
-def base_of(root: Path, given: str) -> Path:
+def base_of(root: Path, given: str, kind: object = None) -> Path:
     """The folder that the uris of a source with this path are relative to: as kinds of whole files have it.
 
-    It is the path, if that is a folder; of a file the folder that it is in; of a glob that before the first wild card.
+    It is the path, if that is a folder; of a file, also one that is gone, the folder that it is in; of a glob that
+    before the first wild card.
     """
     path = root / Path(given).expanduser()
     if not os.path.lexists(path):
-        return (root / Path(*takewhile(lambda part: not is_glob(part), Path(given).expanduser().parts))).resolve()
+        parts = Path(given).expanduser().parts
+        fixed = [*takewhile(lambda part: not is_glob(part), parts)]
+        named = kind == "files" and len(fixed) == len(parts)
+        return (root / Path(*(fixed[:-1] if named else fixed))).resolve()
     path = path.resolve()
     return path if path.is_dir() else path.parent
 

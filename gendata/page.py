@@ -7,6 +7,10 @@ import struct
 import unicodedata
 import warnings
 import zlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}
@@ -97,10 +101,7 @@ def reduced(data: bytes, side: int) -> tuple[str, bytes] | None:
             image.draft("RGB", (2 * side, 2 * side))
             if image.mode in {"RGB", "RGBA", "L", "CMYK"}:  # a large one is small before it is copied
                 image.thumbnail((4 * side, 4 * side))
-            small = ImageOps.exif_transpose(image)
-            if small.mode.startswith("I"):  # 16 bits
-                small = small.convert("I").point(lambda value: value * (1 / 257)).convert("L")
-            small = small.convert("RGBA")
+            small = _rgba(ImageOps.exif_transpose(image), 4 * side)
             small.thumbnail((side, side))
     except (*_DECODE_ERRORS, Image.DecompressionBombError):
         return None
@@ -112,3 +113,25 @@ def reduced(data: bytes, side: int) -> tuple[str, bytes] | None:
         flat.save(out, form, **options)
         forms.append((f"image/{form.lower()}", out.getvalue()))
     return min(forms, key=lambda pair: len(pair[1]))
+
+
+def _rgba(image: "Image.Image", least: int) -> "Image.Image":
+    """The image with transparency, reduced to no less than ``least`` pixels on its longer side.
+
+    A strip at a time: all of it would take several times the memory of the image.
+    """
+    from PIL import Image
+
+    factor = max(1, max(image.size) // least)
+    small = Image.new("RGBA", (-(-image.width // factor), -(-image.height // factor)))
+    rows = factor * max(1, _STRIP // (image.width * factor))
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        if strip.mode.startswith("I"):  # 16 bits
+            strip = strip.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+        small.paste(strip.convert("RGBA").reduce(factor), (0, top // factor))
+    return small
+
+
+_STRIP = 1 << 22
+"""Pixels of a strip, about."""

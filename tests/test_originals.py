@@ -345,6 +345,11 @@ def test_originals_are_looked_for_where_ingest_reads(tmp_path, path):
     assert os.fsencode(originals.base_of(tmp_path, path)) == places.place("photos", source, tmp_path).base
 
 
+def test_a_single_file_that_is_gone_is_named_as_it_was(tmp_path):
+    (tmp_path / "params.yaml").write_text("gendata: {}\nsources: {one: {kind: files, path: photos/2.png}}\n")
+    assert Originals(tmp_path).where("one", "2.png") == "photos/2.png"
+
+
 def test_originals_outside_of_the_project(tmp_path):
     root, photos = tmp_path / "project", tmp_path / "elsewhere" / "phötos"
     write_photos(photos)
@@ -360,6 +365,21 @@ def test_a_source_that_left_params_is_said(box):
     with pytest.raises(StoreError, match=r"source photos: params\.yaml says no more where its originals are"):
         Originals(box.root).read("0" * 64, "photos", "2.png", 1)
     assert Originals(box.root).where("photos", "2.png") == "2.png of source photos"
+
+
+@pytest.mark.parametrize(
+    "stated", ["[1]", "3", "{path: 5}", "{path: ''}", "{path: ~nobody-of-this-name/x}", '{path: "a\\0"}']
+)
+def test_a_source_that_is_none_is_said(tmp_path, stated):
+    (tmp_path / "params.yaml").write_text(f"gendata: {{}}\nsources: {{photos: {stated}}}\n")
+    with pytest.raises(OriginalError, match=r"^source photos: params\.yaml says no more where"):
+        Originals(tmp_path).read("0" * 64, "photos", "2.png", 1)
+
+
+def test_a_uri_that_no_file_can_have_is_missing(tmp_path):
+    (tmp_path / "params.yaml").write_text("gendata: {}\nsources: {photos: {path: .}}\n")
+    with pytest.raises(OriginalError, match="original-missing"):
+        Originals(tmp_path).read("0" * 64, "photos", "a%00.png", 1)
 
 
 def test_what_is_embedded_is_read_no_more(box):

@@ -19,7 +19,7 @@ from gendata.items import ITEM_SCHEMA, Item, Reject
 from gendata.rowgroups import Sizes, row_sizes
 
 _BYTES, _ROW_BYTES = 1 << 20, 512
-"""Of a block, but for its last row: so much is carried at once. And of a row beside text, content and meta, about."""
+"""Of a block, but for its last row: so much is carried at once. And of a row beside what may be large, about."""
 
 _FEW = 8
 """Fewer items between rejects stay items: a table takes as long to make as so many rows."""
@@ -100,7 +100,8 @@ class Gathered:
                 meta = outcome.meta_json()
                 items.append(outcome)
                 metas.append(meta)
-                left -= _ROW_BYTES + len(outcome.text or "") + len(outcome.data or b"") + len(meta)
+                stated = len(outcome.label or "") + len(outcome.license or "")  # any column of a table
+                left -= _ROW_BYTES + len(outcome.text or "") + len(outcome.data or b"") + len(meta) + stated
                 if left > 0:
                     continue
             yield from self._blocks(items, metas)
@@ -163,9 +164,15 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
         data = joined.encode()
     else:
         data = b"".join(values)
+    if len(data) > np.iinfo(_OFFSETS[kind]).max:  # the sums would wrap; Arrow makes chunks of it
+        return pa.array(values, kind)
     offsets = np.zeros(len(values) + 1, _OFFSETS[kind])
     np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=offsets[1:])
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
-_OFFSETS = {pa.string(): np.int32, pa.large_string(): np.int64, pa.large_binary(): np.int64}
+_OFFSETS: dict[pa.DataType, type[np.int32 | np.int64]] = {
+    pa.string(): np.int32,
+    pa.large_string(): np.int64,
+    pa.large_binary(): np.int64,
+}

@@ -84,8 +84,8 @@ def scan_source(name: str, source: SourceParams, root: Path, params: IngestParam
                 if stamp is not None and (sha256 := known.get(entry, stamp)) is not None:
                     fresh.add(entry, stamp, sha256)
                     entries.append(replace(entry, size=stamp[0], sha256=sha256))
-                elif stamp is not None:
-                    yield entry, stamp
+                elif stamp is not None:  # judged before it is read: its hash may come long after
+                    yield entry, stamp if _is_settled(stamp) else (stamp[0], 0, 0, 0)
                 elif entry.digest is not None:
                     size, digest = entry.digest(params)
                     entries.append(replace(entry, size=size, sha256=digest))
@@ -96,7 +96,7 @@ def scan_source(name: str, source: SourceParams, root: Path, params: IngestParam
         hashed = spread(_all_hashed, unknown(), params.workers, lambda unit: unit[1][0])
         for entry, stamp in chain.from_iterable(hashed):
             entries.extend([] if entry is None else [entry])
-            if entry is not None and entry.sha256 is not None and stamp is not None and _is_settled(stamp):
+            if entry is not None and entry.sha256 is not None and stamp is not None:
                 fresh.add(entry, stamp, entry.sha256)
     if fresh != known:
         fresh.save(cache)

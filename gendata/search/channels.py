@@ -140,8 +140,9 @@ def open_channels(
                         f"store {store} has no full-text index: its texts are not searched by words"
                     )
             channels.keyword = _by_words(stores, "passages", terms.text, wheres)
-            wholes = _filters(query, _tables(stores, "items"), limits)
-            channels.whole = _by_words(stores, "items", terms.text, wholes)
+            if tables or _hold_texts(stores):
+                wholes = _filters(query, _tables(stores, "items"), limits)
+                channels.whole = _by_words(stores, "items", terms.text, wholes)
         if query.mode != "keyword":
             channels.semantic = _by_vector(channels, stores, "passages", wheres, vectors.get("text"))
         _check_text(channels, query, bool(tables), frozenset(vectors))
@@ -164,6 +165,12 @@ def clean(text: str) -> str:
 def _tables(stores: Mapping[str, Store], name: str) -> dict[str, Any]:
     found = {store: opened.table(name) for store, opened in stores.items()}
     return {store: table for store, table in found.items() if table is not None}
+
+
+def _hold_texts(stores: Mapping[str, Store]) -> bool:
+    """Whether any item has a text: where there are no passages texts may lack vectors alone."""
+    asked = "SELECT 1 FROM items WHERE text IS NOT NULL LIMIT 1"
+    return any(store.connection.cursor().execute(asked).fetchone() for store in stores.values())
 
 
 def _restrict(

@@ -61,9 +61,10 @@ def tag_shard(
     counts: dict[str, Counter[str]] = {"items": Counter(), "languages": Counter(), "splits": Counter()}
     quality: dict[str, list[float]] = {}
     known, originals = values(brought, out.parent.name, out.name), Originals(items)
+    content = COLUMNS if "data" in reads else ()  # as far as a tagger needs it
 
     def rows() -> Iterator[Mapping[str, Any]]:
-        for batch, decided in aligned_batches(items, decisions, sorted({"source_split", "meta", *reads, *COLUMNS})):
+        for batch, decided in aligned_batches(items, decisions, sorted({"source_split", "meta", *reads, *content})):
             kept_rows = decided["kept"].combine_chunks()
             kept = batch.filter(kept_rows)
             added = cached.of(kept, partial(_ask, taggers, originals)) if taggers else {}

@@ -8,6 +8,7 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.feather as pf
 import pyarrow.parquet as pq
@@ -97,6 +98,23 @@ def test_gathered_outcomes_keep_their_order(some, size, few):
     uris = [each.rows["uri"].to_pylist() if isinstance(each, Block) else [each.uri] for each in found]
     assert [uri for one in uris for uri in one] == wanted
     assert all(each.uri == of[0] for each, of in zip(found, uris, strict=True))
+
+
+def test_a_block_is_no_larger_where_other_columns_than_the_text_are(monkeypatch):
+    large = [Item(modality="text", uri=f"a#{i}", media_type="m", text="t", label="l" * 9000) for i in range(99)]
+    large += [Item(modality="text", uri=f"a#{i}", media_type="m", text="t", license="l" * 9000) for i in range(99)]
+    monkeypatch.setattr(blocks, "_BYTES", 90_000)
+    found = list(Gathered("s", SOURCE).outcomes(large))
+    assert sum(map(len, found)) == 198
+    assert max(map(len, found)) == 10
+
+
+def test_texts_beyond_the_offsets_of_their_type_are_whole(monkeypatch):
+    """As two gigabytes in one column would be."""
+    monkeypatch.setattr(blocks, "_OFFSETS", {pa.string(): np.int8})
+    values = [f"{i}é" * 10 for i in range(20)]
+    assert blocks._array(values, pa.string()).to_pylist() == values
+    assert blocks._array(values[:3], pa.large_string()).to_pylist() == values[:3]
 
 
 WORDS = [

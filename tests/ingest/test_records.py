@@ -208,3 +208,10 @@ def test_broken_arrow_files_are_rejects(name):
             reasons.append(error.reason)
         assert reasons in ([], ["corrupt-file"])
         assert len(result) <= 150
+
+
+@pytest.mark.parametrize("unit", ["ns", "us"])
+def test_times_of_a_zone_that_nobody_knows_are_rejects(unit):
+    buffer, zone = io.BytesIO(), pa.timestamp(unit, tz="Nowhere/X")
+    pq.write_table(pa.table({"text": ["a", "b"], "at": pa.array([1, None], zone)}), buffer)
+    assert outcomes(buffer.getvalue(), ".parquet")[0] == "invalid-row"

@@ -9,7 +9,7 @@ from PIL import Image
 from sandbox import draw
 from sounds import sound
 
-from gendata import files, rowgroups
+from gendata import files, page, rowgroups
 from gendata.errors import ParamsError
 from gendata.ingest import IngestParams, ingest, load_sources, scan
 from gendata.items import ITEM_SCHEMA, REFERENCE_SCHEMA, content_id
@@ -147,3 +147,19 @@ def test_shards_and_row_groups_end_where_those_of_copies_end(root, monkeypatch):
     assert len(copied) > 1
     assert max(map(len, copied)) > 1
     assert sizes("reference") == copied
+
+
+@pytest.mark.parametrize("mode", ["P", "1", "LA", "I;16"])
+def test_a_thumbnail_takes_little_more_memory_than_the_image(mode, monkeypatch):
+    out, real, largest = io.BytesIO(), Image.Image.convert, []
+    picture = Image.linear_gradient("L").resize((1700, 1000))
+    (real(real(picture, "I"), mode) if mode == "I;16" else real(picture, mode)).save(out, "PNG")
+    monkeypatch.setattr(page, "_STRIP", 50_000)
+    monkeypatch.setattr(
+        Image.Image, "convert", lambda self, *mode: (largest.append(self.width * self.height), real(self, *mode))[1]
+    )
+    _, small = page.reduced(out.getvalue(), 192)
+    with Image.open(io.BytesIO(small)) as found:
+        assert found.size == (192, 113)
+        assert found.getextrema() != ((255, 255),) * 3
+    assert max(largest) == 850 * 500, "the one that is reduced already"

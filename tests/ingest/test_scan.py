@@ -93,6 +93,22 @@ def test_a_file_that_has_just_changed_is_not_remembered(source, project, hashed)
     assert len(hashed) == 10
 
 
+def test_nor_is_it_where_its_hash_comes_late(source, project, hashed, monkeypatch):
+    """Other files may take longer: an edit right after it was read would be missed ever after."""
+    spread = stage.spread
+
+    def late(*args):
+        done = list(spread(*args))
+        monkeypatch.setattr(stage, "SETTLED_NS", -1)  # as much later
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "spread", late)
+        listing(source, project)
+    listing(source, project)
+    assert len(hashed) == 10
+
+
 @pytest.mark.parametrize(
     "damage",
     [

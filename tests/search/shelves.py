@@ -100,6 +100,12 @@ def build_store(folder, rows, *, fts=True, fts_rows=True):
         if fts:
             table.create_index("text", config=FTS(with_position=False))
         versions["items"] = table.version
+    elif fts_rows:
+        items = pa.schema([*keys, ("text", pa.large_string())])
+        records = [{"id": r.id, "modality": r.modality, "origin": r.origin, "source": r.source} for r in rows]
+        table = database.create_table("items", pa.Table.from_pylist(records, items))
+        table.create_index("text", config=FTS(with_position=False))
+        versions["items"] = table.version
     images = [row for row in rows if row.modality == "image"]
     if images:
         schema = pa.schema([keys[0], keys[3], keys[2], ("vector", pa.list_(pa.float32(), IMAGE_DIM))])
@@ -113,7 +119,7 @@ def build_store(folder, rows, *, fts=True, fts_rows=True):
                 "origin": [r.origin for r in rows],
                 "source": [r.source for r in rows],
                 "uri": [f"{i}.txt" for i in range(len(rows))],
-                "text": ["\n".join(r.passages) for r in rows],
+                "text": pa.array(["\n".join(r.passages) if r.passages else None for r in rows], pa.string()),
                 "label": pa.array([r.label for r in rows], pa.string()),
                 "quality": pa.array([r.quality for r in rows], pa.float32()),
                 "group": [r.id for r in rows],

@@ -344,6 +344,13 @@ def test_a_store_without_texts(tmp_path):
     assert len(find(store, image=b"a").hits) == 1
 
 
+@pytest.mark.parametrize("mode", ["hybrid", "keyword", "semantic"])
+def test_images_alone_hold_no_text(tmp_path, mode):
+    """Though their items have a full-text index, as stores make it."""
+    store = {"real": build_store(tmp_path / "s", [Row([], "image", data=b"a")])}
+    assert find(store, "river", mode=mode).messages == ("no store holds text that can be searched",)
+
+
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [

@@ -10,7 +10,7 @@ from gendata import files
 from gendata.errors import StoreError
 from gendata.items import DECISION_SCHEMA, ITEM_SCHEMA, TAG_SCHEMA, content_id
 from gendata.params import build as build_params
-from gendata.tag import TAGGERS, TagParams, tag
+from gendata.tag import TAGGERS, TagParams, shard, tag
 
 ONE = TagParams(workers=1)
 ENGLISH = "The ferry to the island leaves at noon, and it comes back with the mail before dark. "
@@ -90,6 +90,16 @@ def test_a_tagger_that_is_off_leaves_its_columns_null(corpus, png, name):
     rows = [r for p in Path("out").rglob("*.parquet") for r in read(p)]
     filled = {column for column in everything if any(r[column] is not None for r in rows)}
     assert filled == set(import_module(TAGGERS[name]).ADDS)
+
+
+@pytest.mark.parametrize(("names", "read_too"), [((), False), (("language",), False), (("language", "size"), True)])
+def test_bytes_are_read_where_a_tagger_needs_them(corpus, png, names, read_too, monkeypatch):
+    """And so are originals that stay where they are."""
+    ingested, decisions = corpus(sources(png))
+    real, asked = shard.aligned_batches, set()
+    monkeypatch.setattr(shard, "aligned_batches", lambda *args: (asked.update(args[2]), real(*args))[1])
+    tag(ingested, decisions, ["photos"], Path("out"), TagParams(taggers=names, workers=1))
+    assert ("data" in asked, "size" in asked) == (read_too, read_too)
 
 
 def test_every_tagger_reads_and_adds_known_columns():

@@ -140,19 +140,23 @@ def _corrupt(error: Exception) -> UnitError:
 
 def rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | UnitError]:
     """A record per row of a batch."""
-    for i, column in enumerate(batch.columns):
-        if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # Python has no such values
-            batch = batch.set_column(i, batch.schema.names[i], pc.cast(column, pa.string()))
     try:
-        yield from batch.to_pylist()
+        yield from _records(batch)
     except _BROKEN:  # one value spoils the batch: find out which
         for i in range(batch.num_rows):
             yield _row(batch.slice(i, 1))
 
 
+def _records(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    for i, column in enumerate(batch.columns):
+        if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # Python has no such values
+            batch = batch.set_column(i, batch.schema.names[i], pc.cast(column, pa.string()))
+    return list(batch.to_pylist())
+
+
 def _row(row: pa.RecordBatch) -> dict[str, Any] | UnitError:
     try:
-        (record,) = row.to_pylist()
+        (record,) = _records(row)
     except UnicodeDecodeError as error:
         return UnitError("invalid-utf8", f"byte {error.start}: {error.reason}")
     except _BROKEN as error:
