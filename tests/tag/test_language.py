@@ -1,6 +1,10 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
 from gendata.tag import language
 from gendata.tag.language import MIN_LETTERS, identify, letters
@@ -63,3 +67,24 @@ def test_accuracy_on_twenty_languages(eval_data: Path):
         right += told.count(path.stem)
         total += len(told)
     assert right / total >= 0.98
+
+
+SCORES = """
+import pydoc_data.topics
+from gendata.tag.language import identify
+for text in pydoc_data.topics.topics.values():
+    for start in range(0, 2000, 100):
+        print(identify(text[start : start + 40]))
+"""
+
+
+def test_scores_do_not_depend_on_the_processor():
+    found = [f for f in __cpu_dispatch__ if __cpu_features__[f]]
+    if not found:
+        pytest.skip("NumPy knows no other code for this processor")
+    runs = [
+        subprocess.run([sys.executable, "-c", SCORES], env=env, text=True, capture_output=True, check=True).stdout
+        for env in (os.environ, os.environ | {"NPY_DISABLE_CPU_FEATURES": " ".join(found)})
+    ]
+    assert len(set(runs[0].split("\n"))) > 100
+    assert runs[0] == runs[1]
