@@ -7,8 +7,9 @@ The model is in the package, a NumPy archive without pickle.
 - The answer is one of its languages that have an ISO 639-1 code, or ``zxx`` (ISO 639-2: no
   linguistic content), the model's class for numbers, markup and identifiers. Regional languages
   without a two-letter code go to the nearest: Wu and Cantonese to zh, Egyptian Arabic to ar.
-- ``lang_score`` is the model's probability, 0 to 1, to six decimals, the same on every processor. Below MIN_SCORE the answer is null: such a
-  guess is more likely wrong than right (captions of four words, source code: a random language).
+- ``lang_score`` is the model's probability, 0 to 1, to six decimals, the same on every processor. Below MIN_SCORE the
+  answer is null: such a guess is more likely wrong than right (captions of four words, source code: a random
+  language).
 - Below MIN_LETTERS letters the answer is null: guesses on short texts are often wrong. Measured on
   20 languages (lingua's test sentences, 200 each), cut at whole words: 10 letters 85 %, 20 letters
   95 %, 30 letters 97 %, whole sentences 99 % right. Five characters of Chinese, Japanese or Korean
