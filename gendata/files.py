@@ -60,9 +60,8 @@ class ShardWriter:
     def room(self, table: pa.Table, sizes: Sizes) -> int:
         """How many of the rows, whose ids are digests, belong to the open shard: those up to the one that ends it."""
         counts = self._rows + np.arange(1, table.num_rows + 1)
-        cut = np.frombuffer(bytes.fromhex("".join(table["id"].to_pylist())), ">u4")[:: _ID_BYTES // 4] % SHARD_MEAN_ROWS
-        by_content = (counts >= SHARD_MIN_ROWS) & (cut == 0)
-        ends = by_content | (counts >= SHARD_MAX_ROWS) | (self._bytes + np.cumsum(sizes) >= SHARD_BYTES)
+        heads = np.frombuffer(bytes.fromhex("".join(table["id"].to_pylist())), ">u4")[:: _ID_BYTES // 4]
+        ends = _ends_shard(counts, self._bytes + np.cumsum(sizes), heads)
         return int(ends.argmax()) + 1 if ends.any() else table.num_rows
 
     def _open(self) -> RowGroupWriter:
@@ -73,10 +72,7 @@ class ShardWriter:
     def _added(self, count: int, size: int, last_id: str) -> Path | None:
         """Count what was written; the shard, if its last row ended it."""
         self._rows, self._bytes = self._rows + count, self._bytes + size
-        by_content = self._rows >= SHARD_MIN_ROWS and int(last_id[:8], 16) % SHARD_MEAN_ROWS == 0
-        if by_content or self._rows >= SHARD_MAX_ROWS or self._bytes >= SHARD_BYTES:
-            return self.close()
-        return None
+        return self.close() if _ends_shard(self._rows, self._bytes, int(last_id[:8], 16)) else None
 
     def take(self, shard: Path) -> None:
         """A shard that was written before is the next one; none may be open."""
@@ -91,6 +87,11 @@ class ShardWriter:
         self._writer, self._rows, self._bytes = None, 0, 0
         self._shard += 1
         return shard_path(self._folder, self._shard - 1)
+
+
+def _ends_shard(rows: Any, size: Any, head: Any) -> Any:
+    """Whether a row ends its shard, by the rows and bytes up to it and the first 32 bits of its id; or of many rows."""
+    return ((rows >= SHARD_MIN_ROWS) & (head % SHARD_MEAN_ROWS == 0)) | (rows >= SHARD_MAX_ROWS) | (size >= SHARD_BYTES)
 
 
 def link(path: Path, to: Path) -> None:

@@ -386,8 +386,11 @@ def test_what_is_embedded_is_read_no_more(box):
     (box.root / "photos" / "2.png").unlink()
     at = Path("artifacts")
     with contextlib.chdir(box.root):
+        before = {p: p.read_bytes() for stage in ("embed", "tag") for p in (at / stage).rglob("*.parquet")}
+        assert len(before) > 2
         spine.embed.run(at / "ingest", at / "dedup", at / "embed", at / "metrics/embed.json")
         spine.tag.run(at / "ingest", at / "dedup", at / "tag", at / "metrics/tag.json")
+        assert {p: p.read_bytes() for p in before} == before
 
 
 def test_another_project_reads_originals_where_they_are(box, sandbox, tmp_path):

@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import TypeVar
@@ -95,9 +96,18 @@ def file_blocks(
     base: bytes, name: str, source: SourceParams, entries: Sequence[Entry], params: IngestParams, since: str
 ) -> Iterator[Block | Item | Reject]:
     """The same in blocks, finished."""
-    read = _Files(base, params, source.content == "reference", Gathered(name, source, alone=True))
-    for batch in spread(read.blocks, _units(entries, since), params.workers, _bytes, _is_quick):
+    files = _Files(base, params, source.content == "reference")
+    read = partial(_read_batch, files, Gathered(name, source, alone=True))
+    for batch in spread(read, _units(entries, since), params.workers, _bytes, _is_quick):
         yield from batch
+
+
+def _read_batch(files: "_Files", gathered: Gathered, units: list["_Unit"]) -> list[Block | Item | Reject]:
+    """What some units give, finished; references, which are small, one by one."""
+    if parent_process() is not None:
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # as in the process that all others serve
+    outcomes = (outcome for outcome in map(files.outcome, units) if outcome is not None)
+    return list(map(gathered.finished, outcomes) if files.referred else gathered.outcomes(outcomes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +156,6 @@ class _Files:
     base: bytes
     params: IngestParams
     referred: bool = False
-    gathered: Gathered | None = None
-
-    def blocks(self, units: list[_Unit]) -> list[Block | Item | Reject]:
-        """What some units give, finished; references, which are small, one by one."""
-        if parent_process() is not None:
-            warnings.filterwarnings("ignore", module=r"PIL\.")  # as in the process that all others serve
-        outcomes = [outcome for outcome in map(self.outcome, units) if outcome is not None]
-        if self.gathered is None or self.referred:
-            return [self.gathered.finished(outcome) if self.gathered else outcome for outcome in outcomes]
-        return list(self.gathered.outcomes(outcomes))
 
     def outcome(self, unit: _Unit) -> Item | Reject | None:
         """What one unit gives."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gendata.ingest.reader import Entry
@@ -17,16 +18,11 @@ def stamp_of(stat: os.stat_result) -> Stamp:
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
+@dataclass(slots=True)
 class Known:
     """The hashes of files by their stamps, in little memory: by base, and by uri a text of both."""
 
-    def __init__(self, facts: dict[str, dict[str, str]] | None = None) -> None:
-        self._facts = {} if facts is None else facts
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Known) and self._facts == other._facts
-
-    __hash__ = None  # type: ignore[assignment]  # it can be added to
+    _facts: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def get(self, entry: Entry, stamp: Stamp) -> str | None:
         """The sha256 of a file whose stamp is still this one."""
@@ -44,7 +40,7 @@ class Known:
             digest, _, body = path.read_bytes().partition(b"\n")
         except OSError:
             return cls()
-        return cls(json.loads(body) if _checksum(body) == digest else None)
+        return cls(json.loads(body)) if _checksum(body) == digest else cls()
 
     def save(self, path: Path) -> None:
         """In place of what is there."""

@@ -65,12 +65,11 @@ def spread(
 
 def ahead(units: Iterator[T]) -> Iterator[T]:
     """The same units; a thread makes the next one while one is used. For what lets go of Python's lock."""
-    ended = object()
     with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(next, units, ended)
-        while (unit := following.result()) is not ended:
-            following = thread.submit(next, units, ended)
-            yield unit  # type: ignore[misc]
+        following = thread.submit(list, islice(units, 1))
+        while one := following.result():
+            following = thread.submit(list, islice(units, 1))
+            yield from one
 
 
 def apart(fn: Callable[[T], R], units: Iterable[T], workers: int) -> Iterator[R]:
