@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gendata.compiled import MULTIPLIER, jit, mix
+from gendata.compiled import MULTIPLIER, jit, mix, sort
 
 _HALF = np.uint64(32)
 _EVERY: Any = np.int64(1 << 32)  # above all hashes
@@ -164,7 +164,7 @@ def _sort(hashes: Any, spare: Any, ends: Any) -> None:
         most = max(most, ends[bucket + 1])
         ends[bucket + 1] += ends[bucket]
     if most > _CROWDED:  # repeats, mostly
-        _sort_crowded(hashes)
+        sort(hashes)
         return
     for value in hashes:
         part: Any = np.int64(value >> shift)
@@ -176,22 +176,6 @@ def _sort(hashes: Any, spare: Any, ends: Any) -> None:
             hashes[place] = hashes[place - 1]
             place -= 1
         hashes[place] = value
-
-
-@jit
-def _sort_crowded(hashes: Any) -> None:
-    """Sort by insertion over Knuth's gaps (Shell 1959); ``ndarray.sort`` would take three seconds to compile."""
-    gap = 1
-    while gap < len(hashes):
-        gap = 3 * gap + 1
-    while gap > 1:
-        gap //= 3
-        for at in range(gap, len(hashes)):
-            value, place = hashes[at], at
-            while place >= gap and hashes[place - gap] > value:
-                hashes[place] = hashes[place - gap]
-                place -= gap
-            hashes[place] = value
 
 
 @jit

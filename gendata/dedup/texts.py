@@ -26,6 +26,7 @@ from gendata.dedup.minhash import Keys, banding, curve, shingle_sets
 from gendata.dedup.minhash import sketch as sketch_array
 from gendata.dedup.settings import TextParams
 from gendata.dedup.spool import Spool
+from gendata.dedup.visit import visit
 from gendata.dedup.words import Hashes
 from gendata.keep import Ints, Verdicts
 
@@ -236,7 +237,7 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextPara
     sets = sets_of(sketches, places, params, workers)
     items = sketches.items[places]
     ranks, thresholds = (verdicts.origins[items], verdicts.role[items]), (params.group_threshold, params.threshold)
-    outcome = lsh.visit(found, sets, sketches.forms[places], ranks, thresholds, paired=sketches.paired)
+    outcome = visit(found, sets, sketches.forms[places], ranks, thresholds, paired=sketches.paired)
     outcome.tell(verdicts, items)
     return int(outcome.compared[0])
 

@@ -4,10 +4,14 @@ import random
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gendata.dedup import DedupParams, TextParams, texts
+from gendata.compiled import root
+from gendata.dedup import DedupParams, TextParams, texts, visit
+from gendata.dedup.lsh import Buckets, Located
+from gendata.dedup.minhash import shingle_sets
 from gendata.keep import NO_MATCH, Verdicts, visiting_order
 
 SURE = DedupParams(workers=1, text=TextParams(shingle=2, threshold=0.6, group_threshold=0.3, recall=0.9999))
@@ -88,11 +92,19 @@ def test_near_copies_cost_one_comparison_each(box, text):
     assert out.summary["compared_pairs"]["text"] == 1499
 
 
-def test_texts_of_one_template_against_brute_force(box, text):
+def templated(seed, count, changed=0, own=(4, 14)):
+    """Texts of one template, each with ``own`` words behind it; ``changed``: their share of the template's words."""
+    rng, template, new = random.Random(seed), [f"t{i}" for i in range(90)], (f"w{i}" for i in range(100_000))
+    for _ in range(count):
+        words = [next(new) if rng.random() < changed else word for word in template]
+        yield " ".join([*words, *(next(new) for _ in range(rng.randint(*own)))])
+
+
+@pytest.mark.parametrize("crowd", [2, visit.CROWD])
+def test_texts_of_one_template_against_brute_force(box, text, crowd, monkeypatch):
     """Pairs just below and above the threshold, of sets so large that parity bits rule out most of the former."""
-    rng, template = random.Random(0), [f"t{i}" for i in range(90)]
-    own = (f"w{i}" for i in range(10_000))
-    documents = [" ".join([*template, *(next(own) for _ in range(rng.randint(4, 14)))]) for _ in range(120)]
+    monkeypatch.setattr(visit, "CROWD", crowd)
+    documents = list(templated(0, 120))
     texts_ = TextParams(threshold=0.8, group_threshold=0.5, recall=0.9999, permutations=512)
     out = box({"a": [text(d, d) for d in documents]}, DedupParams(workers=1, text=texts_))
     kept = {row["uri"] for row in out.rows if row["kept"]}
@@ -102,6 +114,38 @@ def test_texts_of_one_template_against_brute_force(box, text):
             stays.append(document)
     assert kept == set(stays)
     assert 1 < len(kept) < len(documents)
+
+
+@pytest.mark.parametrize("thresholds", [(0.3, 0.5), (0.3, 0.8), (0.5, 0.8), (0.8, 0.8)])
+@pytest.mark.parametrize("own", [(4, 14), (30, 60)])
+@pytest.mark.parametrize("changed", [0, 0.02, 0.05, 0.1])
+def test_a_crowded_bucket_gives_what_comparing_all_gives(monkeypatch, changed, own, thresholds):
+    """Of two templates and near-copies of their texts, under two origins, in one bucket: equal outcomes and groups."""
+    documents = [*templated(0, 60, changed, own), *templated(1, 20, changed, own)]
+    documents += [document.replace(f"t{place} ", "other ") for place, document in enumerate(documents[::3])]
+    sets = shingle_sets(pa.array(documents), 5)
+    count, forms = len(documents), np.arange(len(documents), dtype=np.uint64)
+    each, one = np.arange(count, dtype=np.int32), np.zeros(count, np.int32)
+    bucket = Buckets(each, np.arange(count + 1), one, np.array([0, count]))
+    ranks = (each % 5 == 0).astype(np.int8), one.astype(np.int8)
+    seen = []
+    for crowd in (1, 3, count):
+        monkeypatch.setattr(visit, "CROWD", crowd)
+        located = Located(sets.hashes, sets.bounds[:-1], sets.bounds[1:])
+        outcome = visit.visit(bucket, located, forms, ranks, thresholds)
+        groups = [root(outcome.parent, text) for text in range(count)]
+        seen.append([groups, *(column.tolist() for column in outcome[:4])])
+    assert seen[0] == seen[1] == seen[2]
+    assert 0 < seen[0][1].count(-1) < count
+
+
+def test_texts_of_one_template_are_looked_up(box, text):
+    """Beyond the first of a bucket, a comparison or two each, where all pairs would be two million."""
+    out = box(
+        {"a": [text(d, d) for d in templated(0, 2000)]}, DedupParams(text=TextParams(threshold=0.95, contained=0))
+    )
+    assert len(out.kept) == 2000
+    assert out.summary["compared_pairs"]["text"] < 2000 * visit.CROWD
 
 
 def test_what_is_as_similar_as_the_threshold_matches_whatever_shares_its_group(box, text):
