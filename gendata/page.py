@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import re
 import struct
 import unicodedata
 import warnings
@@ -59,6 +60,11 @@ def escaped(value: object, most: int | None = None) -> str:
     if most is not None and len(text) > most:
         text = text[:most] + "…"
     return html.escape(printable(text))
+
+
+def sentence(text: str) -> str:
+    """A text of ours: what stands between backticks is code."""
+    return re.sub("`(.+?)`", r"<code>\1</code>", escaped(text))
 
 
 def page(title: str, body: str) -> str:

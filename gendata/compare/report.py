@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gendata.compare.chart import chart
+from gendata.chart import chart
 from gendata.compare.finding import RULE, VERDICTS
 from gendata.compare.stage import counts
-from gendata.page import escaped, page
+from gendata.page import escaped, page, sentence
 
 Rows = Mapping[str, Mapping[str, Any]]
 
@@ -39,7 +39,7 @@ def as_page(rows: Rows, table: Sequence[Mapping[str, Any]]) -> str:
         for key, row in rows.items()
     )
     head = "<tr><th>id</th><th>statement</th><th>verdict</th></tr>"
-    parts = [f"<p>{escaped(RULE)}</p><p>{escaped(_summary(rows))}</p><table>{head}{overview}</table>"]
+    parts = [f"<p>{sentence(RULE)}</p><p>{escaped(_summary(rows))}</p><table>{head}{overview}</table>"]
     parts += [_section(key, row) for key, row in rows.items()]
     parts.append(f"<h2>Families</h2><table>{_families(table)}</table>")
     return page(TITLE, "\n".join(parts))
@@ -58,7 +58,7 @@ def _section(key: str, row: Mapping[str, Any]) -> str:
     head = "<tr><th>compared</th><th>measured</th><th>effect, 95 %</th><th>test</th><th>verdict</th></tr>"
     parts = [f'<h2 id="{key}">{key}: {escaped(row["statement"])}</h2><p><b>{escaped(row["verdict"])}</b></p>']
     parts += [f"<table>{head}{effects}</table>"] if effects else []
-    parts += [f'<p class="facts">{escaped(row["note"])}</p>'] if row["note"] else []
+    parts += [f'<p class="facts">{sentence(row["note"])}</p>'] if row["note"] else []
     return "".join(parts) + (chart(row["plot"]) if row["plot"] else "")
 
 

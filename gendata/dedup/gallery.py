@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from gendata.chart import chart
 from gendata.dedup.worddiff import Piece, compare
 from gendata.page import escaped, page, thumbnail
 
@@ -108,6 +109,8 @@ def _tables(report: Mapping[str, Any]) -> Iterator[str]:
     yield _table("Captions that took no part", ("reference", "captions of it", "captions of items"), captions)
     chances = [(similarity, f"{chance:.2%}") for similarity, chance in report["chance_of_comparison"].items()]
     yield _table("How surely two texts are compared", ("similarity", "chance"), chances)
+    curve = [(float(similarity), chance) for similarity, chance in report["chance_of_comparison"].items()]
+    yield chart({"title": "chance", "x": "similarity", "y": "chance", "log": False, "lines": {"": curve}})
     alone = [(name, n) for name, n in sorted(report["exact_only"].items()) if n]
     yield _table("Took part in exact deduplication alone", ("why", "items"), alone)
 

@@ -124,7 +124,10 @@ def counted(monkeypatch):
 
         return SimpleNamespace(READS=(), run=run)
 
-    modules = {"gendata.compare.chart": experiment("recall", "T1"), "gendata.compare.table": experiment("copies", "D1")}
+    modules = {
+        "gendata.compare.finding": experiment("recall", "T1"),
+        "gendata.compare.table": experiment("copies", "D1"),
+    }
     monkeypatch.setattr(stage, "import_module", lambda name: modules[name])
     known = dict(zip(("recall", "copies"), modules, strict=True))
     return SimpleNamespace(runs=runs, known=known)
@@ -140,7 +143,7 @@ def test_a_second_run_computes_nothing_and_a_change_re_runs_what_it_is_about(not
     stage.measure(CompareParams(workers=1, seeds=4), nothing, counted.known)
     assert counted.runs[3:] == ["recall", "copies"]
     assert len(list(stage.CACHE.iterdir())) == 2  # none but the last of each
-    known = {**counted.known, "copies": "gendata.compare.chart"}  # other code
+    known = {**counted.known, "copies": "gendata.compare.finding"}  # other code
     stage.measure(CompareParams(workers=1, seeds=4), nothing, known)
     assert len(counted.runs) == 6
 

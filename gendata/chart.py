@@ -12,7 +12,11 @@ _TICKS = 4
 
 
 def chart(plot: Mapping[str, Any]) -> str:
-    """The plot of a row (``Finding.row``) as an inline SVG; points that are not numbers are left out."""
+    """Lines as an inline SVG; points that are not numbers are left out.
+
+    Args:
+        plot: ``title``, ``x`` and ``y`` (what the axes show), ``log`` (whether y is) and ``lines``: points by name.
+    """
     lines = {
         name: [(x, y) for x, y in line if x is not None and y is not None and (not plot["log"] or y > 0)]
         for name, line in plot["lines"].items()
