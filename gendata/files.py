@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from gendata.errors import StoreError
 from gendata.rename import fsync as fsync
+from gendata.rename import fsync_all as fsync_all
 from gendata.rename import replace
 from gendata.rowgroups import GROUP_ROWS as GROUP_ROWS
 from gendata.rowgroups import RowGroupWriter as RowGroupWriter

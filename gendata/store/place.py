@@ -111,8 +111,8 @@ class Folder:
 
     def settle(self) -> None:
         """See Place."""
-        for path in (*self.root.glob("catalog-*"), *(self.root / "lance").rglob("*"), self.root):
-            files.fsync(path)  # files and the folders that name them
+        # files and the folders that name them
+        files.fsync_all((*self.root.glob("catalog-*"), *(self.root / "lance").rglob("*"), self.root))
 
 
 class Bucket:

@@ -171,8 +171,7 @@ def _copy(contents: Contents, folder: Path) -> None:
                     column.add(batch[column.name])
                 progress.add(batch.num_rows)
         write_manifest(part / "manifest.parquet", contents.manifest)
-        for path in part.iterdir():
-            files.fsync(path)
+        files.fsync_all(part.iterdir())
         part.rename(folder)
     except OSError as error:
         if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:  # another process was first, with the same rows
