@@ -16,12 +16,10 @@ from gendata import files, params
 from gendata.dedup import DedupParams, ReferenceParams
 from gendata.errors import GendataError, ParamsError, ProjectError
 from gendata.ingest import IngestParams, SourceParams, infer_source, ingest, scan, tree
-from gendata.ingest.paths import is_archive
+from gendata.ingest.beside import refused
 
 if TYPE_CHECKING:
     from gendata.dedup.barred import Reference, Rejected
-
-_TABLES = {".jsonl", ".ndjson", ".csv", ".parquet"}
 
 Against = Mapping[str, str | ReferenceParams]
 
@@ -45,7 +43,7 @@ def readers(
 class Checked:
     """What a check found: rows that match, and how many there were; figures of the files and of what they met.
 
-    ``files`` and each of ``against`` have ``rejected`` and ``rejected_in``, see ``gendata.dedup.barred``.
+    ``files`` and each of ``against`` have ``rejected``, ``rejected_in`` and ``unpaired``, see ``gendata.dedup.barred``.
     """
 
     rows: list[dict[str, Any]]
@@ -54,7 +52,13 @@ class Checked:
     against: dict[str, dict[str, Any]]
 
 
-def check(root: Path, path: Path | None, against: Path | None, ngram: int | None = None) -> Checked:
+def check(
+    root: Path,
+    path: Path | None,
+    against: Path | None,
+    ngram: int | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Checked:
     """Compare files with a project, a project with files, or files with files; nothing of either is changed.
 
     Args:
@@ -62,10 +66,11 @@ def check(root: Path, path: Path | None, against: Path | None, ngram: int | None
         path: a file or folder of items to look for, absolute; None takes the items of the project.
         against: a file, folder or project in which to look for them, absolute; None takes the project.
         ngram: compare by sequences of this many words.
+        columns: of the tables among the files, as ``map`` of a source.
 
     Returns:
         Rows of match, score, reference (its name), kept_id and kept_uri (what it matches there), id, source and uri.
-        Of files also those that are copies among themselves, with the reason as match and the file as reference.
+        Of files also those that are copies among themselves, with the reason as match and without a reference.
 
     Raises:
         ProjectError: a project that takes part has not been run.
@@ -83,11 +88,12 @@ def check(root: Path, path: Path | None, against: Path | None, ngram: int | None
     ingested, unread = root / "artifacts" / "ingest", Counter[tuple[str, str]]()
     read = _ingested(root) if path is None or against is None else {}
     references: dict[str, Callable[[Path], Reference]]
+    mapped = dict(columns or {})
     with tempfile.TemporaryDirectory(prefix="gendata-") as work, contextlib.chdir(work):
         if against is None:
             references = {name: partial(_there, folder / "items", ngram) for name, folder in read.items()}
         else:
-            fixed = {_name(against): ReferenceParams(path=str(against), ngram=ngram)}
+            fixed = {_name(against): ReferenceParams(path=str(against), ngram=ngram, map=mapped)}
             if not _is_project(against):  # whose shards are read as they are
                 scan_references(fixed, root, Path("against"), limits)
             references = readers(fixed, root, Path("against"), limits)
@@ -96,10 +102,18 @@ def check(root: Path, path: Path | None, against: Path | None, ngram: int | None
             sources, unread = dict.fromkeys(folders, True), _rejected(folders.values())
         elif path is not None:
             ingested, sources = Path("in"), {_name(path): True}
-            unread = _ingest(_name(path), ReferenceParams(path=str(path)), root, limits)
+            unread = _ingest(_name(path), ReferenceParams(path=str(path), map=mapped), root, limits)
+        if path is not None:
+            chosen = replace(chosen, prefer=())  # which names sources of this project
         summary = dedup(ingested, sources, Path("out"), chosen, references, cache)
-        rows = [row for name in sources for row in _matches(Path("out", name), alone=path is None)]
-    return Checked(rows, summary["read"], rejects(unread), summary["against"])
+        rows = [*_matches([Path("out", name) for name in sources], alone=path is None)]
+    unpaired = summary["exact_only"]["record-unpaired"] if ngram is None and path is not None else 0
+    return Checked(rows, summary["read"], rejects(unread) | {"unpaired": unpaired}, summary["against"])
+
+
+def is_one_item(path: Path) -> bool:
+    """Whether a file is read as an item of its own; a table, an archive and a database have items in them."""
+    return infer_source(path) == "files"
 
 
 def _there(folder: Path, ngram: int | None, _: Path) -> "Reference":
@@ -136,15 +150,17 @@ def _name(path: Path) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", path.resolve().stem.lower()).strip("-_") or "files"
 
 
-def _matches(decided: Path, *, alone: bool) -> Iterator[dict[str, Any]]:
+def _matches(decided: Iterable[Path], *, alone: bool) -> Iterator[dict[str, Any]]:
     """The rows that match a reference; and unless these ``alone``, those that match another row."""
-    for row in (row for shard in files.shards(decided) for row in files.read_table(shard).to_pylist()):
+    rows = [row for path in decided for shard in files.shards(path) for row in files.read_table(shard).to_pylist()]
+    stays = {row["id"]: row["uri"] for row in rows if row["kept"]}
+    for row in rows:
         own = {name: row[name] for name in ("score", "kept_id", "id", "source", "uri")}
         if row["reference"] is not None:
             told = json.loads(row["reference"])
             yield {"match": told["match"], "reference": told["name"], "kept_uri": told["uri"]} | own
         elif not row["kept"] and not alone:
-            yield {"match": row["reason"], "reference": row["source"], "kept_uri": None} | own
+            yield {"match": row["reason"], "reference": None, "kept_uri": stays[row["kept_id"]]} | own
 
 
 def _stated(value: str | ReferenceParams) -> ReferenceParams:
@@ -170,7 +186,8 @@ def _read_files(
     """Read files into a folder; what was rejected. Raises GendataError if that is all."""
     summary = ingest(name, _files(name, value, root), root, listing, folder, limits)
     if not summary["read"]:
-        raise GendataError(f"{name}: nothing in {value.path} could be read, {summary['rejected']} rejected")
+        why = ", ".join(f"{n} {reason}" for reason, n in summary["rejected_by_reason"].items()) or "no file"
+        raise GendataError(f"{name}: nothing in {value.path} could be read: {why}")
     return _rejected([folder])
 
 
@@ -184,9 +201,9 @@ def _source(name: str, value: ReferenceParams, root: Path) -> SourceParams:
 
 def _files(name: str, value: ReferenceParams, root: Path) -> SourceParams:
     path = _path(name, value, root)
-    if path.is_file() and path.suffix.lower() not in _TABLES and not is_archive(os.fsencode(path.name)):
-        return SourceParams(kind="folder", origin="unknown", path=str(path.parent), include=(path.name,))
     kind = tree.KIND if path.is_dir() else infer_source(path)
+    if kind == "files" and (why := refused(os.fsencode(path.name))):
+        raise GendataError(f"{name}: nothing in {value.path} could be read: {why}")
     return SourceParams(kind=kind, origin="unknown", path=str(path), map=value.map)
 
 

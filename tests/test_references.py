@@ -46,7 +46,7 @@ def test_what_shares_words_is_dropped_and_the_page_tells(project):
     root = project({"tests": {"path": "tests.jsonl", "ngram": 13}})
     decided, counts = run(root)
     assert decided == {"other.txt": None, "quote.txt": "reference"}
-    nothing = {"rejected": 0, "rejected_in": [], "captions_left_out": {"reference": 0, "items": 0}}
+    nothing = {"rejected": 0, "rejected_in": [], "captions_left_out": {"reference": 0, "items": 0}, "unpaired": 0}
     assert counts == {"tests": {"items": 1, "matched": 1, "by_file": {"tests.jsonl": 1}} | nothing}
     assert "Matches of references" in (root / "artifacts/reports/dedup.html").read_text()
     listing = (root / "artifacts/scan/against/tests.parquet").read_bytes()

@@ -253,6 +253,14 @@ def fit(text: str, width: int, right: bool = False) -> str:
     return space + text if right else text + space
 
 
+def mapped(text: str | None) -> dict[str, str]:
+    """What an option ``--map`` says: which column is the text, the label, ... Raises GendataError."""
+    pairs = [p.split("=", 1) for p in (text or "").split(",") if p.strip()]
+    if any(len(p) != 2 for p in pairs):
+        raise GendataError(f"--map takes column pairs like text=body,label=y, not {text!r}")
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
 def short(item_id: str) -> str:
     """An id as people read it; a prefix of this length is unique in any real collection."""
     return item_id[:12]

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import click
 
-from gendata.cli._shared import emit, expected_errors, note, project
-from gendata.errors import GendataError
+from gendata.cli._shared import emit, expected_errors, mapped, note, project
 
 
 @click.command()
@@ -62,7 +61,7 @@ def add(
 
     here = project()
     entry = sources.entry(
-        here.root, path, kind=kind, origin=origin, mapping=_mapping(mapping), license_=license_, dedup=not no_dedup
+        here.root, path, kind=kind, origin=origin, mapping=mapped(mapping), license_=license_, dedup=not no_dedup
     )
     entry |= sources.settings(here.root, entry, query=query, key=key) | ({"content": "reference"} if reference else {})
     chosen = name or re.sub(r"[^a-z0-9_-]+", "-", Path(path).stem.lower()).strip("-_") or "source"
@@ -75,10 +74,3 @@ def add(
         return
     sources.write(here, chosen, entry)
     note(f"added source {chosen} to params.yaml; `gendata run` reads it")
-
-
-def _mapping(text: str | None) -> dict[str, str]:
-    pairs = [p.split("=", 1) for p in (text or "").split(",") if p.strip()]
-    if any(len(p) != 2 for p in pairs):
-        raise GendataError(f"--map takes column pairs like text=body,label=y, not {text!r}")
-    return {key.strip(): value.strip() for key, value in pairs}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gendata.cli._shared import emit, expected_errors, format_option, note, project, short, wants_table
+from gendata.cli._shared import emit, expected_errors, format_option, mapped, note, project, short, wants_table
 
 if TYPE_CHECKING:
     from gendata.project import Project
@@ -52,7 +52,8 @@ PAIRS = 10
     type=click.Path(path_type=Path, exists=True),
     help="Look for the items, or those of FILE, in a file, a folder or another project; nothing is changed.",
 )
-@click.option("--ngram", type=click.IntRange(1, 100), help="With --against or a new FILE: this many words in sequence.")
+@click.option("--ngram", type=click.IntRange(1, 100), help="With --against or a FILE: this many words in sequence.")
+@click.option("--map", "mapping", help="Columns of tables among these files, e.g. text=question.")
 @format_option
 @expected_errors
 def duplicates(
@@ -60,6 +61,7 @@ def duplicates(
     key: str | None,
     against: Path | None,
     ngram: int | None,
+    mapping: str | None,
     conflicts: bool,
     similar: bool,
     reason: str | None,
@@ -83,10 +85,10 @@ def duplicates(
     """
     _check(key, conflicts, reason, source, html)
     here = project()
-    if against or ngram or (key is not None and _is_new(key, here)):
+    if against or ngram or mapping or (key is not None and _is_new(key, here)):
         if conflicts or similar or reason or source or html:
-            raise click.UsageError("a check of files goes with --against, --ngram and --format alone")
-        _report(key, against, ngram, format_, here)
+            raise click.UsageError("a check of files goes with --against, --ngram, --map and --format alone")
+        _report(key, against, ngram, mapped(mapping), format_, here)
         return
     if similar:
         _similar(key, html, format_, here)
@@ -138,10 +140,13 @@ NOTHING = "no duplicates were dropped"
 
 
 def _is_new(key: str, here: "Project") -> bool:
-    """Whether this is a folder, or a file whose content is no item."""
+    """Whether this is a folder, a file of several items (a table, an archive), or one whose content is no item."""
+    from gendata.references import is_one_item
     from gendata.search.lookup import UnknownItemError
 
     if Path(key).is_file():
+        if not is_one_item(Path(key)):
+            return True
         try:
             here.lookup.resolve(key)
         except UnknownItemError:
@@ -149,20 +154,29 @@ def _is_new(key: str, here: "Project") -> bool:
     return Path(key).is_dir()
 
 
-def _report(key: str | None, against: Path | None, ngram: int | None, format_: str | None, here: "Project") -> None:
+def _report(
+    key: str | None,
+    against: Path | None,
+    ngram: int | None,
+    mapping: Mapping[str, str],
+    format_: str | None,
+    here: "Project",
+) -> None:
     """Check files that are not in the project, or the project against files."""
     from gendata.references import check
 
+    if key is None and against is None:
+        raise click.UsageError("--ngram and --map go with --against or a FILE")
     if key is not None and not Path(key).exists():
         raise click.UsageError(f"{key}: no such file; an id goes without --against and --ngram")
-    found = check(
-        here.root.resolve(), None if key is None else Path(key).resolve(), against and against.resolve(), ngram
-    )
+    path = None if key is None else Path(key).resolve()
+    found = check(here.root.resolve(), path, against and against.resolve(), ngram, mapping)
     what = f"of {found.items:,} items of {key or 'the project'}"
     note(f"{len(found.rows):,} {what} match; nothing was changed")
     by_file = ((name, *of_file) for name, one in found.against.items() for of_file in one["by_file"].items())
     places = Counter({f"{name}: {path}": n for name, path, n in by_file})
-    places.update(f"{row['reference']} itself" for row in found.rows if row["kept_uri"] is None)
+    if among := sum(row["reference"] is None for row in found.rows):
+        places[f"{key} itself"] = among
     for place, n in places.most_common(PAIRS):
         note(f"  {n:,} in {place}")
     for line in [*_left_out(str(key), found.files), *_references(found.against)]:
@@ -184,6 +198,9 @@ def _left_out(name: str, found: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {one['units']:,} in {one['file']}: {one['reason']}"
     if len(found["rejected_in"]) > PAIRS:
         yield "  and others"
+    if unpaired := found.get("unpaired"):
+        yield f"{unpaired:,} records of {name} are no pairs of prompt and reply: compared by equal content alone"
+        yield "  a map as text=COLUMN, or ngram, has their words compared"
     counts = found.get("captions_left_out", {})
     if any(counts.values()):
         of = f"{counts['reference']:,} of {name}, {counts['items']:,} of items"

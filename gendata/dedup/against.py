@@ -5,13 +5,14 @@ shares words with one, is dropped with reason ``reference``, of whatever origin 
 compared by is what the reference says: content and likeness, as among the items themselves, or with ``ngram``
 any sequence of that many words (decontamination as of Brown et al., "Language Models are Few-Shot Learners", 2020,
 appendix C; there of 13 words). A text of fewer words matches as a whole. With ``ngram`` equal content matches too, and
-images are compared as without it; captions take no part, and are counted.
+images are compared as without it; captions take no part, and are counted. Without it records that are no pair of prompt
+and reply (rows of a table of which no column is known as a text) are compared by equal content alone, and counted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gendata import files
+from gendata.chats import parts
 from gendata.dedup import image, texts
 from gendata.dedup.barred import KNOWN, NGRAM, Barred, Reference
 from gendata.dedup.cache import SketchCache
@@ -28,6 +30,8 @@ from gendata.dedup.settings import DedupParams
 from gendata.dedup.words import Hashes
 from gendata.keep import NO_MATCH, PROBE, REASONS, REFERENCE, Ints, Verdicts
 from gendata.ranges import spread
+
+T = TypeVar("T")
 
 
 class _Shard(NamedTuple):
@@ -55,6 +59,8 @@ def search(
         if n is not None:
             _shared_words(rows, barred, some, n, params.workers)
             _note_captions(rows, barred, some)
+        else:
+            _note_unpaired(barred, some)
     return barred
 
 
@@ -139,18 +145,30 @@ def _shared_words(rows: Rows, barred: Barred, shards: Sequence[_Shard], n: int, 
     if not len(hashes):
         return
     every = np.ones(len(barred.by), bool)  # also what is barred already: it may match other files
-    new = [job for modality in ("text", "record") for job in rows.near_jobs(modality, every, every=True)]
-    items, at = np.concatenate([np.empty(0, np.int64), *(job.items for job in new)]), 0
     probe = partial(_probe, n=n, sieve=Sieve.of(hashes), hashes=hashes)
-    for text, place, share in texts.in_threads(probe, texts.ShardTexts(new), workers):
-        hit, owner = spread(bounds[place], bounds[place + 1])
-        pairs, often = np.unique(text[hit] * len(barred.known) + owners[owner], return_counts=True)
-        of_text, by = np.divmod(pairs, len(barred.known))
-        best = np.lexsort((by, -often, of_text))  # the most sequences, the least of equals
-        matched, first = np.unique(of_text, return_index=True)
-        barred.bar(items[at + matched], by[best[first]], share[matched], [NGRAM] * len(matched))
-        barred.hits.append((items[at + of_text], by))
-        at += len(share)
+    for modality in ("text", "record"):
+        new = rows.near_jobs(modality, every, every=True)
+        items, at = np.concatenate([np.empty(0, np.int64), *(job.items for job in new)]), 0
+        for text, place, share in texts.in_threads(_of(modality, probe), texts.ShardTexts(new), workers):
+            hit, owner = spread(bounds[place], bounds[place + 1])
+            pairs, often = np.unique(text[hit] * len(barred.known) + owners[owner], return_counts=True)
+            of_text, by = np.divmod(pairs, len(barred.known))
+            best = np.lexsort((by, -often, of_text))  # the most sequences, the least of equals
+            matched, first = np.unique(of_text, return_index=True)
+            barred.bar(items[at + matched], by[best[first]], share[matched], [NGRAM] * len(matched))
+            barred.hits.append((items[at + of_text], by))
+            at += len(share)
+
+
+def _of(modality: str, fn: Callable[[pa.Array], T]) -> Callable[[pa.Array], T]:
+    """What is done to texts, done to the texts of items of a modality."""
+    return (lambda records: fn(_said(records))) if modality == "record" else fn
+
+
+def _said(records: pa.Array) -> pa.Array:
+    """Records as they are cut into words: of JSON without its escapes, as a line break would be the letter n."""
+    plain = pc.replace_substring_regex(records, r"\\(?:u[0-9a-fA-F]{4}|.)", " ")
+    return pc.if_else(pc.starts_with(records, "{"), plain, records)
 
 
 def _sequences(shards: Sequence[_Shard], of_file: Ints, n: int, workers: int) -> tuple[Hashes, Ints, Ints]:
@@ -159,9 +177,10 @@ def _sequences(shards: Sequence[_Shard], of_file: Ints, n: int, workers: int) ->
     An owner is the first item of a file that has the sequence.
     """
     hashes, owners = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
-    for job in (job for modality in ("text", "record") for job in _jobs(shards, modality, 0)):
+    jobs = [(kind, job) for kind in ("text", "record") for job in _jobs(shards, kind, 0)]
+    for modality, job in jobs:
         start = 0
-        for found in texts.in_threads(partial(shingle_sets, n=n), texts.ShardTexts([job]), workers):
+        for found in texts.in_threads(_of(modality, partial(shingle_sets, n=n)), texts.ShardTexts([job]), workers):
             sizes = np.diff(found.bounds)
             hashes.append(found.hashes)
             owners.append(np.repeat(job.items[start : start + len(sizes)], sizes))
@@ -185,6 +204,15 @@ def _note_captions(rows: Rows, barred: Barred, shards: Sequence[_Shard]) -> None
             for batch in files.iter_batches(shard.path, ["modality", "text"]):
                 captioned = pc.and_(pc.equal(batch["modality"], "image"), pc.is_valid(batch["text"]))
                 counts["reference"] += pc.sum(captioned).as_py() or 0
+
+
+def _note_unpaired(barred: Barred, shards: Sequence[_Shard]) -> None:
+    """Count the records of references that are no pair."""
+    for shard in shards:
+        if pc.any(pc.equal(shard.rows["modality"], "record")).as_py():
+            for batch in files.iter_batches(shard.path, ["modality", "text"]):
+                records = batch["text"].filter(pc.equal(batch["modality"], "record"))
+                barred.unpaired[shard.name] += sum(parts(text or "") is None for text in records.to_pylist())
 
 
 def _probe(array: pa.Array, n: int, sieve: Sieve, hashes: Hashes) -> tuple[Ints, Ints, npt.NDArray[np.float64]]:

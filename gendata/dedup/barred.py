@@ -48,7 +48,8 @@ class Barred:
     ``by`` is the place in ``known`` of each item's reference item, -1 where it matches none; ``score`` how similar it
     is, or the share of its sequences of words; ``match`` how they match. ``hits`` are pairs of item and place that
     count: one in every file that an item shares words with, of other matches the best. ``captions`` counts those that
-    took no part, of a reference and of the items.
+    took no part, of a reference and of the items; ``unpaired`` the records of a reference that were compared by equal
+    content alone.
     """
 
     by: Ints
@@ -57,6 +58,7 @@ class Barred:
     known: pa.Table
     hits: list[tuple[Ints, Ints]] = field(default_factory=list)
     captions: dict[str, dict[str, int]] = field(default_factory=dict)
+    unpaired: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def none(cls, count: int, known: pa.Table) -> "Barred":
@@ -113,6 +115,7 @@ class Barred:
             name: {"items": sizes.get(name, 0), "matched": int(matched[numbers[name]]), "by_file": by_file[name]}
             | rejects(reference.rejected)
             | {"captions_left_out": self.captions.get(name, {"reference": 0, "items": 0})}
+            | {"unpaired": self.unpaired[name]}
             for name, reference in sorted(references.items())
         }
 

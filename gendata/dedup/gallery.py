@@ -107,6 +107,8 @@ def _tables(report: Mapping[str, Any]) -> Iterator[str]:
         if any((counts := found["captions_left_out"]).values())
     ]
     yield _table("Captions that took no part", ("reference", "captions of it", "captions of items"), captions)
+    unpaired = [(name, found["unpaired"]) for name, found in report["against"].items() if found["unpaired"]]
+    yield _table("Compared by equal content alone", ("reference", "records that are no pair"), unpaired)
     chances = [(similarity, f"{chance:.2%}") for similarity, chance in report["chance_of_comparison"].items()]
     yield _table("How surely two texts are compared", ("similarity", "chance"), chances)
     curve = [(float(similarity), chance) for similarity, chance in report["chance_of_comparison"].items()]

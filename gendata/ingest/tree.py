@@ -1,8 +1,8 @@
 """A folder in which every file is read as a lone file of its name would be: tables as ``table``, others as ``folder``.
 
 References of dedup are read so. It is no kind of source: what a source is, params.yaml says. Each table has columns of
-its own; one in which none is a text, an image or a chat is a reject, ``unsupported-columns``. Uris are relative to the
-folder. Items of tables come after the others.
+its own; one without a column that ``map`` names is a reject, ``unsupported-columns``. Uris are relative to the folder.
+Items of tables come after the others.
 """
 
 from collections.abc import Iterator, Sequence

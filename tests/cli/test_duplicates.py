@@ -165,7 +165,10 @@ def test_new_files_are_looked_for_in_the_project(project, tmp_path):
     assert (found["shout.txt"]["match"], found["shout.txt"]["score"]) == ("normalised", 1.0)
     assert (found["shout.txt"]["reference"], found["shout.txt"]["kept_uri"]) == ("web", "part")
     assert len(found) == 2
-    assert (found.keys() - {"shout.txt"}) <= {"twice.txt", "again.txt"}
+    (copy,) = (row for row in found.values() if row["uri"] != "shout.txt")
+    assert copy["reference"] is None
+    assert {copy["uri"], copy["kept_uri"]} == {"twice.txt", "again.txt"}
+    assert f"  1 in {new} itself" in result.stderr.splitlines()
     assert "could not be read" in result.stderr
     assert listed(run(project, "duplicates", new / "twice.txt")) == []
     assert trees(project) == before
@@ -191,6 +194,57 @@ def test_a_check_names_what_is_wrong(project, tmp_path):
     assert "nothing in" in run(project, "duplicates", "--against", tmp_path / "empty", code=1).stderr
     assert "goes with" in run(project, "duplicates", "--against", tmp_path, "--conflicts", code=2).stderr
     assert "no such file" in run(project, "duplicates", "3f2a9c12", "--ngram", "13", code=2).stderr
+    for option in (("--ngram", 13), ("--map", "text=t")):  # the project would match itself
+        assert "go with --against or a FILE" in run(project, "duplicates", *option, code=2).stderr
+    (tmp_path / "blob.bin").write_bytes(b"\x00")
+    (tmp_path / "blank.txt").write_text(" ")
+    for name, why in (("empty", "no file"), ("blob.bin", "unsupported-type"), ("blank.txt", "1 empty")):
+        assert run(project, "duplicates", tmp_path / name, code=1).stderr.endswith(f"could be read: {why}\n")
+
+
+def test_a_check_of_files_needs_no_source_of_the_project(project, tmp_path):
+    """Which ``prefer`` names: they are not among the files."""
+    new, at = tmp_path / "new.txt", project / "params.yaml"
+    new.write_text(LINE.upper())
+    before = at.read_text()
+    try:
+        at.write_text(json.dumps({**json.loads(before), "dedup": {"prefer": ["web"]}}))
+        (row,) = listed(run(project, "duplicates", new))
+    finally:
+        at.write_text(before)
+    assert (row["match"], row["kept_uri"]) == ("normalised", "part")
+
+
+@pytest.mark.parametrize("name", ["new[1].txt", "{a,b}.txt", ".new.txt"])
+def test_a_file_is_read_and_no_other_of_its_name(project, tmp_path, name):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / name).write_text("equal text")
+    (tmp_path / name).write_text(LINE.upper())
+    (row,) = listed(run(project, "duplicates", tmp_path / name))
+    assert (row["match"], row["kept_uri"]) == ("normalised", "part")
+    assert {row["uri"] for row in listed(run(project, "duplicates", "--against", tmp_path / name))} == {"part", "whole"}
+
+
+def test_a_table_is_looked_for_whatever_of_it_are_items(project, tmp_path):
+    for name in ("rows.json", "rows.tsv"):
+        (tmp_path / name).write_text(json.dumps([{"text": LINE}]) if name == "rows.json" else f"text\n{LINE}\n")
+        (row,) = listed(run(project, "duplicates", tmp_path / name))
+        assert (row["match"], row["uri"], row["kept_uri"]) == ("exact", f"{name}#1", "part")
+
+
+def test_rows_without_a_text_are_no_all_clear(project, tmp_path):
+    table = tmp_path / "evals.jsonl"
+    table.write_text(json.dumps({"body": LINE, "key": 1}) + "\n")
+    for args in ((table,), ("--against", table)):
+        result = run(project, "duplicates", *args)
+        assert listed(result) == []
+        assert "1 records of" in result.stderr
+        assert "compared by equal content alone" in result.stderr
+        mapped = run(project, "duplicates", *args, "--map", "text=body")
+        assert {row["match"] for row in listed(mapped)} >= {"exact"}
+        assert "equal content alone" not in mapped.stderr
+    assert listed(run(project, "duplicates", "--against", table, "--ngram", 13))
+    assert "--map takes" in run(project, "duplicates", table, "--map", "text", code=1).stderr
 
 
 def test_what_could_not_be_read_is_named(project, tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gendata import files
 from gendata.dedup import DedupParams, TextParams, dedup
 from gendata.dedup.barred import Reference
-from gendata.items import ITEM_SCHEMA
+from gendata.items import ITEM_SCHEMA, Item
 
 PARAMS = DedupParams(workers=1, text=TextParams(shingle=2, threshold=0.6, group_threshold=0.3, recall=0.9999))
 LINE = "the quick brown fox jumps over the lazy dog and runs far away from here"
@@ -22,6 +22,10 @@ def written(name, items):
         files.shard_path(Path("refs", name), 0), [i.row(name, "unknown", None) for i in items], ITEM_SCHEMA
     )
     return Path("refs", name)
+
+
+def record(uri, content):
+    return Item(modality="record", uri=uri, media_type="application/json", text=content)
 
 
 @pytest.fixture
@@ -58,7 +62,7 @@ def test_equal_near_and_other_texts(run, text):
     assert all('"name":"eval","uri":"q1"' in rows[uri]["reference"] for uri in matches(rows))
     assert (rows["same"]["score"], rows["shout"]["score"]) == (1.0, 1.0)
     assert rows["near"]["kept_id"] == rows["same"]["id"]
-    nothing = {"rejected": 0, "rejected_in": [], "captions_left_out": {"reference": 0, "items": 0}}
+    nothing = {"rejected": 0, "rejected_in": [], "captions_left_out": {"reference": 0, "items": 0}, "unpaired": 0}
     assert summary["against"] == {"eval": {"items": 1, "matched": 3, "by_file": {"q1": 3}} | nothing}
     assert summary["dropped_by_reason"]["reference"] == summary["dropped"] == 3
     assert rows["other"]["copies"] == 1
@@ -110,6 +114,25 @@ def test_shared_words(run, text):
     shingles = len(quoting.split()) - 8 + 1
     assert rows["quoting"]["score"] == pytest.approx(3 / shingles)  # of nine words in sequence, "and" is the tenth
     assert summary["against"]["eval"]["by_file"] == {"tests.jsonl": 1}
+
+
+def test_line_breaks_in_records_are_no_letters(run, text):
+    """A record without a text is JSON, in which they are written as a backslash and an n."""
+    code = "\n".join(LINE[i : i + 20] for i in range(0, len(LINE), 20))
+    evals = [record("e.jsonl#1", json.dumps({"answer": "x", "prompt": LINE.replace(" ", "\n")}))]
+    summary, rows = run({"a": [text("line", LINE), text("other", code)]}, {"eval": (evals, 13)})
+    assert matches(rows) == {"line": "reference"}
+    assert summary["against"]["eval"]["by_file"] == {"e.jsonl": 1}
+    again = [record("row", json.dumps({"body": LINE.replace(" ", "\t")}))]
+    assert matches(run({"a": again}, {"eval": ([text("e", LINE)], 13)})[1]) == {"row": "reference"}
+    chat = [record("chat", "user: " + LINE.replace("lazy", "\\nlazy") + "\n\nassistant: no")]
+    assert matches(run({"a": chat}, {"eval": ([text("e", LINE)], 13)})[1]) == {}  # which is nlazy there
+
+
+def test_records_that_are_no_pair_are_counted(run, text):
+    evals = [record("e#1", json.dumps({"body": LINE})), record("e#2", f"user: {LINE}\n\nassistant: yes")]
+    counts = run({"a": [text("line", LINE)]}, {"eval": (evals, None)})[0]["against"]["eval"]
+    assert (counts["matched"], counts["unpaired"]) == (0, 1)
 
 
 def test_every_file_that_is_hit_counts(run, text):
