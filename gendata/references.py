@@ -105,6 +105,8 @@ def check(
             unread = _ingest(_name(path), ReferenceParams(path=str(path), map=mapped), root, limits)
         if path is not None:
             chosen = replace(chosen, prefer=())  # which names sources of this project
+        else:  # what its texts have to do with each other is not asked
+            chosen = replace(chosen, text=replace(chosen.text, contained=0.0))
         summary = dedup(ingested, sources, Path("out"), chosen, references, cache)
         rows = [*_matches([Path("out", name) for name in sources], alone=path is None)]
     unpaired = summary["exact_only"]["record-unpaired"] if ngram is None and path is not None else 0
