@@ -49,15 +49,17 @@ def curve(bands: int, rows: int) -> dict[str, float]:
 
 
 class Sketch(NamedTuple):
-    """Of some texts: ``keys`` (bands, texts), ``forms`` and ``words`` (texts,), ``least`` (texts, LEAST).
+    """Of some texts: ``keys`` (bands, texts), ``forms``, ``signs`` and ``words`` (texts,), ``least`` (texts, LEAST).
 
     Two texts with an equal key in a band are candidates. ``forms`` are hashes of all words of a text in order: equal
-    where texts differ in case, white space, punctuation and Unicode form alone. ``words`` counts them. ``least`` are
+    where texts differ in case, white space, punctuation and Unicode form alone. ``signs``: of
+    texts of few words, a hash of their signs; 0 of others. ``words`` counts them. ``least`` are
     the least hashes of the text's shingles, ascending, NONE where it has fewer.
     """
 
     keys: Keys
     forms: Hashes
+    signs: Hashes
     words: npt.NDArray[np.int32]
     least: Keys
 
@@ -67,7 +69,7 @@ def shingles(texts: pa.Array, n: int, *, paired: bool = False) -> Flat:
 
     With ``paired`` the texts are records of prompt and reply; see ``pairs``.
     """
-    found, bounds = paired_words(texts) if paired else words(texts)
+    found, bounds, _ = paired_words(texts) if paired else words(texts)
     flat = Flat(kernels.shingles(found, bounds, n), bounds)
     return paired_shingles(flat) if paired else flat
 
@@ -76,12 +78,14 @@ def sketch(texts: pa.Array, n: int, bands: int, rows: int, *, paired: bool = Fal
     """Sketch texts (string or large_string), or records, by shingles of ``n`` words."""
     count = len(texts)
     keys, least = np.zeros((count, bands), np.uint32), np.full((count, LEAST), NONE, np.uint32)
-    made = Sketch(keys.T, np.zeros(count, np.uint64), np.zeros(count, np.int32), least)
+    forms, signs = np.zeros((2, count), np.uint64)
+    made = Sketch(keys.T, forms, signs, np.zeros(count, np.int32), least)
     for start in range(0, count, SLICE):
         some = slice(start, start + SLICE)
-        found, bounds = paired_words(texts[some]) if paired else words(texts[some])
+        found, bounds, signs = paired_words(texts[some]) if paired else words(texts[some])
         forms, counts = kernels.forms(found, bounds), np.diff(bounds)
         made.forms[some] = paired_forms(forms) if paired else forms
+        made.signs[some] = paired_forms(signs) if paired else signs
         made.words[some] = counts[::2] + counts[1::2] if paired else counts
         flat = Flat(kernels.shingles(found, bounds, n), bounds)
         flat = paired_shingles(flat) if paired else flat

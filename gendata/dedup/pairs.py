@@ -11,24 +11,24 @@ import pyarrow as pa
 
 from gendata.chats import parts
 from gendata.compiled import MULTIPLIER
-from gendata.dedup.words import Flat, Hashes, words
+from gendata.dedup.words import Flat, Hashes, Words, words
 
 _REPLY = np.uint64(63)
 _ALL = np.uint64((1 << 63) - 1)
 
 
-def paired_words(texts: pa.Array) -> Flat:
+def paired_words(texts: pa.Array) -> Words:
     """The words of both parts of records (string or large_string): 2 texts a record, both without words if one is."""
     pairs = [parts(text or "") or ("", "") for text in texts.to_pylist()]
-    found, bounds = words(pa.array([part for pair in pairs for part in pair], pa.large_string()))
+    found, bounds, signs = words(pa.array([part for pair in pairs for part in pair], pa.large_string()))
     sizes = np.diff(bounds)
     whole = np.repeat((sizes.reshape(-1, 2) > 0).all(axis=1), 2)
     kept = np.concatenate(([0], np.cumsum(np.where(whole, sizes, 0))))
-    return Flat(found[np.repeat(whole, sizes)], kept)
+    return Words(found[np.repeat(whole, sizes)], kept, signs)
 
 
 def paired_forms(forms: Hashes) -> Hashes:
-    """A hash of each record, of those of its parts in turn."""
+    """A hash of each record, of those of its parts in turn; 0 of zeros."""
     both: Hashes = forms[::2] * MULTIPLIER + forms[1::2]
     return both
 

@@ -90,8 +90,8 @@ def in_threads(
 class Sketches:
     """What the search needs of each text that has words (or of each pair); ``left_out`` counts those without.
 
-    ``items``, ``forms``, ``words`` and ``sizes`` (code points) have shape (texts,), ``least`` (texts, LEAST);
-    ``among`` are their places among all ``count`` texts.
+    ``items``, ``forms``, ``signs``, ``words`` and ``sizes`` (code points) have shape (texts,), ``least``
+    (texts, LEAST); ``among`` are their places among all ``count`` texts.
     """
 
     texts: Texts
@@ -99,6 +99,7 @@ class Sketches:
     items: Ints
     sizes: Ints
     forms: Hashes
+    signs: Hashes
     words: npt.NDArray[np.int32]
     least: Keys
     among: Ints
@@ -185,7 +186,7 @@ def _gathered(
     for part in parts:
         has_words = part.words > 0
         file.append(part.keys[:, has_words])
-        rest = {name: getattr(part, name)[has_words] for name in ("forms", "words", "least", "sizes")}
+        rest = {name: getattr(part, name)[has_words] for name in ("forms", "signs", "words", "least", "sizes")}
         found.append(part._replace(keys=part.keys[:, :0], **rest))
         worded.append(has_words)
     among = np.flatnonzero(np.concatenate(worded))
@@ -195,6 +196,7 @@ def _gathered(
         items=items[among],
         sizes=np.concatenate([one.sizes for one in found]),
         forms=np.concatenate([one.forms for one in found]),
+        signs=np.concatenate([one.signs for one in found]),
         words=np.concatenate([one.words for one in found]),
         least=np.concatenate([one.least for one in found]),
         among=among,
@@ -210,6 +212,7 @@ class _Part(NamedTuple):
 
     keys: Keys
     forms: Hashes
+    signs: Hashes
     words: npt.NDArray[np.int32]
     least: Keys
     sizes: Ints
@@ -237,7 +240,8 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextPara
     sets = sets_of(sketches, places, params, workers)
     items = sketches.items[places]
     ranks, thresholds = (verdicts.origins[items], verdicts.role[items]), (params.group_threshold, params.threshold)
-    outcome = visit(found, sets, sketches.forms[places], ranks, thresholds, paired=sketches.paired)
+    forms = sketches.forms[places], sketches.signs[places]
+    outcome = visit(found, sets, forms, ranks, thresholds, paired=sketches.paired)
     outcome.tell(verdicts, items)
     return int(outcome.compared[0])
 

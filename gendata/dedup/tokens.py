@@ -13,6 +13,7 @@ _SEED, _TURN, _BACK, _BITS = np.uint64(0), np.uint64(5), np.uint64(64 - 5), np.u
 _BLOCK = 64  # bytes
 _ROOM = 128  # words beside one for each byte
 MOST_FOLDED = 18  # characters that one is folded to
+FEW = 20  # words, below which the signs of a text count
 _UNFIT, _SHORT = -1, -2
 _NO, _YES, _LONGEST = np.uint64(0), np.uint64(1), np.uint64(LONGEST_WORD)
 _START: Any = np.int64(0)  # a plain 0 is a type of its own, for which all that it is given to is compiled once more
@@ -25,22 +26,23 @@ def noise(char: Any) -> Any:
 
 
 @jit
-def cut(texts: Any, normal: bool, tables: Any, bounds: Any, unfit: Any) -> Any:
+def cut(texts: Any, normal: bool, tables: Any, bounds: Any, unfit: Any, signs: Any) -> Any:
     """The words of texts, one text after the other: text i's are from ``bounds[i]`` to ``bounds[i + 1]``.
 
     Fills ``bounds`` and ``unfit``: the texts that must be normalised first, unless they are ``normal``, whose words
-    are missing.
+    are missing; and ``signs`` of those that have few words, 0 for others.
     """
     data, offsets = texts
     words, end = np.empty(offsets[-1] - offsets[0] + _ROOM, np.uint64), _START
     for text in range(len(offsets) - 1):
         bytes_ = data[offsets[text] : offsets[text + 1]]
         words = _with_room(words, end, len(bytes_))
-        found = _words(bytes_, normal, tables, words, end)
+        found = _words(bytes_, normal, tables[:6], words, end)
         if found == _SHORT:
             words = _with_room(words, end, MOST_FOLDED * len(bytes_))
-            found = _words(bytes_, normal, tables, words, end)
+            found = _words(bytes_, normal, tables[:6], words, end)
         unfit[text] = found == _UNFIT
+        signs[text] = _signs(bytes_, tables) if end < found < end + FEW else _NO
         end = max(end, found)
         bounds[text + 1] = end
     return words[:end]
@@ -226,6 +228,30 @@ def _flushed(recent: Any, apart: bool, words: Any, end: int) -> int:
         words[end] = mix(value)
         end += 1
     return end
+
+
+@jit
+def _signs(text: Any, tables: Any) -> Any:
+    """A hash of the signs in a text, each with the number of words before it; not 0."""
+    _, kinds, _, _, starts, folded, signs = tables
+    value, words, at = _SEED, _NO, 0
+    last, inside, before, digit, decimal = np.uint32(0), False, False, False, False  # the character before, and its own
+    while at < len(text):
+        char, size = _character(text, at)
+        at += size
+        first, end = (starts[char], starts[char + 1]) if char < TABLED else (0, 1)
+        for place in range(first, end):
+            one = folded[place] if char < TABLED else char
+            kind, number = _kind(one, kinds), 48 <= one <= 57
+            if number and ((last == 45 and not before) or (decimal and (last == 44 or last == 46))):
+                value = mix(value ^ noise(45 if last == 45 else 46) + words)  # a minus; a decimal point or comma
+            if one < TABLED and signs[one]:
+                value = mix(value ^ noise(one) + words)
+            if kind == ALONE or (kind == WORD and not inside):
+                words += _YES
+            last, before, decimal = one, inside, digit
+            inside, digit = kind == WORD, number
+    return value | _YES
 
 
 @jit

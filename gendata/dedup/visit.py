@@ -79,7 +79,7 @@ class Crowds(NamedTuple):
 def visit(
     found: Buckets,
     sets: Located,
-    forms: Hashes,
+    forms: tuple[Hashes, Hashes],
     ranks: tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]],
     thresholds: tuple[float, float],
     *,
@@ -90,7 +90,7 @@ def visit(
     Args:
         found: the buckets; texts come in the order of the keep policy.
         sets: the shingles of the texts of buckets.
-        forms: of them, as in ``Sketch``.
+        forms: their forms and signs, as in ``Sketch``.
         ranks: their origins, and their roles.
         thresholds: of sharing a group, and of a match.
         paired: whether they are records, whose similarity is the lower of two parts.

@@ -64,7 +64,7 @@ def _meet(text: int, others: Any, seen: Any, near: Any, count: int) -> int:
 @jit
 def _compare(text: int, others: Any, facts: Any, rivals: Any, outcome: Any) -> None:
     """Compare a text with others, and tell the outcome."""
-    (shingles, firsts, lasts), parities, forms, origins, thresholds = facts
+    (shingles, firsts, lasts), parities, (forms, signs), origins, thresholds = facts
     best, score, match, rival, parent, compared = outcome
     own = shingles[firsts[text] : lasts[text]]
     compared[0] += len(others)
@@ -79,7 +79,8 @@ def _compare(text: int, others: Any, facts: Any, rivals: Any, outcome: Any) -> N
             how = BY_SHINGLES
         if same >= thresholds[0]:
             join(parent, text, other)
-        if same < thresholds[1]:
+        differ = signs[text] and signs[other] and signs[text] != signs[other]
+        if same < thresholds[1] or differ:  # x > 0 is like x < 0, and shares its group, but says something else
             continue
         if origins[other] != origins[text]:
             if _better(same, 0, other, rivals[text], 0, rival[text]):

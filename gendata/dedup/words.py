@@ -1,11 +1,15 @@
 """The words of texts and their shingles, as hashes, from Arrow's buffers: no Python object per text.
 
-A text's **words**, after NFKC and casefolding, are its runs of characters that are neither white space nor
-punctuation (of any script, with signs of mathematics and currencies; emoji are words). What cannot be seen, as soft
-hyphens and joiners, is left out. Each character of a script written without spaces (Chinese, Japanese, Thai, Lao,
-Tibetan, Burmese, Khmer) is a word of its own, and so is each character of a run of more than 40 (DNA, base64). A text
-that has punctuation only is taken character by character. Its **shingles** are all sequences of n words; a text of
-fewer words is one shingle. Words and shingles are 64-bit hashes: two that differ fall together with probability 2^-64.
+A text's **words**, after NFKC and casefolding, are its runs of characters that are neither white space nor punctuation
+(of any script, with signs of mathematics and currencies; emoji are words). What cannot be seen, as soft hyphens and
+joiners, is left out. Each character of a script written without spaces (Chinese, Japanese, Thai, Lao, Tibetan, Burmese,
+Khmer) is a word of its own, and so is each character of a run of more than 40 (DNA, base64). A text that has
+punctuation only is taken character by character. Its **shingles** are all sequences of n words; a text of fewer words
+is one shingle. Words and shingles are 64-bit hashes: two that differ fall together with probability 2^-64.
+
+Of texts of fewer than 20 words the **signs** count, too, with their place: those of mathematics and currencies, ``# % &
+* / @ ^`` and the backslash, a minus and a decimal point. ``x > 0`` and ``x < 0``, C++ and C# have the same words and
+say something else; in longer texts a sign is no more than an edit.
 
 NFKC goes character by character as long as no character of a text may compose with the one before it or change
 places with it (the quick check of UAX #15); the texts where one may are normalised by Python first.
@@ -32,6 +36,8 @@ _UNSPACED = (  # first and last of ranges
 )
 _PUNCTUATION = ("\x00/", ":@", "[`", "{\xa9", "\xab\xb4", "\xb6\xb9", "\xbb\xbf", "\u200b\u200b")
 _SEPARATES = frozenset({"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc"})  # categories; other symbols are words
+_SIGNS = frozenset({"Sm", "Sc"})  # categories: of mathematics, currencies
+_SIGNS_OF_ASCII = "#%&*/@\\^"
 _UNSEEN = "\xad\u061c\u200c-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
 """Soft hyphens, joiners and marks of direction: no part of a word, and no end of one."""
 
@@ -41,7 +47,7 @@ class Tables(NamedTuple):
 
     ``noises``: what a letter or digit of ASCII is hashed by, 0 for what is no part of a word; ``kinds`` (of a folded
     character); ``composes``: whether it may with the one before; ``classes``: canonical combining; and what it is
-    folded to, ``folded[starts[c]:starts[c + 1]]``.
+    folded to, ``folded[starts[c]:starts[c + 1]]``; and which (folded) ones are ``signs``.
     """
 
     noises: Hashes
@@ -50,6 +56,7 @@ class Tables(NamedTuple):
     classes: npt.NDArray[np.uint8]
     starts: npt.NDArray[np.int32]
     folded: npt.NDArray[np.uint32]
+    signs: npt.NDArray[np.bool_]
 
 
 @functools.cache
@@ -75,7 +82,8 @@ def tables() -> Tables:
     noises = np.array([noise(ord(folded[c])) if kinds[c] == WORD else 0 for c in range(ASCII)], np.uint64)
     starts = np.concatenate(([0], np.cumsum([len(text) for text in folded]))).astype(np.int32)
     every = np.array([ord(c) for text in folded for c in text], np.uint32)
-    return Tables(noises, kinds, composes, classes, starts, every)
+    signs = np.array([unicodedata.category(c) in _SIGNS or c in _SIGNS_OF_ASCII for c in characters])
+    return Tables(noises, kinds, composes, classes, starts, every, signs)
 
 
 class Flat(NamedTuple):
@@ -85,13 +93,25 @@ class Flat(NamedTuple):
     bounds: Ints
 
 
-def words(texts: pa.Array) -> Flat:
+class Words(NamedTuple):
+    """The words of some texts, as in Flat; and ``signs`` (texts,), a hash of a text's, 0 where it has many words."""
+
+    hashes: Hashes
+    bounds: Ints
+    signs: Hashes
+
+
+def words(texts: pa.Array) -> Words:
     """The words of texts (string or large_string); of a null, none."""
-    bounds, unfit = np.zeros(len(texts) + 1, np.int64), np.zeros(len(texts), bool)
-    found = cut(_buffers(texts), False, tuple(tables()), bounds, unfit)
+    bounds, unfit, signs = (
+        np.zeros(len(texts) + 1, np.int64),
+        np.zeros(len(texts), bool),
+        np.zeros(len(texts), np.uint64),
+    )
+    found = cut(_buffers(texts), False, tuple(tables()), bounds, unfit, signs)
     if unfit.any():  # all anew: few batches hold one text that must be normalised and many that need not
-        found = cut(_buffers(_normalised(texts)), True, tuple(tables()), bounds, unfit)
-    return Flat(found, bounds)
+        found = cut(_buffers(_normalised(texts)), True, tuple(tables()), bounds, unfit, signs)
+    return Words(found, bounds, signs)
 
 
 def _buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:

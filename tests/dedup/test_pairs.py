@@ -57,10 +57,9 @@ def test_the_same_words_in_other_parts_are_no_copy(box, sentences):
 
 
 def test_pairs_of_equal_form(box):
-    out = box(
-        {"a": [chat("one", "What is 2 + 2?", "Four."), chat("two", "what is 2 2", "four"), chat("3", "What", "2")]}
-    )
-    assert len(out.kept) == 2
+    one, two = chat("one", "What is 2 + 2?", "Four."), chat("two", "what is 2  +  2", "four")
+    out = box({"a": [one, two, chat("3", "What", "2"), chat("sign", "What is 2 * 2?", "Four.")]})
+    assert len(out.kept) == 3
     assert out.summary["dropped_by_reason"]["normalised"] == 1
 
 

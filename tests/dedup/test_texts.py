@@ -132,7 +132,7 @@ def test_a_crowded_bucket_gives_what_comparing_all_gives(monkeypatch, changed, o
     for crowd in (1, 3, count):
         monkeypatch.setattr(visit, "CROWD", crowd)
         located = Located(sets.hashes, sets.bounds[:-1], sets.bounds[1:])
-        outcome = visit.visit(bucket, located, forms, ranks, thresholds)
+        outcome = visit.visit(bucket, located, (forms, 0 * forms), ranks, thresholds)
         groups = [root(outcome.parent, text) for text in range(count)]
         seen.append([groups, *(column.tolist() for column in outcome[:4])])
     assert seen[0] == seen[1] == seen[2]
@@ -175,6 +175,18 @@ def test_case_and_punctuation_make_near_copies_and_longer_stays(box, text):
         "1": ("normalised", 1.0),
         "3": ("normalised", 1.0),
     }
+
+
+def test_signs_keep_short_texts_apart_that_have_the_same_words(box, text):
+    short = ["x > 0", "x < 0", "2 + 3", "2 * 3", "What is the sum of 12 + 7 today?", "What is the sum of 12 - 7 today?"]
+    long = [" ".join([*(f"w{i}" for i in range(30)), sign]) for sign in "+*"]
+    out = box({"a": [text(t, t) for t in [*short, "X  >  0.", *long]]})
+    assert {row["uri"]: row["reason"] for row in out.rows if not row["kept"]} in (
+        {"x > 0": "normalised", long[0]: "normalised"},
+        {"x > 0": "normalised", long[1]: "normalised"},
+    )
+    groups = {row["uri"]: row["group"] for row in out.rows}
+    assert groups["x > 0"] == groups["x < 0"] != groups["2 + 3"]
 
 
 def test_texts_without_words(box, text):

@@ -49,6 +49,23 @@ def hashes(text):
     return words.words(pa.array([text])).hashes.tolist()
 
 
+def plain_signs(text):
+    """The signs of a text of few words, each with the number of words before it."""
+    if not 0 < len(plain_words(text)) < 20:
+        return None
+    folded = UNSEEN.sub("", unicodedata.normalize("NFKC", text).casefold())
+    starts = [found.start() for found in WORD.finditer(folded)]
+    inside = rf"[^\s{PUNCTUATION}{UNSPACED}]"
+    found = list(re.finditer(rf"(?<!{inside})-(?=[0-9])|(?<=[0-9])[.,](?=[0-9])", folded))
+    found += [m for m in re.finditer(".", folded) if m[0] in "#%&*/@\\^" or unicodedata.category(m[0]) in {"Sm", "Sc"}]
+    places = sorted((m.start(), m[0].replace(",", ".")) for m in found)
+    return [(sign, sum(start < place for start in starts)) for place, sign in places]
+
+
+def signs(text):
+    return words.words(pa.array([text])).signs[0]
+
+
 def shingle_set(text, n):
     return minhash.shingle_sets(pa.array([text]), n).hashes
 
@@ -139,3 +156,38 @@ def test_a_text_shorter_than_a_shingle_is_one_shingle():
     assert shingle_set("One, two!", 5).tolist() == shingle_set("one two", 5).tolist()
     assert shingle_set("one two", 5).tolist() != shingle_set("two one", 5).tolist()
     assert len(shingle_set(" ", 5)) == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ("x > 0", "x < 0", False),
+        ("2 + 3", "2 * 3", False),
+        ("2*3", "2/3", False),
+        ("$5", "€5", False),
+        ("-5", "5", False),
+        ("1.5", "1 5", False),
+        ("C++", "C#", False),
+        ("a=b+c", "A = b + c;", True),
+        ("Hello, World!", "hello world", True),
+        ("3-4", "3–4", True),
+        ("－５ ＋ x", "-5+x", True),
+        ("1,5", "1.5", True),
+        ("w " * 20 + "+", "w " * 20 + "-", True),
+        ("w " * 19 + "+", "w " * 19 + "-", False),
+    ],
+)
+def test_signs_of_texts_of_few_words(one, other, equal):
+    assert (plain_signs(one) == plain_signs(other)) == equal
+    assert (signs(one) == signs(other)) == equal
+
+
+few = st.text("aé我1２.,-−+＋<= \u0338€#!", max_size=7)
+
+
+@given(few, few)
+@example("1-+", "1 -+")
+@example("a-1", "a -1")
+def test_signs_against_the_definition(one, other):
+    assert (signs(one) == signs(other)) == (plain_signs(one) == plain_signs(other))
+    assert bool(signs(one)) == (plain_signs(one) is not None)
