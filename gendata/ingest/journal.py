@@ -25,10 +25,11 @@ import pyarrow.compute as pc
 import gendata
 from gendata import files
 from gendata.engine import drop_unused
+from gendata.ingest.beside import companions
 from gendata.ingest.blocks import Block, Place
-from gendata.ingest.paths import split_suffix
-from gendata.ingest.reader import CAPTION, LINKED, SIDECAR, Entry
-from gendata.items import Item, Reject, decode_uri
+from gendata.ingest.listing import find
+from gendata.ingest.reader import LINKED, Entry
+from gendata.items import Item, Reject
 from gendata.rowgroups import Sizes
 
 CACHE = files.WORK / "cache" / "ingest"
@@ -86,7 +87,7 @@ class Journal:
         """``settings``, a value of JSON, is all else that outcomes depend on; ``share`` finds shards in ``out``."""
         self._folder, self._out = CACHE / name, out
         self._digests = _digests(entries, _configuration([name, settings], entries))
-        self._index = {entry.uri: i for i, entry in enumerate(entries) if entry.role != LINKED}
+        self._entries = entries
         self._used: set[Path] = set()
         self._shards: list[str] = []
         self._new: list[tuple[Path, int]] = []
@@ -112,12 +113,16 @@ class Journal:
 
     def _entry(self, uri: str, last: int) -> int:
         """The one that a unit belongs to, and the last one if it is unknown."""
-        return self._index.get(uri.partition("#")[0].partition("!")[0], last)
+        at = find(self._entries, uri.partition("#")[0].partition("!")[0], last)
+        return last if at is None or self._entries[at].role == LINKED else at
 
     def _places(self, block: Block, entry: int, done: int) -> Sizes:
         """Those behind its rows (rows, 2), which follow the first ``done`` outcomes of ``entry``."""
         if block.uri is None:
-            entries = [self._entry(uri, entry) for uri in block.rows["uri"].to_pylist()]
+            entries = []
+            for uri in block.rows["uri"].to_pylist():
+                entry = self._entry(uri, entry)
+                entries.append(entry)
             return np.stack((np.array(entries, np.int64), np.ones(len(block), np.int64)), axis=1)
         of = self._entry(block.uri, entry)
         counts = np.arange(1, len(block) + 1) + (0 if of > entry else done)
@@ -224,16 +229,13 @@ def drop_all_but(names: Iterable[str]) -> None:
             shutil.rmtree(folder)
 
 
-def _digests(entries: Sequence[Entry], configuration: bytes) -> bytes:
+def _digests(entries: Sequence[Entry], configuration: bytes) -> bytearray:
     """``_SIZE`` bytes for each entry: of all that what is read from it depends on."""
-    beside: dict[bytes, bytes] = {}
-    for entry in entries:
-        if entry.role in {CAPTION, SIDECAR}:
-            stem = split_suffix(decode_uri(entry.uri))[0]
-            beside[stem] = beside.get(stem, b"") + _digest(entry, b"")
-    return b"".join(
-        _digest(entry, configuration + beside.get(split_suffix(decode_uri(entry.uri))[0], b"")) for entry in entries
-    )
+    digests = bytearray()
+    for at, entry in enumerate(entries):
+        beside = (_digest(other, b"") if other else b"-" for other in companions(entries, at, entry))
+        digests += _digest(entry, configuration + b"".join(beside))
+    return digests
 
 
 def _digest(entry: Entry, more: bytes) -> bytes:
