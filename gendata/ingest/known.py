@@ -3,10 +3,8 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gendata.ingest.reader import Entry
 
@@ -66,7 +64,7 @@ class Known:
         all_keys = np.concatenate((self._keys[self._used], np.frombuffer(keys, self._keys.dtype)))
         all_hashes = np.concatenate((self._hashes[self._used], np.frombuffer(hashes, self._hashes.dtype)))
         order = all_keys.argsort()
-        body = all_keys[order], all_hashes[order]
+        body = all_keys[order].tobytes(), all_hashes[order].tobytes()
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         with part.open("wb") as file:
             for piece in (_checksum(*body), b"\n", *body):
@@ -79,7 +77,7 @@ def _key(entry: Entry, stamp: Stamp) -> bytes:
     return hashlib.blake2b(place + b"%d %d %d %d" % stamp, digest_size=_KEY).digest()
 
 
-def _checksum(*body: bytes | npt.NDArray[Any]) -> bytes:
+def _checksum(*body: bytes) -> bytes:
     digest = hashlib.sha256(b"scan cache, format 3\n")
     for piece in body:
         digest.update(piece)

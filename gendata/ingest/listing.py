@@ -1,7 +1,7 @@
 """The listing of a source: gathered and sorted as columns, read a page at a time, so that few entries are in memory."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from operator import attrgetter
@@ -88,7 +88,7 @@ class Listing(Sequence[Entry]):
             raise files.unreadable(path, error) from error
         groups = self._file.metadata
         self._ends = list(accumulate(groups.row_group(i).num_rows for i in range(groups.num_row_groups)))
-        self._page: Callable[[int], list[Entry]] = lru_cache(_PAGES)(self._read)
+        self._page = lru_cache(_PAGES)(self._read)
 
     def _read(self, page: int) -> list[Entry]:
         try:
@@ -115,7 +115,8 @@ class Listing(Sequence[Entry]):
             return [self[i] for i in range(len(self))[at]]
         at = range(len(self))[at]
         page = bisect_right(self._ends, at)
-        return self._page(page)[at - self._ends[page]]  # from its end
+        entry: Entry = self._page(page)[at - self._ends[page]]  # from its end
+        return entry
 
 
 def find(entries: Sequence[Entry], uri: str, near: int) -> int | None:
