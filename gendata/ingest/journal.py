@@ -86,8 +86,13 @@ class Journal:
     def __init__(self, name: str, settings: object, entries: Sequence[Entry], out: Path) -> None:
         """``settings``, a value of JSON, is all else that outcomes depend on; ``share`` finds shards in ``out``."""
         self._folder, self._out = CACHE / name, out
-        self._digests = _digests(entries, _configuration([name, settings], entries))
-        self._entries = entries
+        self._entries, self._digests = entries, bytearray()  # _SIZE bytes for each
+        common = _configuration([name, settings])
+        for at, entry in enumerate(entries):
+            self._digests += _digest(entry, *companions(entries, at, entry))
+            if entry.role == LINKED:
+                common.update(_digest(entry))  # any row may name it
+        self._common = common.digest()
         self._used: set[Path] = set()
         self._shards: list[str] = []
         self._new: list[tuple[Path, int]] = []
@@ -202,7 +207,7 @@ class Journal:
         end = (start.entry + count) * _SIZE
         if end > len(self._digests) or (last and end < len(self._digests)):
             return None
-        return hashlib.sha256(self._digests[start.entry * _SIZE : end]).hexdigest()
+        return hashlib.sha256(self._common + self._digests[start.entry * _SIZE : end]).hexdigest()
 
 
 def share(root: Path) -> None:
@@ -229,32 +234,21 @@ def drop_all_but(names: Iterable[str]) -> None:
             shutil.rmtree(folder)
 
 
-def _digests(entries: Sequence[Entry], configuration: bytes) -> bytearray:
-    """``_SIZE`` bytes for each entry: of all that what is read from it depends on."""
-    digests = bytearray()
-    for at, entry in enumerate(entries):
-        beside = (_digest(other, b"") if other else b"-" for other in companions(entries, at, entry))
-        digests += _digest(entry, configuration + b"".join(beside))
-    return digests
+def _digest(entry: Entry, *beside: Entry | None) -> bytes:
+    """Of all that what is read from an entry depends on, and of nothing else."""
+    values = [[e.uri, e.role, e.size, e.sha256, e.problem] if e else None for e in (entry, *beside)]
+    return hashlib.blake2b(json.dumps(values).encode(), digest_size=_SIZE).digest()
 
 
-def _digest(entry: Entry, more: bytes) -> bytes:
-    values = [entry.uri, entry.role, entry.size, entry.sha256, entry.problem]
-    return hashlib.blake2b(json.dumps(values).encode() + more, digest_size=_SIZE).digest()
-
-
-def _configuration(settings: object, entries: Sequence[Entry]) -> bytes:
-    """A digest of what all entries depend on: settings, files that any row may point to, our code and all libraries."""
+def _configuration(settings: object) -> "hashlib._Hash":
+    """A digest of what all entries depend on: settings, our code and all libraries."""
     digest = hashlib.sha256(f"ingest journal, format 1\n{sys.version}\n".encode())
     digest.update(json.dumps(settings, sort_keys=True).encode())
-    for entry in entries:
-        if entry.role == LINKED:
-            digest.update(_digest(entry, b""))
     package = Path(gendata.__file__).parent
     for path in sorted([*package.glob("*.py"), *(package / "ingest").rglob("*.py")]):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     digest.update("\n".join(_installed()).encode())
-    return digest.digest()
+    return digest
 
 
 def _installed() -> Iterator[str]:

@@ -89,6 +89,7 @@ class Listing(Sequence[Entry]):
         groups = self._file.metadata
         self._ends = list(accumulate(groups.row_group(i).num_rows for i in range(groups.num_row_groups)))
         self._page = lru_cache(_PAGES)(self._read)
+        self._last = range(0), list[Entry]()  # the page that was looked at, and where it is
 
     def _read(self, page: int) -> list[Entry]:
         try:
@@ -113,10 +114,14 @@ class Listing(Sequence[Entry]):
     def __getitem__(self, at: int | slice) -> Entry | list[Entry]:
         if isinstance(at, slice):
             return [self[i] for i in range(len(self))[at]]
-        at = range(len(self))[at]
-        page = bisect_right(self._ends, at)
-        entry: Entry = self._page(page)[at - self._ends[page]]  # from its end
-        return entry
+        where, entries = self._last
+        if at not in where:
+            at = range(len(self))[at]
+            page = bisect_right(self._ends, at)
+            entries = self._page(page)
+            where = range(self._ends[page] - len(entries), self._ends[page])
+            self._last = where, entries
+        return entries[at - where.start]
 
 
 def find(entries: Sequence[Entry], uri: str, near: int) -> int | None:
