@@ -11,6 +11,7 @@ from gendata import files
 from gendata.errors import StoreError
 from gendata.ingest.beside import companions
 from gendata.ingest.listing import LISTING_SCHEMA, Gathered, Listing, find
+from gendata.ingest.paths import folders
 from gendata.ingest.reader import CAPTION, SIDECAR, UNIT, Entry
 from gendata.items import encode_uri
 
@@ -126,3 +127,16 @@ def test_what_is_beside_a_medium_is_found_wherever_it_stands(names):
         expected = (caption, by_uri.get(f"{stem}.json")) if entry.uri.endswith(".png") else (None, None)
         assert companions(entries, at, entry) == expected
         assert companions(entries, at, replace(entry, role=CAPTION)) == (None, None)
+
+
+def test_files_are_listed_a_folder_at_a_time(tmp_path):
+    for name in ("a.txt", "b/c.txt", "b/left.out", "b/d/e.txt", "shut/f.txt", "left/g.txt", ".git/h.txt", "b/.i"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "b/link").symlink_to("d")
+    found = folders(bytes(tmp_path), lambda path: b"left" in path, lambda path: path == b"shut")
+    assert sorted((sorted(files.items()) for files in found), key=repr) == [
+        [(b"a.txt", None)],
+        [(b"b/c.txt", None), (b"b/link", "symlink-directory")],
+        [(b"b/d/e.txt", None)],
+    ]
