@@ -5,7 +5,7 @@ listings, ``ingest`` reads exactly what they name: read + rejected = enumerated.
 """
 
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from itertools import chain, islice
@@ -20,9 +20,10 @@ from gendata.ingest.blocks import Block, Place
 from gendata.ingest.finish import finished
 from gendata.ingest.infer import infer_source
 from gendata.ingest.journal import Journal, Part
+from gendata.ingest.listing import LISTING_SCHEMA, Listing
 from gendata.ingest.reader import Entry, one_line
 from gendata.ingest.referenced import elsewhere
-from gendata.ingest.scan import LISTING_SCHEMA, read_listing, scan
+from gendata.ingest.scan import scan
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import READERS, load_sources, reader_of
 from gendata.ingest.urls import is_url
@@ -56,7 +57,7 @@ def ingest(
             ``max_reject_rate`` is rejects.
         StoreError: the listing is not there.
     """
-    entries, totals = read_listing(listing), Part()
+    entries, totals = Listing(listing), Part()
     with files.output(out) as work, Progress(f"ingest {name}") as progress, _quiet_pillow():
         kept = [] if getattr(reader_of(source.kind), "AT_ONCE", False) else entries
         journal = Journal(name, _settings(name, source, root, entries, params), kept, out)
@@ -198,16 +199,18 @@ def preview(
     Of a URL some files are fetched into its mirror.
     """
     params = params or IngestParams()
+    found: Iterable[Entry]
     if is_url(source.path):
-        source, entries = remote.sample(name, source, root, params.remote, n)
+        source, found = remote.sample(name, source, root, params.remote, n)
     else:
-        entries = sorted(reader_of(source.kind).listing(name, source, root), key=lambda e: e.uri)
+        found = reader_of(source.kind).listing(name, source, root)
+    entries = sorted(found, key=lambda e: e.uri)
     with _quiet_pillow(), closing(_outcomes(name, source, root, entries, params)) as outcomes:
         return list(islice(outcomes, n))
 
 
 def _outcomes(
-    name: str, source: SourceParams, root: Path, entries: list[Entry], params: IngestParams, since: str = ""
+    name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams, since: str = ""
 ) -> Generator[Item | Reject, None, None]:
     """What the reader gives, with what the source says about all its items filled in."""
     for outcome in reader_of(source.kind).read(name, source, root, entries, params, since):

@@ -4,13 +4,15 @@ Beside an image, ``stem.caption`` or else ``stem.txt`` is its caption (white spa
 its own; where both are there, the .txt is an ordinary text.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from gendata.ingest import formats
 from gendata.ingest.formats.texts import decode
+from gendata.ingest.listing import find
 from gendata.ingest.paths import split_suffix
-from gendata.ingest.reader import UnitError
+from gendata.ingest.reader import CAPTION, SIDECAR, UNIT, Entry, UnitError
 from gendata.ingest.settings import IngestParams
+from gendata.items import decode_uri, encode_uri
 
 _CAPTIONS = (b".caption", b".txt")  # the first that is there is the caption
 
@@ -24,6 +26,26 @@ def captions(pictures: Collection[bytes], found: Collection[bytes]) -> dict[byte
     """The caption file, one of ``found``, of each picture that has one."""
     beside = {p: [split_suffix(p)[0] + e for e in _CAPTIONS] for p in pictures}
     return {p: next(c for c in beside[p] if c in found) for p in pictures if any(c in found for c in beside[p])}
+
+
+def sidecar_of(medium: bytes) -> bytes:
+    """The file that may say what else is known of an image or audio."""
+    return split_suffix(medium)[0] + b".json"
+
+
+def companions(entries: Sequence[Entry], at: int, entry: Entry) -> tuple[Entry | None, Entry | None]:
+    """Caption and sidecar of the entry at this place, if it is an image or audio that has them."""
+    path = decode_uri(entry.uri)
+    if entry.role != UNIT or not is_media(path):
+        return None, None
+
+    def beside(name: bytes, role: str) -> Entry | None:
+        other = find(entries, encode_uri(name), at)
+        return entries[other] if other is not None and entries[other].role == role else None
+
+    stem = split_suffix(path)[0]
+    caption = next(filter(None, (beside(stem + ending, CAPTION) for ending in _CAPTIONS)), None)
+    return caption, beside(sidecar_of(path), SIDECAR)
 
 
 def may_be_caption(path: bytes) -> bool:

@@ -30,9 +30,12 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     if there.only is None and there.matches is None:
         raise ParamsError(f"{where} is a folder; its kind is folder")
     included = matcher(source.include)
-    found = dict(replace(there, matches=None).walk(matcher(source.exclude)))
-    named = [p for p in found if there.matches is None or there.matches(p)]
-    return listed(there.base, found, [p for p in named if not source.include or included(p)])
+
+    def named(path: bytes, _: str | None) -> bool:
+        return (there.matches is None or there.matches(path)) and (not source.include or included(path))
+
+    for found in replace(there, matches=None).folders(matcher(source.exclude)):
+        yield from listed(there.base, found, named)
 
 
 def read(

@@ -22,12 +22,12 @@ from typing import TypeVar
 
 from gendata.errors import ParamsError
 from gendata.ingest import formats, sidecar
-from gendata.ingest.beside import caption, captions, invalid, is_media, refused
+from gendata.ingest.beside import caption, captions, companions, invalid, is_media, refused, sidecar_of
 from gendata.ingest.blocks import Block, Gathered
 from gendata.ingest.globs import matcher
-from gendata.ingest.paths import read_inside, split_suffix, walk
+from gendata.ingest.paths import folders, read_inside, split_suffix
 from gendata.ingest.pool import ordered, spread
-from gendata.ingest.reader import CAPTION, SIDECAR, UNIT, Entry, UnitError
+from gendata.ingest.reader import CAPTION, LINKED, SIDECAR, UNIT, Entry, UnitError
 from gendata.ingest.referenced import refer
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import source_path
@@ -44,28 +44,27 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     if not base.is_dir():
         raise ParamsError(f"params.yaml: sources.{name}.path: {source.path} is not a folder")
     excluded, included = matcher(source.exclude), matcher(source.include)
-    found = {p: problem for p, problem in walk(os.fsencode(base), excluded) if not excluded(p)}
-    units = [p for p in found if not source.include or included(p) or _is_folder(found[p])]
-    return listed(os.fsencode(base), found, units)
+
+    def chosen(path: bytes, problem: str | None) -> bool:
+        return not source.include or included(path) or problem in {"symlink-directory", "unreadable"}
+
+    for found in folders(os.fsencode(base), excluded):
+        yield from listed(os.fsencode(base), found, chosen)
 
 
-def listed(base: bytes, found: Mapping[bytes, str | None], units: Sequence[bytes]) -> Iterator[Entry]:
-    """The units among the files found (with their problems), and what is beside them."""
-    media = {p for p in units if is_media(p)}
-    beside = {p: SIDECAR for p in map(_sidecar, media) if p in found}
+def listed(
+    base: bytes, found: Mapping[bytes, str | None], chosen: Callable[[bytes, str | None], bool]
+) -> Iterator[Entry]:
+    """The units that are chosen among the files of a folder, by path and problem, and what is beside them."""
+    media = {p for p in found if is_media(p) and chosen(p, found[p])}
+    beside = {p: SIDECAR for p in map(sidecar_of, media) if p in found}
     beside |= dict.fromkeys(captions(media, found).values(), CAPTION)
-    for path in sorted({*units, *beside}):
-        role = beside.get(path, UNIT)
-        problem = found[path] or (refused(path) if role == UNIT else None)
-        yield Entry(encode_uri(path), role, problem=problem, base=base)
-
-
-def _is_folder(problem: str | None) -> bool:
-    return problem in {"symlink-directory", "unreadable"}
-
-
-def _sidecar(medium: bytes) -> bytes:
-    return split_suffix(medium)[0] + b".json"
+    for path in sorted(found):
+        role, problem = beside.get(path, UNIT), found[path]
+        if role != UNIT:
+            yield Entry(encode_uri(path), role, problem=problem, base=base)
+        elif chosen(path, problem):
+            yield Entry(encode_uri(path), problem=problem or refused(path), base=base)
 
 
 def read(
@@ -120,19 +119,9 @@ class _Unit:
 
 
 def _units(entries: Sequence[Entry], since: str) -> Iterator[_Unit]:
-    beside = {decode_uri(e.uri): e for e in entries if e.role in {CAPTION, SIDECAR}}
-    texts = {path for path, entry in beside.items() if entry.role == CAPTION}
-    for entry in entries:
-        path = decode_uri(entry.uri)
-        if entry.uri < since:
-            continue
-        if beside and entry.role == UNIT and is_media(path):
-            (caption,) = captions([path], texts).values() or (None,)
-            known = beside.get(_sidecar(path))
-            sidecar = known if known is not None and known.role == SIDECAR else None
-            yield _Unit(entry, None if caption is None else beside[caption], sidecar)
-        else:
-            yield _Unit(entry)
+    for at, entry in enumerate(entries):
+        if entry.role != LINKED and entry.uri >= since:
+            yield _Unit(entry, *companions(entries, at, entry))
 
 
 def _bytes(unit: _Unit) -> int:

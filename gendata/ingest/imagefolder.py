@@ -11,7 +11,7 @@ import json
 import os
 import posixpath
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -22,13 +22,14 @@ from gendata.ingest.cells import as_split, as_string
 from gendata.ingest.facts import described, take_text
 from gendata.ingest.folder import listed, read_files
 from gendata.ingest.globs import matcher
-from gendata.ingest.paths import split_suffix, walk
+from gendata.ingest.listing import find
+from gendata.ingest.paths import folders, split_suffix
 from gendata.ingest.reader import LINKED, UNIT, Entry, UnitError
 from gendata.ingest.records import records
 from gendata.ingest.scan import Scanned
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import source_path
-from gendata.items import Item, Reject, decode_uri
+from gendata.items import Item, Reject, decode_uri, encode_uri
 
 KEYS = frozenset({"path", "include", "exclude", "content"})
 
@@ -41,16 +42,19 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
     if not base.is_dir():
         raise ParamsError(f"params.yaml: sources.{name}.path: {source.path} is not a folder")
     excluded, included = matcher(source.exclude), matcher(source.include)
-    found = {p: problem for p, problem in walk(os.fsencode(base), excluded) if not excluded(p)}
-    units = [p for p in found if not source.include or included(p) or _is_metadata(p)]
-    for entry in listed(os.fsencode(base), found, units):
-        path = decode_uri(entry.uri)
-        if _is_metadata(path) and found[path] is None:
-            yield replace(entry, role=LINKED, problem=None)
-        elif entry.role == UNIT and not is_media(path):
-            yield replace(entry, problem=found[path] or "unsupported-type")
-        else:
-            yield entry
+
+    def chosen(path: bytes, _: str | None) -> bool:
+        return not source.include or included(path) or _is_metadata(path)
+
+    for found in folders(os.fsencode(base), excluded):
+        for entry in listed(os.fsencode(base), found, chosen):
+            path = decode_uri(entry.uri)
+            if _is_metadata(path) and found[path] is None:
+                yield replace(entry, role=LINKED, problem=None)
+            elif entry.role == UNIT and not is_media(path):
+                yield replace(entry, problem=found[path] or "unsupported-type")
+            else:
+                yield entry
 
 
 def _is_metadata(path: bytes) -> bool:
@@ -62,16 +66,19 @@ def read(
 ) -> Iterator[Item | Reject]:
     """The images in the order of ``entries``, after the rows that belong to none."""
     base = os.fsencode(source_path(name, source, root))
-    images = [entry for entry in entries if entry.role != LINKED]
-    known = {decode_uri(entry.uri) for entry in images if entry.role == UNIT}
+
+    def is_there(path: bytes) -> bool:
+        at = find(entries, encode_uri(path), 0)
+        return at is not None and entries[at].role == UNIT
+
     scanned = Scanned(name, root, base)
     with tempfile.TemporaryFile() as spool:
         rows = _Rows(spool)
         for entry in entries:
             if entry.role == LINKED:
-                orphans = rows.add(scanned, entry, known, params)
+                orphans = rows.add(scanned, entry, is_there, params)
                 yield from (orphan for orphan in orphans if not since)
-        for outcome in read_files(base, images, params, since, referred=source.content == "reference"):
+        for outcome in read_files(base, entries, params, since, referred=source.content == "reference"):
             yield outcome if isinstance(outcome, Reject) else _outcome(outcome, rows, params)
 
 
@@ -103,8 +110,10 @@ class _Rows:
     def __init__(self, spool: IO[bytes]) -> None:
         self._spool, self._at = spool, dict[bytes, tuple[int, int]]()
 
-    def add(self, scanned: Scanned, entry: Entry, known: Collection[bytes], params: IngestParams) -> Iterator[Reject]:
-        """Take the rows of a metadata file; those that no image of ``known`` can be found for are rejects."""
+    def add(
+        self, scanned: Scanned, entry: Entry, is_there: Callable[[bytes], bool], params: IngestParams
+    ) -> Iterator[Reject]:
+        """Take the rows of a metadata file; those whose image is not there are rejects."""
         path = decode_uri(entry.uri)
         folder, suffix = posixpath.dirname(path), split_suffix(path)[1]
         try:
@@ -113,18 +122,18 @@ class _Rows:
                     try:
                         if isinstance(record, UnitError):
                             raise record
-                        self._keep(folder, record, known)
+                        self._keep(folder, record, is_there)
                     except UnitError as error:
                         yield error.at(f"{entry.uri}#{number}")
         except UnitError as error:
             yield error.at(entry.uri)
 
-    def _keep(self, folder: bytes, record: dict[str, Any], known: Collection[bytes]) -> None:
+    def _keep(self, folder: bytes, record: dict[str, Any], is_there: Callable[[bytes], bool]) -> None:
         name = as_string("file_name", record.pop("file_name", None))
         if name is None:
             raise UnitError("invalid-row", "no file_name")
         path = posixpath.normpath(posixpath.join(folder, name.encode("utf-8", "surrogateescape")))
-        if path not in known:
+        if not is_there(path):
             raise UnitError("missing-file", f"{name}: no such image under the source")
         if path in self._at:
             raise UnitError("duplicate-name", f"{name}: a row before this one is about it")

@@ -25,10 +25,11 @@ import pyarrow.compute as pc
 import gendata
 from gendata import files
 from gendata.engine import drop_unused
+from gendata.ingest.beside import companions
 from gendata.ingest.blocks import Block, Place
-from gendata.ingest.paths import split_suffix
-from gendata.ingest.reader import CAPTION, LINKED, SIDECAR, Entry
-from gendata.items import Item, Reject, decode_uri
+from gendata.ingest.listing import find
+from gendata.ingest.reader import LINKED, Entry
+from gendata.items import Item, Reject
 from gendata.rowgroups import Sizes
 
 CACHE = files.WORK / "cache" / "ingest"
@@ -85,8 +86,13 @@ class Journal:
     def __init__(self, name: str, settings: object, entries: Sequence[Entry], out: Path) -> None:
         """``settings``, a value of JSON, is all else that outcomes depend on; ``share`` finds shards in ``out``."""
         self._folder, self._out = CACHE / name, out
-        self._digests = _digests(entries, _configuration([name, settings], entries))
-        self._index = {entry.uri: i for i, entry in enumerate(entries) if entry.role != LINKED}
+        self._entries, self._digests = entries, bytearray()  # _SIZE bytes for each
+        common = _configuration([name, settings])
+        for at, entry in enumerate(entries):
+            self._digests += _digest(entry, *companions(entries, at, entry))
+            if entry.role == LINKED:
+                common.update(_digest(entry))  # any row may name it
+        self._common = common.digest()
         self._used: set[Path] = set()
         self._shards: list[str] = []
         self._new: list[tuple[Path, int]] = []
@@ -112,12 +118,16 @@ class Journal:
 
     def _entry(self, uri: str, last: int) -> int:
         """The one that a unit belongs to, and the last one if it is unknown."""
-        return self._index.get(uri.partition("#")[0].partition("!")[0], last)
+        at = find(self._entries, uri.partition("#")[0].partition("!")[0], last)
+        return last if at is None or self._entries[at].role == LINKED else at
 
     def _places(self, block: Block, entry: int, done: int) -> Sizes:
         """Those behind its rows (rows, 2), which follow the first ``done`` outcomes of ``entry``."""
         if block.uri is None:
-            entries = [self._entry(uri, entry) for uri in block.rows["uri"].to_pylist()]
+            entries = []
+            for uri in block.rows["uri"].to_pylist():
+                entry = self._entry(uri, entry)
+                entries.append(entry)
             return np.stack((np.array(entries, np.int64), np.ones(len(block), np.int64)), axis=1)
         of = self._entry(block.uri, entry)
         counts = np.arange(1, len(block) + 1) + (0 if of > entry else done)
@@ -197,7 +207,7 @@ class Journal:
         end = (start.entry + count) * _SIZE
         if end > len(self._digests) or (last and end < len(self._digests)):
             return None
-        return hashlib.sha256(self._digests[start.entry * _SIZE : end]).hexdigest()
+        return hashlib.sha256(self._common + self._digests[start.entry * _SIZE : end]).hexdigest()
 
 
 def share(root: Path) -> None:
@@ -224,35 +234,21 @@ def drop_all_but(names: Iterable[str]) -> None:
             shutil.rmtree(folder)
 
 
-def _digests(entries: Sequence[Entry], configuration: bytes) -> bytes:
-    """``_SIZE`` bytes for each entry: of all that what is read from it depends on."""
-    beside: dict[bytes, bytes] = {}
-    for entry in entries:
-        if entry.role in {CAPTION, SIDECAR}:
-            stem = split_suffix(decode_uri(entry.uri))[0]
-            beside[stem] = beside.get(stem, b"") + _digest(entry, b"")
-    return b"".join(
-        _digest(entry, configuration + beside.get(split_suffix(decode_uri(entry.uri))[0], b"")) for entry in entries
-    )
+def _digest(entry: Entry, *beside: Entry | None) -> bytes:
+    """Of all that what is read from an entry depends on, and of nothing else."""
+    values = [[e.uri, e.role, e.size, e.sha256, e.problem] if e else None for e in (entry, *beside)]
+    return hashlib.blake2b(json.dumps(values).encode(), digest_size=_SIZE).digest()
 
 
-def _digest(entry: Entry, more: bytes) -> bytes:
-    values = [entry.uri, entry.role, entry.size, entry.sha256, entry.problem]
-    return hashlib.blake2b(json.dumps(values).encode() + more, digest_size=_SIZE).digest()
-
-
-def _configuration(settings: object, entries: Sequence[Entry]) -> bytes:
-    """A digest of what all entries depend on: settings, files that any row may point to, our code and all libraries."""
+def _configuration(settings: object) -> "hashlib._Hash":
+    """A digest of what all entries depend on: settings, our code and all libraries."""
     digest = hashlib.sha256(f"ingest journal, format 1\n{sys.version}\n".encode())
     digest.update(json.dumps(settings, sort_keys=True).encode())
-    for entry in entries:
-        if entry.role == LINKED:
-            digest.update(_digest(entry, b""))
     package = Path(gendata.__file__).parent
     for path in sorted([*package.glob("*.py"), *(package / "ingest").rglob("*.py")]):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     digest.update("\n".join(_installed()).encode())
-    return digest.digest()
+    return digest
 
 
 def _installed() -> Iterator[str]:

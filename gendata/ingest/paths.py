@@ -24,33 +24,49 @@ STATE, INFO, SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
 """What a folder that ``datasets`` saved holds beside its rows; the last one where its folders are splits."""
 
 
-def walk(base: bytes, skip: Callable[[bytes], bool]) -> Iterator[tuple[bytes, str | None]]:
-    """Relative path and problem (None: a regular file) of all that lies under ``base``.
+Accepts = Callable[[bytes], bool]
+"""Whether a relative path is one of some."""
 
-    Names that begin with a dot are left out, and so is a folder whose path ``skip`` accepts.
-    A folder that cannot be listed, or that a link points to, counts as one entry. Raises ParamsError
+
+def walk(base: bytes, skip: Accepts, closed: Accepts = lambda _: False) -> Iterator[tuple[bytes, str | None]]:
+    """Relative path and problem (None: a regular file) of all that lies under ``base``; see ``folders``."""
+    for found in folders(base, skip, closed):
+        yield from found.items()
+
+
+def folders(base: bytes, skip: Accepts, closed: Accepts = lambda _: False) -> Iterator[dict[bytes, str | None]]:
+    """The same, the files of one folder at a time.
+
+    Names that begin with a dot are left out, and so is a path that ``skip`` accepts, or that of a folder that
+    ``closed`` does. A folder that cannot be listed, or that a link points to, counts as one file. Raises ParamsError
     if that is ``base`` itself.
     """
     pending = [b""]
     while pending:  # a stack, not recursion: trees may be deeper than Python's stack
         folder = pending.pop()
         try:
-            with os.scandir(base + b"/" + folder) as found:
-                entries = sorted(found, key=lambda e: e.name)
+            files, inner = _listed(base, folder, skip)
         except OSError as error:
             if not folder:
                 raise ParamsError(f"{as_path(base)}: the folder cannot be listed: {error.strerror}") from None
-            yield folder, "unreadable"
-            continue
-        for entry in entries:
+            files, inner = {folder: "unreadable"}, []
+        pending += [path for path in inner if not closed(path)]
+        yield files
+
+
+def _listed(base: bytes, folder: bytes, skip: Accepts) -> tuple[dict[bytes, str | None], list[bytes]]:
+    """The files in a folder with their problems, and the folders."""
+    files, inner = dict[bytes, str | None](), list[bytes]()
+    with os.scandir(base + b"/" + folder) as found:
+        for entry in found:
             path = folder + b"/" + entry.name if folder else entry.name
-            if entry.name.startswith(b"."):
+            if entry.name.startswith(b".") or skip(path):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                if not skip(path):
-                    pending.append(path)
+                inner.append(path)
             else:
-                yield path, _problem(base, path, entry)
+                files[path] = _problem(base, path, entry)
+    return files, inner
 
 
 def _problem(base: bytes, path: bytes, entry: "os.DirEntry[bytes]") -> str | None:

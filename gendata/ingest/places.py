@@ -14,7 +14,7 @@ from pathlib import Path
 from gendata.errors import ParamsError
 from gendata.ingest import urls
 from gendata.ingest.globs import is_glob, matcher
-from gendata.ingest.paths import walk
+from gendata.ingest.paths import folders
 from gendata.ingest.settings import SourceParams
 from gendata.ingest.sources import expand, in_derived, not_fetched, source_path
 
@@ -33,12 +33,16 @@ class Place:
 
     def walk(self, skip: Callable[[bytes], bool]) -> Iterator[tuple[bytes, str | None]]:
         """Path and problem of every file, as ``paths.walk`` has them, but for those that ``skip`` accepts."""
+        for found in self.folders(skip):
+            yield from found.items()
+
+    def folders(self, skip: Callable[[bytes], bool]) -> Iterator[dict[bytes, str | None]]:
+        """The same, the files of one folder at a time."""
         if self.only is not None:
-            yield self.only, None
+            yield {self.only: None}
             return
-        for path, problem in walk(self.base, lambda p: skip(p) or self._derived(p)):
-            if not skip(path) and (self.matches is None or self.matches(path)):
-                yield path, problem
+        for found in folders(self.base, skip, self._derived):
+            yield found if self.matches is None else {p: found[p] for p in filter(self.matches, found)}
 
     def _derived(self, path: bytes) -> bool:
         return in_derived(self.base + b"/" + path, self.root, base=self.base)

@@ -95,7 +95,7 @@ class Reader(Protocol):
         self, name: str, source: SourceParams, root: Path, entries: Sequence[Entry], params: IngestParams,
         since: str = "",
     ) -> Iterator[Item | Reject]:  # fmt: skip
-        """Every unit of the entries, in their order, as an Item or a Reject.
+        """Every unit of the entries, which are sorted by uri, in their order, as an Item or a Reject.
 
         With ``since``, the uri of an entry, units before it are not read; captions and the like still are.
         """

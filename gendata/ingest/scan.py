@@ -15,31 +15,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-
 from gendata import files
 from gendata.engine import Progress
 from gendata.ingest import remote
 from gendata.ingest.known import Known, Stamp, stamp_of
+from gendata.ingest.listing import Gathered
 from gendata.ingest.paths import open_inside
 from gendata.ingest.pool import spread
-from gendata.ingest.reader import UNIT, Entry, UnitError
+from gendata.ingest.reader import Entry, UnitError
 from gendata.ingest.settings import IngestParams, SourceParams
 from gendata.ingest.sources import reader_of
 from gendata.ingest.urls import is_url
 from gendata.items import decode_uri
-
-LISTING_SCHEMA = pa.schema(
-    [
-        pa.field("uri", pa.string(), nullable=False),
-        pa.field("role", pa.string(), nullable=False),
-        pa.field("size", pa.int64()),
-        pa.field("sha256", pa.string()),
-        pa.field("problem", pa.string()),
-    ]
-)
-"""Sorted by uri. ``role`` is unit, caption, sidecar or linked (see reader); ``problem`` the reject reason of an
-entry that cannot be opened as a unit, which then has no size and no hash: its content is not watched."""
 
 SETTLED_NS = 2_000_000_000
 """A file that changed more recently is not remembered: its next edit could leave size and times as they are."""
@@ -56,25 +43,18 @@ def scan(sources: Mapping[str, SourceParams], root: Path, out: Path, params: Ing
     summary: dict[str, Any] = {}
     with files.output(out) as work:
         for name in sorted(sources):
-            entries = scan_source(name, sources[name], root, params)
-            files.write_table(work / f"{name}.parquet", (_row(e) for e in entries), LISTING_SCHEMA)
-            summary[name] = {
-                "units": sum(e.role == UNIT for e in entries),
-                "problems": sum(e.problem is not None for e in entries),
-                "bytes": sum(e.size or 0 for e in entries),
-            }
+            summary[name] = scan_source(name, sources[name], root, params).write(work / f"{name}.parquet")
     return summary
 
 
-def scan_source(name: str, source: SourceParams, root: Path, params: IngestParams) -> list[Entry]:
-    """The hashed listing of one source, sorted by uri."""
+def scan_source(name: str, source: SourceParams, root: Path, params: IngestParams) -> Gathered:
+    """The entries of one source, hashed."""
     cache = _cache(name, root)
-    known, fresh = Known.load(cache), Known()
+    known, entries = Known.load(cache), Gathered()
     if is_url(source.path):
         found = remote.listing(name, source, root, params.remote)
     else:
         found = reader_of(source.kind).listing(name, source, root)
-    entries: list[Entry] = []
     with Progress(f"scan {name}", unit="files") as progress:
 
         def unknown() -> Iterator[tuple[Entry, Stamp]]:
@@ -82,30 +62,25 @@ def scan_source(name: str, source: SourceParams, root: Path, params: IngestParam
             for entry in found:
                 stamp = _seen(entry)
                 if stamp is not None and (sha256 := known.get(entry, stamp)) is not None:
-                    fresh.add(entry, stamp, sha256)
-                    entries.append(replace(entry, size=stamp[0], sha256=sha256))
+                    entries.add(replace(entry, size=stamp[0], sha256=sha256))
                 elif stamp is not None:  # judged before it is read: its hash may come long after
                     yield entry, stamp if _is_settled(stamp) else (stamp[0], 0, 0, 0)
                 elif entry.digest is not None:
                     size, digest = entry.digest(params)
-                    entries.append(replace(entry, size=size, sha256=digest))
+                    entries.add(replace(entry, size=size, sha256=digest))
                 else:
-                    entries.append(entry)
+                    entries.add(entry)
                 progress.add()
 
         hashed = spread(_all_hashed, unknown(), params.workers, lambda unit: unit[1][0])
         for entry, stamp in chain.from_iterable(hashed):
-            entries.extend([] if entry is None else [entry])
-            if entry is not None and entry.sha256 is not None and stamp is not None:
-                fresh.add(entry, stamp, entry.sha256)
-    if fresh != known:
-        fresh.save(cache)
-    return sorted(entries, key=lambda e: e.uri)
-
-
-def read_listing(path: Path) -> list[Entry]:
-    """The entries of a listing as written by ``scan``. Raises StoreError."""
-    return [Entry(**row) for batch in files.iter_batches(path) for row in batch.to_pylist()]
+            if entry is None:
+                continue
+            entries.add(entry)
+            if entry.sha256 is not None and stamp is not None:
+                known.add(entry, stamp, entry.sha256)
+    known.save(cache)
+    return entries
 
 
 class Scanned:
@@ -137,10 +112,6 @@ class Scanned:
             yield file
             if stamp_of(os.fstat(file.fileno())) != before:
                 raise UnitError("changed", "it changed while it was read; run again")
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    return {column: getattr(entry, column) for column in LISTING_SCHEMA.names}
 
 
 def _seen(entry: Entry) -> Stamp | None:
@@ -187,4 +158,4 @@ def _sha256(file: BinaryIO) -> str:
 
 
 def _cache(name: str, root: Path) -> Path:
-    return root / files.WORK / "cache" / "scan" / f"{name}.json"
+    return root / files.WORK / "cache" / "scan" / f"{name}.hashes"

@@ -59,7 +59,7 @@ def listing(name: str, source: SourceParams, root: Path) -> Iterator[Entry]:
                 tables.append(Entry(encode_uri(path), problem=problem or supported, base=base))
     yield from tables
     if MEDIA_FIELDS & set(source.map or _columns(base, tables, IngestParams())):
-        for path, problem in walk(base, lambda p: in_derived(base + b"/" + p, root, base=base)):
+        for path, problem in walk(base, lambda _: False, lambda p: in_derived(base + b"/" + p, root, base=base)):
             if problem is None and _is_medium(path):
                 yield Entry(encode_uri(path), LINKED, base=base)
 

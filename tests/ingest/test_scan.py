@@ -80,7 +80,7 @@ def test_the_listing_does_not_depend_on_processes(source, project, settled, monk
     (project / "data/link.txt").symlink_to("d0/0.txt")
     first, summary = listing(source, project)
     assert (summary["units"], summary["problems"]) == (8, 2)
-    (project / ".gendata/cache/scan/s.json").unlink()
+    (project / ".gendata/cache/scan/s.hashes").unlink()
     monkeypatch.setattr(pool, "_FEW", 2)
     assert listing(source, project)[0] == first
     monkeypatch.setattr(pool, "apart", None)  # now all is known
@@ -122,7 +122,7 @@ def test_nor_is_it_where_its_hash_comes_late(source, project, hashed, monkeypatc
 )
 def test_a_lost_or_broken_cache_changes_nothing(source, project, settled, hashed, damage):
     first, _ = listing(source, project)
-    cache = project / ".gendata/cache/scan/s.json"
+    cache = project / ".gendata/cache/scan/s.hashes"
     content = cache.read_bytes()
     damage(cache, content)
     assert listing(source, project)[0] == first
