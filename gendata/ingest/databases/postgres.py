@@ -104,6 +104,7 @@ class Query:
             yield
         finally:
             watch.cancel()
+            watch.join()  # where it is at it: soon there is nothing left to cancel, which is an error of its own
             self._left -= time.monotonic() - start
 
     @contextmanager
