@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check -q install --no-compile -c constraints.txt
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-# tests write to memory where it is a file system with 4 GB free: they wait for disks (fsync) a fifth of their time
+# tests write to memory where it is a file system with 4 GB free: what they force to disk would take longer there
 MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "/dev/shm"}')
 
 # modules are compiled when they are first imported, which most never are; where nothing may be kept of that, every

@@ -27,13 +27,14 @@ from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import feather
 
 from benchmarks.corpus import BOOKS, data_folder
-from gendata.dedup import TextParams, containment, texts
+from gendata.dedup import TextParams, containment, texts, visit
 from gendata.keep import NO_MATCH, Verdicts, visiting_order
 
 LENGTH, COPIES, EDITS = 1300, 0.3, (0.005, 0.3)
@@ -202,6 +203,16 @@ def speed(count: int, rounds: int, peers: bool) -> float:
     return alone
 
 
+def of_one_template(count: int, crowd: int) -> None:
+    """Print the speed on texts of one template where a bucket is crowded by so many; by all of them: never."""
+    made = pa.chunked_array([pa.array(templated(count))])
+    with mock.patch.object(visit, "CROWD", crowd):
+        start = time.perf_counter()
+        kept = int((ours(made, TextParams(contained=0)).reason == NO_MATCH).sum())
+    rate, how = count / (time.perf_counter() - start), "all compared" if crowd >= count else "looked up"
+    print(f"{count} texts of one template, {how}: {rate:,.0f} texts/s, {kept} kept")
+
+
 def labelled() -> None:
     """Print accuracy and F1 on the second half of labelled pairs, by the threshold that is best on the first."""
     for name, pairs in (("mrpc", _mrpc()), ("pan_pairs", _pan()), ("clough_stevenson", _clough())):
@@ -255,10 +266,9 @@ def main() -> None:
     quality(corpus(SAMPLE, 1), TextParams(contained=0))
     labelled()
     first = speed(asked.texts, asked.rounds, peers=True)
-    for count in (asked.texts // 5, asked.texts):
-        made, start = pa.chunked_array([pa.array(templated(count))]), time.perf_counter()
-        kept = int((ours(made, TextParams(contained=0)).reason == NO_MATCH).sum())
-        print(f"{count} texts of one template: {count / (time.perf_counter() - start):,.0f} texts/s, {kept} kept")
+    few = asked.texts // 5
+    for count, crowd in ((few, visit.CROWD), (asked.texts, visit.CROWD), (few, few)):
+        of_one_template(count, crowd)
     if asked.more:
         second = speed(asked.more, 1, peers=False)
         power = np.log(second / first) / np.log(asked.more / asked.texts)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _FLUSHED = 16
-"""Files that are forced to disk at once. A hundred small ones took 20 ms so, one after the other 370 ms."""
+"""Files that are forced to disk at once."""
 
 
 def replace(work: Path, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which texts to compare: buckets of equal band keys; and what may come of a comparison."""
+"""Which texts to compare: buckets of equal band keys."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,13 +9,9 @@ import numpy.typing as npt
 from gendata import engine
 from gendata.compiled import jit
 from gendata.dedup.minhash import Keys
-from gendata.dedup.words import Hashes
-from gendata.keep import Ints, Verdicts, code
+from gendata.keep import Ints
 
 Codes = npt.NDArray[np.int32]
-
-BY_FORM, BY_SHINGLES = range(2)
-_REASONS = np.array([code("normalised"), code("near-text")], np.int8)
 
 
 class Buckets(NamedTuple):
@@ -29,45 +25,6 @@ class Buckets(NamedTuple):
     starts: Ints
     buckets: Codes
     room: Ints
-
-
-class Located(NamedTuple):
-    """The shingle sets of texts: text i's are ``shingles[firsts[i]:lasts[i]]``, ascending and distinct."""
-
-    shingles: Hashes
-    firsts: Ints
-    lasts: Ints
-
-
-class Outcome(NamedTuple):
-    """What becomes of the texts of buckets, by their places; -1 stands for none.
-
-    ``best``: what a text is merged into, with the ``score``, and how they match (a place in ``_REASONS``);
-    ``rival``: the best match of another origin; ``parent``: a forest whose trees are groups; ``compared``: pairs (1,).
-    """
-
-    best: Codes
-    score: npt.NDArray[np.float64]
-    match: npt.NDArray[np.int8]
-    rival: Codes
-    parent: Codes
-    compared: Ints
-
-    @classmethod
-    def empty(cls, count: int) -> "Outcome":
-        """Nothing merged yet."""
-        best, rival = np.full((2, count), -1, np.int32)
-        each = np.arange(count, dtype=np.int32)
-        return cls(best, np.zeros(count), np.zeros(count, np.int8), rival, each, np.zeros(1, np.int64))
-
-    def tell(self, verdicts: Verdicts, items: Ints) -> None:
-        """Hand it on; ``items`` are the numbers of the texts."""
-        merged, rivalled = np.flatnonzero(self.best >= 0), np.flatnonzero(self.rival >= 0)
-        verdicts.stays_as[items[merged]] = items[self.best[merged]]
-        verdicts.score[items[merged]] = self.score[merged]
-        verdicts.reason[items[merged]] = _REASONS[self.match[merged]]
-        verdicts.conflict[items[rivalled]] = items[self.rival[rivalled]]
-        verdicts.join(items, items[self.parent])
 
 
 def buckets(band: Callable[[int], Keys], bands: int, count: int, workers: int) -> Buckets:

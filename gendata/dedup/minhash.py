@@ -52,9 +52,9 @@ class Sketch(NamedTuple):
     """Of some texts: ``keys`` (bands, texts), ``forms``, ``signs`` and ``words`` (texts,), ``least`` (texts, LEAST).
 
     Two texts with an equal key in a band are candidates. ``forms`` are hashes of all words of a text in order: equal
-    where texts differ in case, white space, punctuation and Unicode form alone. ``signs``: of
-    texts of few words, a hash of their signs; 0 of others. ``words`` counts them. ``least`` are
-    the least hashes of the text's shingles, ascending, NONE where it has fewer.
+    where texts differ in case, white space, punctuation and Unicode form alone. ``signs``: of texts of few words, a
+    hash of their signs; 0 of others. ``words`` counts the words. ``least`` are the least hashes of the text's
+    shingles, ascending, NONE where it has fewer.
     """
 
     keys: Keys
@@ -78,8 +78,7 @@ def sketch(texts: pa.Array, n: int, bands: int, rows: int, *, paired: bool = Fal
     """Sketch texts (string or large_string), or records, by shingles of ``n`` words."""
     count = len(texts)
     keys, least = np.zeros((count, bands), np.uint32), np.full((count, LEAST), NONE, np.uint32)
-    forms, signs = np.zeros((2, count), np.uint64)
-    made = Sketch(keys.T, forms, signs, np.zeros(count, np.int32), least)
+    made = Sketch(keys.T, np.zeros(count, np.uint64), np.zeros(count, np.uint64), np.zeros(count, np.int32), least)
     for start in range(0, count, SLICE):
         some = slice(start, start + SLICE)
         found, bounds, signs = paired_words(texts[some]) if paired else words(texts[some])

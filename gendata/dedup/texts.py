@@ -26,7 +26,7 @@ from gendata.dedup.minhash import Keys, banding, curve, shingle_sets
 from gendata.dedup.minhash import sketch as sketch_array
 from gendata.dedup.settings import TextParams
 from gendata.dedup.spool import Spool
-from gendata.dedup.visit import visit
+from gendata.dedup.visit import Located, visit
 from gendata.dedup.words import Hashes
 from gendata.keep import Ints, Verdicts
 
@@ -246,7 +246,7 @@ def search(sketches: Sketches, order: Ints, verdicts: Verdicts, params: TextPara
     return int(outcome.compared[0])
 
 
-def sets_of(sketches: Sketches, places: Ints, params: TextParams, workers: int) -> lsh.Located:
+def sets_of(sketches: Sketches, places: Ints, params: TextParams, workers: int) -> Located:
     """The shingle sets of the texts at some places, in a file beside their band keys."""
     chosen = np.zeros(sketches.count, bool)
     chosen[sketches.among[places]] = True
@@ -259,7 +259,7 @@ def sets_of(sketches: Sketches, places: Ints, params: TextParams, workers: int) 
         flat = spool.mapped()
     bounds = np.concatenate(([0], np.cumsum(np.concatenate(lengths))))
     stored = np.argsort(np.argsort(places, kind="stable"), kind="stable")  # sets lie in the order read
-    return lsh.Located(np.asarray(flat), bounds[:-1][stored], bounds[1:][stored])
+    return Located(np.asarray(flat), bounds[:-1][stored], bounds[1:][stored])
 
 
 def compare(one: pa.Array, other: pa.Array, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

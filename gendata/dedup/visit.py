@@ -19,14 +19,54 @@ import numpy as np
 import numpy.typing as npt
 
 from gendata.dedup import visit_kernels
-from gendata.dedup.lsh import Buckets, Codes, Located, Outcome
+from gendata.dedup.lsh import Buckets, Codes
 from gendata.dedup.words import Hashes
-from gendata.keep import Ints
+from gendata.keep import Ints, Verdicts, code
 
 CROWD = 256
 """Texts of a bucket that stay, above which it is crowded."""
 
 _BITS, _MOST_WORDS = 12, 64  # for each shingle of a typical text, and of parities: half a kilobyte a text
+_REASONS = np.array([code("normalised"), code("near-text")], np.int8)  # by BY_FORM and BY_SHINGLES
+
+
+class Located(NamedTuple):
+    """The shingle sets of texts: text i's are ``shingles[firsts[i]:lasts[i]]``, ascending and distinct."""
+
+    shingles: Hashes
+    firsts: Ints
+    lasts: Ints
+
+
+class Outcome(NamedTuple):
+    """What becomes of the texts of buckets, by their places; -1 stands for none.
+
+    ``best``: what a text is merged into, with the ``score``, and how they match (a place in ``_REASONS``);
+    ``rival``: the best match of another origin; ``parent``: a forest whose trees are groups; ``compared``: pairs (1,).
+    """
+
+    best: Codes
+    score: npt.NDArray[np.float64]
+    match: npt.NDArray[np.int8]
+    rival: Codes
+    parent: Codes
+    compared: Ints
+
+    @classmethod
+    def empty(cls, count: int) -> "Outcome":
+        """Nothing merged yet."""
+        best, rival = np.full((2, count), -1, np.int32)
+        each = np.arange(count, dtype=np.int32)
+        return cls(best, np.zeros(count), np.zeros(count, np.int8), rival, each, np.zeros(1, np.int64))
+
+    def tell(self, verdicts: Verdicts, items: Ints) -> None:
+        """Hand it on; ``items`` are the numbers of the texts."""
+        merged, rivalled = np.flatnonzero(self.best >= 0), np.flatnonzero(self.rival >= 0)
+        verdicts.stays_as[items[merged]] = items[self.best[merged]]
+        verdicts.score[items[merged]] = self.score[merged]
+        verdicts.reason[items[merged]] = _REASONS[self.match[merged]]
+        verdicts.conflict[items[rivalled]] = items[self.rival[rivalled]]
+        verdicts.join(items, items[self.parent])
 
 
 class Crowds(NamedTuple):
@@ -61,7 +101,7 @@ class Crowds(NamedTuple):
             may[np.repeat(np.arange(len(may)), np.diff(found.starts))[large[found.buckets]]] = True
         total = int(sizes[may].sum())
         bits = min(max(8, total.bit_length() - 3), 24)
-        entries = 2 * int(np.sum(sizes[may] * (1 - threshold) + 2))
+        entries = 2 * int(np.sum(sizes[may] * (1 - threshold) + 2))  # no less than both prefixes of each text
         return cls(
             may=may,
             counts=np.zeros(some << (bits + 1), np.uint32),

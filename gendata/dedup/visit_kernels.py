@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from gendata.compiled import jit, join, root, sort
-from gendata.dedup.lsh import BY_FORM, BY_SHINGLES
 from gendata.keep import PROBE, REFERENCE
+
+BY_FORM, BY_SHINGLES = range(2)  # how two texts match
 
 _REPLIES = np.uint64(1 << 63)
 _ROUNDED = 1e-6  # more than rounding takes away
@@ -16,39 +17,53 @@ _NEXT, _NEXT_GROUP, _LAST = range(3)
 
 
 @jit
-def visit(  # noqa: C901  a call per bucket would cost more than the rest
-    found: Any, facts: Any, roles: Any, outcome: Any, crowding: Any
-) -> None:
+def visit(found: Any, facts: Any, roles: Any, outcome: Any, crowding: Any) -> None:
     """Judge the texts of buckets in their order; see ``visit``."""
     texts, starts, buckets, room = found
     (crowds, crowd), best = crowding, outcome[0]
-    members, filled = np.empty(len(buckets), np.int32), np.zeros(len(room), np.int64)
-    seen, near, rivals = np.full(len(texts), -1, np.int32), np.empty(len(texts), np.int32), np.zeros(len(texts))
+    inside = np.empty(len(buckets), np.int32), np.zeros(len(room), np.int64), room  # those that stay, how many, where
+    met = np.full(len(texts), -1, np.int32), np.empty(len(texts), np.int32)  # by which text seen last, and those near
+    rivals = np.zeros(len(texts))
     for text in range(len(texts)):
-        count, crowded = 0, 0
-        last = starts[text + 1] if roles[text] != REFERENCE else starts[text]
-        for bucket in buckets[starts[text] : last]:
-            if filled[bucket] > crowd:
-                crowded += filled[bucket]
-            else:
-                count = _meet(text, members[room[bucket] : room[bucket] + filled[bucket]], seen, near, count)
-        if crowded and _entries(text, facts, crowds) < crowded:
-            count = _look_up(text, facts, crowds, seen, near, count)
-        elif crowded:  # what is not rare is in most prefixes
-            for bucket in buckets[starts[text] : last]:
-                count = _meet(text, members[room[bucket] : room[bucket] + filled[bucket]], seen, near, count)
-        _compare(text, near[:count], facts, rivals, outcome)
-        for bucket in buckets[starts[text] : last if crowded else starts[text]]:
-            if filled[bucket] > crowd:
-                _join_groups(text, bucket, members, (seen, rivals), facts, outcome, crowds)
+        own = buckets[starts[text] : starts[text + 1]]
+        if roles[text] != REFERENCE:
+            near = _near(text, own, inside, facts, met, crowding)
+            _compare(text, near, facts, rivals, outcome)
+            for bucket in own:
+                if inside[1][bucket] > crowd:
+                    _join_groups(text, bucket, inside[0], (met[0], rivals), facts, outcome, crowds)
         if best[text] < 0 and roles[text] != PROBE:
-            for bucket in buckets[starts[text] : starts[text + 1]]:
-                start, end = room[bucket], room[bucket] + filled[bucket]
-                members[end] = text
-                filled[bucket] += 1
-                if filled[bucket] > crowd:
-                    for place in range(start if filled[bucket] == crowd + 1 else end, end + 1):
-                        _enter(place, bucket, members, facts, outcome[4], crowds)
+            _add(text, own, inside, facts, outcome[4], crowding)
+
+
+@jit
+def _near(text: int, own: Any, inside: Any, facts: Any, met: Any, crowding: Any) -> Any:
+    """The texts that stay to compare a text with, of its ``own`` buckets."""
+    (members, filled, room), (seen, near), (crowds, crowd) = inside, met, crowding
+    count, crowded = 0, 0
+    for bucket in own:
+        if filled[bucket] > crowd:
+            crowded += filled[bucket]
+        else:
+            count = _meet(text, members[room[bucket] : room[bucket] + filled[bucket]], seen, near, count)
+    if crowded and _entries(text, facts, crowds) < crowded:
+        return near[: _look_up(text, facts, crowds, seen, near, count)]
+    for bucket in own if crowded else own[:0]:  # what is not rare is in most prefixes
+        count = _meet(text, members[room[bucket] : room[bucket] + filled[bucket]], seen, near, count)
+    return near[:count]
+
+
+@jit
+def _add(text: int, own: Any, inside: Any, facts: Any, parent: Any, crowding: Any) -> None:
+    """Add a text that stays to its own buckets; the first one too many makes all of a bucket be indexed."""
+    (members, filled, room), (crowds, crowd) = inside, crowding
+    for bucket in own:
+        start, end = room[bucket], room[bucket] + filled[bucket]
+        members[end] = text
+        filled[bucket] += 1
+        if filled[bucket] > crowd:
+            for place in range(start if filled[bucket] == crowd + 1 else end, end + 1):
+                _enter(place, bucket, members, facts, parent, crowds)
 
 
 @jit

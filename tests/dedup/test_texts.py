@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gendata.compiled import root
 from gendata.dedup import DedupParams, TextParams, texts, visit
-from gendata.dedup.lsh import Buckets, Located
+from gendata.dedup.lsh import Buckets
 from gendata.dedup.minhash import shingle_sets
 from gendata.keep import NO_MATCH, Verdicts, visiting_order
 
@@ -131,7 +131,7 @@ def test_a_crowded_bucket_gives_what_comparing_all_gives(monkeypatch, changed, o
     seen = []
     for crowd in (1, 3, count):
         monkeypatch.setattr(visit, "CROWD", crowd)
-        located = Located(sets.hashes, sets.bounds[:-1], sets.bounds[1:])
+        located = visit.Located(sets.hashes, sets.bounds[:-1], sets.bounds[1:])
         outcome = visit.visit(bucket, located, (forms, 0 * forms), ranks, thresholds)
         groups = [root(outcome.parent, text) for text in range(count)]
         seen.append([groups, *(column.tolist() for column in outcome[:4])])
