@@ -1,6 +1,7 @@
 """map_shards: one function over many shards, here on local processes; progress on stderr; a place for what is large."""
 
 import contextlib
+import math
 import multiprocessing
 import os
 import shutil
@@ -9,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,7 +54,8 @@ def drop_unused(cache: Path, used: Collection[Path]) -> None:
 class Progress:
     """A count on stderr for work that takes longer than ``after`` seconds: silent before that.
 
-    On a terminal the line is redrawn twice a second; elsewhere a line is added every ten seconds.
+    On a terminal the line is redrawn twice a second; elsewhere a line is added every ten seconds. In processes of
+    ``map_shards`` it is silent: what they do is counted by the process that started them.
 
     Attributes:
         done: how many are done; what was done before, given at the start, counts for no rate.
@@ -71,7 +73,7 @@ class Progress:
         self.done = self._before = done
         self._start = time.monotonic()
         self._tty = sys.stderr.isatty()
-        self._next = self._start + after
+        self._next = self._start + after if multiprocessing.parent_process() is None else math.inf
         self._shown = False
 
     def add(self, n: int = 1) -> None:
@@ -86,9 +88,10 @@ class Progress:
         elapsed = max(now - self._start, 1e-9)
         of = f"/{self.total}" if self.total else ""
         new, todo = self.done - self._before, (self.total or 0) - self._before
-        left = f", {elapsed * (todo - new) / new:.0f} s left" if new > _ESTIMABLE * todo > 0 else ""
+        left = f", {_span(elapsed * (todo - new) / new)} left" if new > _ESTIMABLE * todo > 0 else ""
         size, name = self.rate
-        speed = f"{new * size / elapsed:,.0f}{f' {name}' if name else ''}/s"
+        rate, per = next((r, per) for r, per in _rates(new * size / elapsed) if r >= 1 or per == "h")
+        speed = f"{rate:,.0f}{f' {name}' if name else ''}/{per}"
         line = f"{self.label}: {self.done}{of} {self.unit}{f', {self.note}' if self.note else ''}, {speed}{left}"
         with contextlib.suppress(BrokenPipeError):  # nobody listens: no reason to stop
             sys.stderr.write(f"\r\x1b[K{line}" if self._tty else f"{line}\n")
@@ -106,6 +109,17 @@ class Progress:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _rates(per_second: float) -> tuple[tuple[float, str], ...]:
+    return (per_second, "s"), (60 * per_second, "min"), (3600 * per_second, "h")
+
+
+def _span(seconds: float) -> str:
+    """A time for people: 90 s, 25 min, 3.5 h."""
+    if seconds < 2 * 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
 
 
 def cores() -> int:
@@ -136,10 +150,17 @@ def imap_shards(
         with processes(workers) as pool:
             futures = [pool.submit(fn, *job) for job in jobs]
             try:
-                yield from _counted((f.result() for f in futures), progress)
+                yield from _counted((_waited(f, progress) for f in futures), progress)
             finally:
                 for f in futures:
                     f.cancel()
+
+
+def _waited(future: Future[R], progress: Progress) -> R:
+    """What it gives; the time that it takes is shown meanwhile."""
+    while not wait((future,), 1.0).done:
+        progress.add(0)
+    return future.result()
 
 
 def processes(workers: int, *first: Callable[[], None]) -> ProcessPoolExecutor:

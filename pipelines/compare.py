@@ -5,16 +5,21 @@ from pathlib import Path
 from gendata import files, params
 from gendata.compare import CompareParams
 from gendata.compare.evidence import Folders
-from gendata.compare.write import compare
+from gendata.compare.trainings import Sections
+from gendata.compare.write import Outs, compare
+from gendata.evaluate import EvaluateParams
 from gendata.tracking import TrackingParams, open_tracker
 from pipelines import PARAMS, ROOT, main
 
 
 def run(artifacts: Path, out: Path, report: Path, shown: Path, metrics: Path) -> None:
     """Measure and write, from what the stages before left; families that left params.yaml are left out."""
-    families = list(params.read(PARAMS).get("train") or {})
+    given = params.read(PARAMS)
+    families = list(given.get("train") or {})
     folders = Folders(*(artifacts / name for name in ("select", "train", "generate", "evaluate", "store")))
-    found = compare(families, folders, params.load(PARAMS, "compare", CompareParams), out, report, shown)
+    sections = Sections(given.get("generate") or {}, params.load(PARAMS, "evaluate", EvaluateParams))
+    asked, outs = params.load(PARAMS, "compare", CompareParams), Outs(out, report, shown)
+    found = compare(families, folders, asked, sections, outs)
     with open_tracker(params.load(PARAMS, "tracking", TrackingParams), ROOT, "compare") as tracker:
         tracker.document("comparison.md", found["markdown"])
     rows = {row["family"]: row for row in found["families"]}

@@ -1,7 +1,8 @@
 """Stage compare: what is commonly said about generative models, measured; a table over all families beside.
 
 An experiment is one module with ``READS`` (the families whose checkpoints, data or outputs it reads), and ``run``, a
-pure function of its params, the seeds and that evidence, which gives a Finding for each statement that it measures.
+pure function of its params, seeds and that evidence, which gives a Finding for each statement that it measures. Most
+are run for one seed, or the checkpoints of one training, at a time, and what they find is joined (``stage``).
 Importing this package imports no torch.
 """
 
@@ -42,19 +43,6 @@ def _positive(params: object) -> None:
                 raise ValueError(f"{name}: must be at least 1, not {number}")
         if value == ():
             raise ValueError(f"{name}: must not be empty")
-
-
-@dataclass(frozen=True)
-class SamplesParams:
-    """Of what GAN and VAE draw."""
-
-    # trainings of each family by its recipe, from other seeds; 1: its checkpoint alone, which decides nothing
-    trainings: int = 1
-    # images that each of several trainings draws
-    images: int = 500
-
-    def __post_init__(self) -> None:
-        _positive(self)
 
 
 @dataclass(frozen=True)
@@ -147,11 +135,13 @@ class CompareParams:
 
     # seeds of every experiment that trains: each is a training of its own, and fewer than 3 decide nothing
     seeds: int = 3
+    # trainings of each family by its recipe, from other seeds, for what is said of what it makes; 1: its checkpoint
+    # alone, which decides nothing
+    trainings: int = 1
     # false: what takes the time of steps is not measured, so that equal data give the same report, byte for byte
     timed: bool = True
-    # processes that run experiments beside each other; 0: one per core. Times are taken alone
+    # processes that train and measure beside each other; 0: one per core. Times are taken alone
     workers: int = 0
-    samples: SamplesParams = field(default_factory=SamplesParams)
     stability: StabilityParams = field(default_factory=StabilityParams)
     recall: RecallParams = field(default_factory=RecallParams)
     gradients: StepsParams = field(default_factory=StepsParams)
@@ -166,5 +156,7 @@ class CompareParams:
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise ValueError(f"seeds: must be at least 1, not {self.seeds}")
+        if self.trainings < 1:
+            raise ValueError(f"trainings: must be at least 1, not {self.trainings}")
         if self.workers < 0:
             raise ValueError(f"workers: must be 0 or more, not {self.workers}")

@@ -4,6 +4,7 @@ import csv
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from gendata.models.checkpoint import Checkpoint
+    from gendata.select.contents import Contents
     from gendata.train.data import ImageData, TextData
 
-_SKIPPED = "skipped.json"
+SKIPPED = "skipped.json"
+"""In the folder of a family that was not trained, with the reason."""
 
 
 class MissingError(GendataError):
@@ -60,6 +63,16 @@ class Folders:
     evaluated: Path
     stores: Path
 
+    def contents(self, name: str) -> "Contents":
+        """What a family's manifest names."""
+        from gendata.records.manifest import read_manifest
+        from gendata.select.contents import Contents
+        from gendata.store import INPUTS
+        from gendata.store.head import open_stores
+
+        manifest = read_manifest(self.selected / name / "manifest.parquet")
+        return Contents(manifest, open_stores(self.stores, INPUTS))
+
 
 class Evidence:
     """Checkpoints, curves, figures, data and outputs of some families."""
@@ -75,7 +88,7 @@ class Evidence:
         """Of all that experiments may read; a family that was skipped is its reason."""
         digest = hashlib.sha256()
         for name in self._families:
-            parts = [self._folders.trained / name / _SKIPPED, self._folders.trained / name / "card.json"]
+            parts = [self._folders.trained / name / SKIPPED, self._folders.trained / name / "card.json"]
             parts += [self._folders.trained / name / "history.csv", self._folders.evaluated / name / "figures.json"]
             outputs = self._folders.generated / name / "items"
             for path in [*parts, *(files.shards(outputs) if outputs.is_dir() else [])]:
@@ -87,7 +100,7 @@ class Evidence:
         """The card of a family's checkpoint. Raises MissingError where there is none."""
         if name not in self._families:
             raise MissingError(f"no family {name} in params.yaml")
-        skipped = self._folders.trained / name / _SKIPPED
+        skipped = self._folders.trained / name / SKIPPED
         if skipped.is_file():
             raise MissingError(f"{name} was skipped: {files.read_json(skipped)['reason']}")
         card: Mapping[str, Any] = files.read_json(self._folders.trained / name / "card.json")
@@ -137,16 +150,7 @@ class Evidence:
         return data
 
     def _data(self, name: str) -> Any:
-        from gendata.models import needs
-        from gendata.records.manifest import read_manifest
-        from gendata.select.contents import Contents
-        from gendata.store import INPUTS
-        from gendata.store.head import open_stores
-        from gendata.train.data import load_data
-
-        config = self.checkpoint(name).config()
-        manifest = read_manifest(self._folders.selected / name / "manifest.parquet")
-        return load_data(Contents(manifest, open_stores(self._folders.stores, INPUTS)), needs(name).modality, config)
+        return _data(name, self._folders, self.checkpoint(name).id)
 
     def outputs(self, name: str) -> "pa.Table":
         """What the pipeline generated: id, label, text, data. Raises MissingError."""
@@ -156,3 +160,14 @@ class Evidence:
         columns = ["id", "label", "text", "data"]
         folder = self._folders.generated / name / "items"
         return pa.concat_tables([files.read_table(path, columns) for path in files.shards(folder)])
+
+
+@lru_cache(maxsize=2)
+def _data(name: str, folders: Folders, checkpoint: str) -> Any:
+    """Of a family, for the checkpoint with this id: parts of an experiment read the same, one after the other."""
+    from gendata.models import needs
+    from gendata.models.checkpoint import open_checkpoint
+    from gendata.train.data import load_data
+
+    config = open_checkpoint(folders.trained / name).config()
+    return load_data(folders.contents(name), needs(name).modality, config)

@@ -23,6 +23,11 @@ class Interval(NamedTuple):
     def __neg__(self) -> "Interval":
         return Interval(-self.high, -self.low, self.limit)
 
+    @property
+    def middle(self) -> float:
+        """Halfway between its ends."""
+        return (self.low + self.high) / 2
+
     def above(self, floor: float) -> "Interval":
         """Of the effect less a number."""
         return Interval(self.low - floor, self.high - floor, self.limit)

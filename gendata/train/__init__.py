@@ -24,7 +24,13 @@ from gendata.tracking import Tracker
 
 
 def train(
-    name: str, manifest: Manifest, contents: Contents, config: Recipe, out: Path, tracker: Tracker
+    name: str,
+    manifest: Manifest,
+    contents: Contents,
+    config: Recipe,
+    out: Path,
+    tracker: Tracker,
+    halfway: Path = files.WORK / "train",
 ) -> dict[str, Any]:
     """Train a family on a manifest and write its checkpoint into ``out``.
 
@@ -38,6 +44,7 @@ def train(
         config: the family's Config.
         out: replaced as a whole when all is done.
         tracker: logs the run.
+        halfway: where the states of a training that goes on lie.
 
     Returns:
         The card, with the figures of the last validation and baselines beside. Of several processes (``torchrun``)
@@ -62,7 +69,7 @@ def train(
         torch.set_num_threads(config.threads)  # the order of sums, and with it the last bits, follows from it
         torch.manual_seed(config.seed)
         model = load_family(name).Model(config, spec).to(machine.device)
-        states = files.WORK / "train" / _key(name, manifest, config, machine.facts())
+        states = halfway / _key(name, manifest, config, machine.facts())
         if machine.rank:
             fit(name, model, config, data, states, _Silent(), machine)
             return {}

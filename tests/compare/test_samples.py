@@ -112,7 +112,7 @@ def test_sharpness_and_bits_are_of_all_classes(monkeypatch):
     toy = Toy(data)
     toy.checkpoint = lambda name: SimpleNamespace(model=lambda: None)
     with pytest.raises(MissingError, match="seen"):
-        compression.run(None, 3, toy)
+        compression.run(None, range(3), toy)
     assert seen == [set(range(10))] * 2
 
 
@@ -121,7 +121,7 @@ def test_components_and_dimensions_are_of_all_classes(monkeypatch):
     monkeypatch.setattr(counted, "neighbour_ratios", lambda points: seen.append(points) or np.empty(0))
     monkeypatch.setattr(counted.stats, "bootstrap", lambda *_: counted.stats.exact(1.0))
     texts = TextData({"train": sorted_texts(200), "valid": sorted_texts(1), "test": sorted_texts(1)}, 8)
-    counted.run(None, 3, Toy(sorted_images(300), texts))
+    counted.run(None, range(3), Toy(sorted_images(300), texts))
     assert set((seen[0].min(1) // 20).astype(int).tolist()) == set(range(10))
     assert len(np.unique(seen[1], axis=0)) == 10
     fitted = []

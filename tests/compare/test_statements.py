@@ -7,11 +7,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gendata import params
-from gendata.compare import EXPERIMENTS, CompareParams, RecallParams, stage
+from gendata.compare import EXPERIMENTS, CompareParams, RecallParams, stage, stats
 from gendata.compare.evidence import Evidence, Folders, MissingError, findings
-from gendata.compare.finding import IMPOSSIBLE, MIXED, NOT_SUPPORTED, SUPPORTED, VERDICTS, Effect, Finding, Plot
+from gendata.compare.finding import IMPOSSIBLE, MIXED, NOT_SUPPORTED, SUPPORTED, VERDICTS, Effect, Finding, Plot, over
 from gendata.compare.report import as_json, as_markdown, as_page
 from gendata.compare.statements import STATEMENTS
 from gendata.compare.stats import Interval
@@ -24,7 +26,7 @@ REPO = params.Path(__file__).parents[2]
 def nothing(tmp_path, monkeypatch):
     """A project without families."""
     monkeypatch.chdir(tmp_path)
-    return Evidence(Folders(*(tmp_path / name for name in "abcde")), [])
+    return [Evidence(Folders(*(tmp_path / name for name in "abcde")), [])]
 
 
 def effect(low, high, limit=""):
@@ -114,13 +116,14 @@ def test_what_one_statement_misses_takes_no_other_away():
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Two experiments that count their runs; ``first`` has params."""
+    """Two experiments over seeds that count their runs; the first has params."""
     runs = []
 
     def experiment(name, key):
         def run(own, seeds, evidence):
-            runs.append(name)
-            return {key: Finding((effect(seeds, seeds),))}
+            (seed,) = seeds
+            runs.append(f"{name} {seed}")
+            return {key: Finding((effect(seed, seed),))}
 
         return SimpleNamespace(READS=(), run=run)
 
@@ -134,18 +137,85 @@ def counted(monkeypatch):
 
 
 def test_a_second_run_computes_nothing_and_a_change_re_runs_what_it_is_about(nothing, counted, monkeypatch):
-    first = stage.measure(CompareParams(workers=1), nothing, counted.known)
-    assert counted.runs == ["recall", "copies"]
-    assert stage.measure(CompareParams(workers=1), nothing, counted.known) == first
-    assert counted.runs == ["recall", "copies"]
-    stage.measure(CompareParams(workers=1, recall=RecallParams((8,), 5)), nothing, counted.known)
-    assert counted.runs == ["recall", "copies", "recall"]
-    stage.measure(CompareParams(workers=1, seeds=4), nothing, counted.known)
-    assert counted.runs[3:] == ["recall", "copies"]
-    assert len(list(stage.CACHE.iterdir())) == 2  # none but the last of each
-    known = {**counted.known, "copies": "gendata.compare.finding"}  # other code
-    stage.measure(CompareParams(workers=1, seeds=4), nothing, known)
-    assert len(counted.runs) == 6
+    def runs(known=counted.known, **changed):
+        counted.runs.clear()
+        return stage.measure(CompareParams(workers=1, **changed), nothing, known), list(counted.runs)
+
+    recall, copies = ([f"{name} {seed}" for seed in range(3)] for name in counted.known)
+    first, done = runs()
+    assert done == recall + copies
+    assert first["T1"]["effects"][0]["test"] == "Student's t over 3 seeds"
+    assert runs() == (first, [])
+    assert runs(recall=RecallParams((8,), 5))[1] == recall
+    assert runs(recall=RecallParams((8,), 5), seeds=4)[1] == ["recall 3", "copies 3"]
+    assert runs(seeds=2)[1] == recall[:2]
+    assert len(list(stage.CACHE.iterdir())) == 4  # none but what the last run used
+    monkeypatch.setattr(stage, "_shared", lambda: "other code")
+    assert runs(seeds=2)[1] == recall[:2] + copies[:2]
+
+
+def test_a_run_that_was_broken_off_goes_on_where_it_was(nothing, counted, monkeypatch):
+    whole = stage.measure(CompareParams(workers=1), nothing, counted.known)
+    shutil.rmtree(stage.CACHE)
+    kept, write = [], stage.files.write_json
+
+    def until_the_fourth(path, value):
+        if len(kept) == 3:
+            raise KeyboardInterrupt
+        kept.append(path)
+        write(path, value)
+
+    monkeypatch.setattr(stage.files, "write_json", until_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        stage.measure(CompareParams(workers=1), nothing, counted.known)
+    monkeypatch.setattr(stage.files, "write_json", write)
+    counted.runs.clear()
+    assert stage.measure(CompareParams(workers=1), nothing, counted.known) == whole
+    assert counted.runs == ["copies 0", "copies 1", "copies 2"]
+
+
+def test_repeats_are_joined_by_student_and_one_training_decides_nothing():
+    one = Finding((effect(0.5, 1.5),), "n", Plot("t", "x", "y", {"a": [(0, 1.0)]}))
+    other = Finding((Effect("size", {"a": 3.0, "b": 2.0}, Interval(1.5, 2.5), "x"),), "m", one.plot)
+    joined = over([one, other, other], "trainings")
+    low, high = stats.mean_interval([1.0, 2.0, 2.0])[:2]
+    assert joined.effects[0].interval == Interval(low, high)
+    assert joined.effects[0].sides == {"a": pytest.approx((1.23456789 + 6) / 3), "b": 2.0}
+    assert joined.note == "of the first of 3 trainings: n"
+    assert over([one], "trainings").effects[0].interval == Interval(0.5, 1.5, "one training stands for the family")
+    assert over([one], "seeds").effects[0].interval.limit == "1 of at least 3 seeds"
+    limited = Finding((effect(1, 1, "hasty"),))
+    assert over([limited] * 3, "seeds").effects[0].interval == Interval(1.0, 1.0, "hasty")
+    assert not over([limited, one, one], "seeds").effects[0].interval.limit  # of some alone
+
+
+def test_repeats_that_gave_nothing_are_told_and_decide_nothing():
+    lost = Finding((), "gan diverged")
+    joined = over([Finding((effect(1, 1),)), lost, Finding((effect(2, 2),)), Finding((effect(3, 3),))], "trainings")
+    assert joined.effects[0].interval.limit == "1 of 4 trainings gave nothing: gan diverged"
+    assert (joined.verdict, joined.effects[0].test) == (MIXED, "Student's t over 3 trainings")
+    assert over([lost, lost], "trainings") == lost
+
+
+def test_plots_are_of_the_mean_where_their_points_are_the_same():
+    def found(*lines):
+        return [Finding((effect(1, 1),), "", Plot("t", "x", "y", {"a": line})) for line in lines]
+
+    assert over(found([(0, 1.0), (1, 2.0)], [(0, 3.0), (1, 6.0)]), "seeds").plot.lines == {"a": [(0, 2.0), (1, 4.0)]}
+    first = [(0, 1.0)]
+    assert over(found(first, [(2, 3.0)]), "seeds").plot.lines == {"a": first}
+    assert over([*found(first), Finding((effect(1, 1),))], "seeds").plot.lines == {"a": first}
+
+
+@given(
+    low=st.floats(allow_nan=False), high=st.floats(allow_nan=False), x=st.floats(allow_nan=False), plotted=st.booleans()
+)
+def test_a_finding_is_read_as_it_was_written(low, high, x, plotted):
+    plot = Plot("t", "x", "y", {"a": [(0.0, x)]}, log=True) if plotted else None
+    found = Finding((effect(low, high, "why"),), "note", plot)
+    back = Finding.read(json.loads(json.dumps(found.plain())))
+    assert back.row() == found.row()
+    assert back.effects == found.effects
 
 
 def test_processes_beside_each_other_find_what_one_finds(nothing):
@@ -187,6 +257,7 @@ def test_the_full_settings_are_valid_and_no_less_than_the_quick_ones():
     [
         ({"seeds": 0}, "seeds: must be at least 1"),
         ({"workers": -1}, "workers: must be 0 or more"),
+        ({"trainings": 0}, "trainings: must be at least 1"),
         ({"recall": {"distances": [0]}}, "distances: must be at least 1"),
         ({"recall": {"distances": []}}, "distances: must not be empty"),
         ({"race": {"steps": 0}}, "steps: must be at least 1"),

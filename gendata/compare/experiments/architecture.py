@@ -5,6 +5,7 @@ window has.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ READS = ("gan", "vae", "transformer", "rnn")
 _EXACT = "exact count"
 
 
-def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
+def run(params: None, seeds: Sequence[int], evidence: Evidence) -> dict[str, Finding]:
     """Findings of X2, S1 and S4."""
     return findings({"X2": lambda: _complex(evidence), "S1": lambda: _labels(evidence), "S4": lambda: _built(evidence)})
 

@@ -9,6 +9,7 @@ cheapest JPEG, or better than the best, has no equal there, and is left out.
 
 import io
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image
 
 from gendata.compare import sample, stats
 from gendata.compare.evidence import Evidence, MissingError
-from gendata.compare.finding import ONE_TRAINING, Effect, Finding, Plot
+from gendata.compare.finding import Effect, Finding, Plot
 from gendata.models.picture import to_bytes, to_image
 
 READS = ("vae",)
@@ -31,7 +32,7 @@ _SCAN = b"\xff\xda"
 _END = b"\xff\xd9"
 
 
-def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
+def run(params: None, seeds: Sequence[int], evidence: Evidence) -> dict[str, Finding]:
     """The finding of G7."""
     data = evidence.images("vae")
     at = sample.some(len(data.labels[data.held_out]), _IMAGES)
@@ -46,7 +47,7 @@ def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
         raise MissingError(f"{left} of {len(images)} images of the VAE have no JPEG of equal distortion")
     png = float(np.mean([8 * len(_encoded(to_image(image), "PNG")) for image in images]))
     sides = {"vae": float(bits[inside].mean()), "jpeg": float(equal[inside].mean()), "png, without loss": png}
-    saved = stats.bootstrap(lambda rows: float(rows.mean()), equal[inside] - bits[inside]).limited(ONE_TRAINING)
+    saved = stats.bootstrap(lambda rows: float(rows.mean()), equal[inside] - bits[inside])
     what = "bits of an image at the VAE's distortion; effect: JPEG's less the VAE's"
     effect = Effect(what, sides, saved, f"bootstrap over {inside.sum()} held-out images, paired")
     curves = {f"jpeg, 1/{s}": points[:, i * len(_QUALITIES) : (i + 1) * len(_QUALITIES)] for i, s in enumerate(_SCALES)}

@@ -7,6 +7,7 @@ would have another dimension.
 """
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ _TWIN = 1e-9
 """Share of the mean square below which two points are one, up to rounding."""
 
 
-def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
+def run(params: None, seeds: Sequence[int], evidence: Evidence) -> dict[str, Finding]:
     """The finding of X1."""
     train = evidence.images("vae").pixels["train"]
     images = [image.tobytes() for image in train[sample.some(len(train), _ITEMS)]]

@@ -1,5 +1,6 @@
 """T8: that a token depends on those before it and on no other, in the families as built; and what a text costs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ READS = ("transformer", "rnn")
 _TEXTS = 4
 
 
-def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
+def run(params: None, seeds: Sequence[int], evidence: Evidence) -> dict[str, Finding]:
     """The finding of T8."""
     effects, lines, cost = [], {}, []
     families, missing = there(READS, evidence)

@@ -10,6 +10,7 @@ So both families have a figure on one scale:
 - for the ink of an image of the GAN, the attribute vector names a direction of the latent.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from gendata.compare import stats
 from gendata.compare.direction import by_chance, ink, ink_direction
 from gendata.compare.evidence import Evidence
-from gendata.compare.finding import ONE_TRAINING, Effect, Finding
+from gendata.compare.finding import Effect, Finding
 from gendata.compare.sample import windows
 from gendata.models.steps import turned
 from gendata.train.data import TextData
@@ -29,14 +30,14 @@ _ITEMS, _TOKENS, _CHANCES = 200, 4, 16
 """Images, and windows of text; tokens that an explanation names; replacements by chance of each."""
 
 
-def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
+def run(params: None, seeds: Sequence[int], evidence: Evidence) -> dict[str, Finding]:
     """The finding of S7."""
     gan, transformer = (evidence.checkpoint(name) for name in READS)
     model: Any = gan.model()
     directed = direction_held(model.average, model.config.latent, len(gan.data.classes))
     effects = []
     for name, held in tokens_held(transformer.model(), evidence.texts("transformer")).items():
-        more = stats.bootstrap(lambda a, b: float(a.mean() - b.mean()), held, directed).limited(ONE_TRAINING)
+        more = stats.bootstrap(lambda a, b: float(a.mean() - b.mean()), held, directed)
         sides = {f"transformer, {name}": float(held.mean()), "gan, attribute vector": float(directed.mean())}
         what = "share of replacements by chance that change the output less than that of what an explanation names"
         test = f"bootstrap over {len(held)} windows and {len(directed)} images, {_CHANCES} replacements each"

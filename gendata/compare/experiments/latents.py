@@ -5,6 +5,7 @@ works on an image if the ink grows with every step along it. Both decoders get d
 profits from an encoder; only a VAE has one, and can reconstruct what it is given.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,14 @@ from torch import Tensor
 from gendata.compare import stats
 from gendata.compare.direction import MOVED, moved
 from gendata.compare.evidence import Evidence, MissingError, findings
-from gendata.compare.finding import ONE_TRAINING, Effect, Finding, Plot
+from gendata.compare.finding import Effect, Finding, Plot
 
 READS = ("gan", "vae")
 _WAYS, _STEPS = 200, 9
 """Pairs of latents that are gone between, in how many pictures."""
 
 
-def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
+def run(params: None, seeds: Sequence[int], evidence: Evidence) -> dict[str, Finding]:
     """Findings of G3 and G9."""
     return findings({"G3": lambda: _control(evidence), "G9": lambda: _shaped(evidence)})
 
@@ -38,17 +39,17 @@ def _control(evidence: Evidence) -> Finding:
     works["vae"] = moved(model.decode, model.config.latent, classes)
     even["vae"] = evenness(model.decode, model.config.latent, classes)
     n = MOVED
-    better = stats.shares(works["vae"], n, works["gan"], n).limited(ONE_TRAINING)
+    better = stats.shares(works["vae"], n, works["gan"], n)
     what = "share of images whose ink grows with every step along the attribute vector"
     attribute = Effect(what, works, better, f"Agresti-Caffo interval over {n} each")
-    smoother = stats.bootstrap(lambda a, b: float(a.mean() - b.mean()), even["gan"], even["vae"]).limited(ONE_TRAINING)
+    smoother = stats.bootstrap(lambda a, b: float(a.mean() - b.mean()), even["gan"], even["vae"])
     what = f"largest of {_STEPS - 1} equal steps between two images, over their mean; effect: the GAN's less the VAE's"
     smooth = Effect(what, {k: float(v.mean()) for k, v in even.items()}, smoother, f"bootstrap over {_WAYS} pairs each")
     images, labels = _held_out(evidence)
     error = (model.reconstruct({"pixels": images, "labels": labels}) - images).square().flatten(1).mean(1).numpy()
     means = torch.stack([images[labels == label].mean(0) for label in range(classes)])
     plain = (means.nan_to_num()[labels] - images).square().flatten(1).mean(1).numpy()
-    nearer = stats.bootstrap(lambda rows: float(rows.mean()), plain - error).limited(ONE_TRAINING)
+    nearer = stats.bootstrap(lambda rows: float(rows.mean()), plain - error)
     sides = {"vae": float(error.mean()), "mean image of the class": float(plain.mean())}
     what = "mean squared error of reconstructed held-out images, of values in [-1, 1]"
     given = Effect(what, sides, nearer, f"bootstrap over {len(error)} images, paired")
@@ -112,13 +113,13 @@ def _shaped(evidence: Evidence) -> Finding:
     shape = Effect(
         "divergence of the latents from the prior, in nats; effect: that of single images less twice that of all",
         sides,
-        own.limited(ONE_TRAINING),
+        own,
         f"bootstrap over {len(rows)} images",
     )
     first, last = (row["valid_reconstruction"] for row in (history[0], history[-1]))
     sides = {"first validation": first, "last": last}
     what = "cost of reconstruction of held-out images, in nats"
-    falls = Effect(what, sides, stats.exact(first - last).limited(ONE_TRAINING), "exact difference")
+    falls = Effect(what, sides, stats.exact(first - last), "exact difference")
     names = ("valid_reconstruction", "valid_kl")
     lines = {name.removeprefix("valid_"): [(row["step"], row[name]) for row in history] for name in names}
     return Finding((falls, shape), "", Plot("both terms of the loss", "step", "nats per image", lines))

@@ -1,17 +1,13 @@
-"""G1, G2, G4: the images of GAN and VAE, by the figures of stage evaluate, or over trainings of their own.
-
-Of one training the intervals are those of the samples at hand: another one may lie outside of them.
-"""
+"""G1, G2, G4: the images of GAN and VAE, by the figures of stage evaluate."""
 
 import math
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 
-from gendata.compare import SamplesParams, retrain, sample, stats
+from gendata.compare import sample, stats
 from gendata.compare.evidence import Evidence, MissingError, findings
-from gendata.compare.finding import ONE_TRAINING, Effect, Finding, Plot
+from gendata.compare.finding import Effect, Finding, Plot
 from gendata.evaluate.sharpness import detail
 from gendata.train.decode import decode_image
 
@@ -20,61 +16,10 @@ _REAL = 1000
 """Real images that the sharpness of samples is measured by."""
 
 
-def run(params: SamplesParams, seeds: int, evidence: Evidence) -> dict[str, Finding]:
-    """Findings of G1, G2 and G4: of the checkpoints, or of several trainings where there is more than one."""
-    if params.trainings > 1:
-        return _over_trainings(params, evidence)
+def run(params: None, seeds: Sequence[int], evidence: Evidence) -> dict[str, Finding]:
+    """Findings of G1, G2 and G4."""
     return findings(
         {"G1": lambda: _sharper(evidence), "G2": lambda: _collapsed(evidence), "G4": lambda: _covers(evidence)}
-    )
-
-
-def _over_trainings(params: SamplesParams, evidence: Evidence) -> dict[str, Finding]:
-    n = params.trainings
-
-    @cache
-    def judge(name: str) -> retrain.Judge:
-        return retrain.Judge(evidence.images(name), params.images)
-
-    @cache
-    def found(name: str) -> dict[str, Sequence[float]]:
-        return retrain.figures(name, n, params.images, evidence, judge(name))
-
-    def against(what: str, key: str, more: str, less: str) -> Effect:
-        both = {name: found(name)[key] for name in (more, less)}
-        sides = {name: float(np.mean(values)) for name, values in both.items()}
-        return Effect(what, sides, stats.difference(both[more], both[less]), f"Welch's t over {n} trainings each")
-
-    def collapsed() -> Finding:
-        gan, real = found("gan"), judge("gan").near_duplicates
-        over = f"Student's t over {n} trainings"
-        sides = {"gan": float(np.mean(gan["near_duplicates"])), "real": real}
-        more = stats.mean_interval([share - real for share in gan["near_duplicates"]])
-        shown = {"classes missing": float(np.mean(gan["missing"]))}
-        return Finding(
-            (
-                Effect("share of samples that have a near-copy", sides, more, over),
-                Effect("classes that no sample shows", shown, stats.mean_interval(gan["missing"]), over),
-            )
-        )
-
-    sharp = "logarithm of the energy of the Laplacian over that of real images, off 0 either way"
-    return findings(
-        {
-            "G1": lambda: Finding(
-                (
-                    against(sharp, "blur", "vae", "gan"),
-                    against("share of samples that lie among real images", "precision", "gan", "vae"),
-                )
-            ),
-            "G2": collapsed,
-            "G4": lambda: Finding(
-                tuple(
-                    against(f"share of held-out images that samples reach ({key})", key, "vae", "gan")
-                    for key in ("recall", "coverage")
-                )
-            ),
-        }
     )
 
 
@@ -94,7 +39,7 @@ def _sharper(evidence: Evidence) -> Finding:
     sharpness = Effect(
         "energy of the Laplacian over that of real images; effect: how much nearer to 1 the GAN's is (logarithm)",
         {name: float(values.mean() / real.mean()) for name, values in found.items()},
-        stats.bootstrap(nearer, found["gan"], found["vae"], real).limited(ONE_TRAINING),
+        stats.bootstrap(nearer, found["gan"], found["vae"], real),
         f"bootstrap over {len(found['gan'])} and {len(found['vae'])} samples",
     )
     both = {name: evidence.figure(name, "frechet") for name in READS}
@@ -117,7 +62,7 @@ def _histogram(values: np.ndarray, real: np.ndarray) -> list[tuple[float, float]
 
 def _shares(evidence: Evidence, key: str, what: str, n: list[int]) -> Effect:
     gan, vae = (evidence.figure(name, key) for name in READS)
-    more = stats.shares(gan, n[0], vae, n[1]).limited(ONE_TRAINING)
+    more = stats.shares(gan, n[0], vae, n[1])
     sides = {"gan": gan, "vae": vae, "real": evidence.figure("gan", f"{key}_floor")}
     return Effect(f"share of {what}", sides, more, f"Agresti-Caffo interval over {n[0]} and {n[1]}")
 
@@ -131,11 +76,11 @@ def _collapsed(evidence: Evidence) -> Finding:
         sides["vae"] = evidence.figure("vae", "near_duplicates")
     except MissingError as error:
         note = str(error)
-    more = stats.shares(gan, n, real, n).limited(ONE_TRAINING)
+    more = stats.shares(gan, n, real, n)
     copies = Effect("share of samples that have a near-copy", sides, more, f"Agresti-Caffo interval over {n}")
     covered, classes = (evidence.figure("gan", key) for key in ("classes_covered", "classes"))
     sides = {"classes covered": covered, "classes": classes}
-    gap = stats.exact(classes - covered).limited(ONE_TRAINING)
+    gap = stats.exact(classes - covered)
     return Finding((copies, Effect("classes that no sample shows", sides, gap, "exact count")), note)
 
 

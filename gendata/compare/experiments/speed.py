@@ -30,7 +30,7 @@ Key = tuple[str, int]
 Times = Mapping[Key, Sequence[float]]
 
 
-def run(params: SpeedParams, seeds: int, evidence: Evidence) -> dict[str, Finding]:
+def run(params: SpeedParams, seeds: Sequence[int], evidence: Evidence) -> dict[str, Finding]:
     """Findings of T2 and T4."""
     lengths = sorted(params.lengths)
     near, far = lengths[0], lengths[-1]

@@ -26,7 +26,7 @@ Curves = list[list[dict[str, float]]]
 Losses = list[list[float]]
 
 
-def run(params: StabilityParams, seeds: int, evidence: Evidence) -> dict[str, Finding]:
+def run(params: StabilityParams, seeds: Sequence[int], evidence: Evidence) -> dict[str, Finding]:
     """Findings of G5, S2, S3 and S6, each of the families that it is about."""
 
     @cache
@@ -60,14 +60,14 @@ def run(params: StabilityParams, seeds: int, evidence: Evidence) -> dict[str, Fi
     )
 
 
-def _curves(name: str, params: StabilityParams, seeds: int, evidence: Evidence) -> Curves:
+def _curves(name: str, params: StabilityParams, seeds: Sequence[int], evidence: Evidence) -> Curves:
     config = evidence.checkpoint(name).config()
     steps = min(params.steps, config.steps)
     if steps < _LEAST:
         raise MissingError(f"the training of {name} has {steps} steps: at least {_LEAST} are measured")
     data = evidence.images(name) if name != "transformer" else evidence.texts(name)
     found = []
-    for seed in range(seeds):
+    for seed in seeds:
         own = replace(trial.short(config, seed, config.steps, params.batch), warmup=config.warmup)
         found.append(trial.train(trial.make(name, own, data), own, data, steps))
     return found
@@ -129,7 +129,7 @@ def _relative(losses: Sequence[float]) -> list[float]:
     return [value / losses[0] for value in losses]
 
 
-def _rougher(gan: Losses, other: Losses, name: str, seeds: int) -> tuple[Effect, ...]:
+def _rougher(gan: Losses, other: Losses, name: str, seeds: Sequence[int]) -> tuple[Effect, ...]:
     effects = []
     for what, (more, less), test in (
         (
@@ -140,11 +140,11 @@ def _rougher(gan: Losses, other: Losses, name: str, seeds: int) -> tuple[Effect,
         ("distance of seeds from each other at the end, in such moves", map(distances, (gan, other)), "Levene's test"),
     ):
         sides = {"gan": float(np.mean(more)), name: float(np.mean(less))}
-        effects.append(Effect(what, sides, stats.difference(more, less), f"{test} over {seeds} seeds each"))
+        effects.append(Effect(what, sides, stats.difference(more, less), f"{test} over {len(seeds)} seeds each"))
     return tuple(effects)
 
 
-def _early(curves: Losses, evidence: Evidence, seeds: int) -> tuple[Effect, ...]:
+def _early(curves: Losses, evidence: Evidence, seeds: Sequence[int]) -> tuple[Effect, ...]:
     """The first tenth of the GAN's steps against the last, where the whole schedule was run."""
     whole = int(evidence.card("gan")["steps"])
     n = max(_LEAST, whole // 10)
@@ -154,14 +154,14 @@ def _early(curves: Losses, evidence: Evidence, seeds: int) -> tuple[Effect, ...]
     sides = {"first tenth": float(np.mean(first)), "last tenth": float(np.mean(last))}
     what = "straying of the GAN's loss from its moving mean, in nats"
     gap = stats.mean_interval([a - b for a, b in zip(first, last, strict=True)])
-    return (Effect(what, sides, gap, f"Student's t over {seeds} paired seeds"),)
+    return (Effect(what, sides, gap, f"Student's t over {len(seeds)} paired seeds"),)
 
 
-def _game(gan: Curves, transformer: Losses, seeds: int) -> tuple[Effect, ...]:
+def _game(gan: Curves, transformer: Losses, seeds: Sequence[int]) -> tuple[Effect, ...]:
     """What one side of a game wins the other loses: their losses go against each other."""
     against = [_against(curve) for curve in gan]
     what = "correlation of the changes of the GAN's two losses; effect: how far below 0"
-    over = f"Student's t over {seeds} seeds"
+    over = f"Student's t over {len(seeds)} seeds"
     game = Effect(what, {"gan": float(np.mean(against))}, -stats.mean_interval(against), over)
     fall = [curve[0] - curve[-1] for curve in transformer]
     what = "fall of the transformer's one loss, in nats per token"
@@ -174,9 +174,9 @@ def _against(curve: list[dict[str, float]]) -> float:
     return _correlation(first, other)
 
 
-def _trends(losses: dict[str, Losses], seeds: int) -> tuple[Effect, ...]:
+def _trends(losses: dict[str, Losses], seeds: Sequence[int]) -> tuple[Effect, ...]:
     found = {name: [trend(curve) for curve in curves] for name, curves in losses.items()}
     sides = {name: float(np.mean(values)) for name, values in found.items()}
     what = "correlation of the loss with the step (cross-entropy falls, an adversarial loss need not)"
     gap = stats.difference(found["gan"], found["transformer"])
-    return (Effect(what, sides, gap, f"Welch's t over {seeds} seeds each"),)
+    return (Effect(what, sides, gap, f"Welch's t over {len(seeds)} seeds each"),)

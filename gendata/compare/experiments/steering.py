@@ -6,6 +6,7 @@ transformer it is the probability of capitals, digits and marks as the next toke
 middle block gives: found in half of some held-out windows, tried on the others. Beside it stand directions by chance.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from gendata.compare import stats
 from gendata.compare.direction import MOVED, between, by_chance, grows, moved
 from gendata.compare.evidence import Evidence
-from gendata.compare.finding import ONE_TRAINING, Effect, Finding
+from gendata.compare.finding import Effect, Finding
 from gendata.compare.sample import windows
 from gendata.train.data import TextData
 
@@ -24,7 +25,7 @@ _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz \n")
 """Bytes that the attribute is not about."""
 
 
-def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
+def run(params: None, seeds: Sequence[int], evidence: Evidence) -> dict[str, Finding]:
     """The finding of S5."""
     gan, transformer = (evidence.checkpoint(name) for name in READS)
     model: Any = gan.model()
@@ -38,7 +39,7 @@ def run(params: None, seeds: int, evidence: Evidence) -> dict[str, Finding]:
         (inner, n, what.format("windows in which the transformer expects more capitals and marks", "below"), -1),
     ):
         sides = {"direction": found[0], "by chance": found[1]}
-        more = stats.shares(found[0], items, found[1], items).limited(ONE_TRAINING)
+        more = stats.shares(found[0], items, found[1], items)
         effects.append(Effect(said, sides, more if gap > 0 else -more, f"Agresti-Caffo interval over {items} each"))
     return {"S5": Finding(tuple(effects), "what is said of transformers holds where directions do no more than chance")}
 
