@@ -91,8 +91,8 @@ class Progress:
         left = f", {_span(elapsed * (todo - new) / new)} left" if new > _ESTIMABLE * todo > 0 else ""
         size, name = self.rate
         rate, per = next((r, per) for r, per in _rates(new * size / elapsed) if r >= 1 or per == "h")
-        speed = f"{rate:,.0f}{f' {name}' if name else ''}/{per}"
-        line = f"{self.label}: {self.done}{of} {self.unit}{f', {self.note}' if self.note else ''}, {speed}{left}"
+        speed = f", {rate:,.0f}{f' {name}' if name else ''}/{per}" if new else ""
+        line = f"{self.label}: {self.done}{of} {self.unit}{f', {self.note}' if self.note else ''}{speed}{left}"
         with contextlib.suppress(BrokenPipeError):  # nobody listens: no reason to stop
             sys.stderr.write(f"\r\x1b[K{line}" if self._tty else f"{line}\n")
             sys.stderr.flush()
