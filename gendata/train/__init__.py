@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -35,7 +35,7 @@ def train(
     """Train a family on a manifest and write its checkpoint into ``out``.
 
     ``out`` gets weights.safetensors, card.json, README.md (the model card), history.csv (curves) and
-    samples.png or samples.txt. A training that was killed goes on from its last checkpoint.
+    samples.png or samples.txt. A training that was killed goes on from its last state in ``halfway``.
 
     Args:
         name: of the family.
@@ -44,11 +44,9 @@ def train(
         config: the family's Config.
         out: replaced as a whole when all is done.
         tracker: logs the run.
-        halfway: where the states of a training that goes on lie.
 
     Returns:
-        The card, with the figures of the last validation and baselines beside. Of several processes (``torchrun``)
-        the first alone writes, tracks and gets a card; that of the others is empty.
+        The card with figures and baselines; empty in all but the first process of ``torchrun``, which writes and tracks.
 
     Raises:
         DivergedError: a loss is not finite any more, or far above what it was.
@@ -80,12 +78,16 @@ def train(
         with files.lock(files.WORK / "locks" / states.name):  # by which doctor knows that it is alive
             state = fit(name, model, config, data, states, watch, machine)
     figures = {k: v for k, v in state.history[-1].items() if k.startswith("valid/")} | data.baselines()
-    facts = _facts(manifest, model) | {"steps": state.step, "figures": figures, "machine": machine.facts()}
-    card = card_of(name, replace(config, device="auto"), spec, facts)
+    trained = {"steps": state.step, "figures": figures, "machine": machine.facts()}
+    card = card_of(name, replace(config, device="auto"), spec, _facts(manifest, model) | trained)
     card = _write(out, model, card, data.tokenizer, state.history, watch)
-    for other in set(states.parent.glob(f"{name}-*")) - {states}:  # of params that were given up
-        shutil.rmtree(other)
+    _drop(set(halfway.glob(f"{name}-*")) - {states})  # of params that were given up
     return card
+
+
+def _drop(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder)
 
 
 def _facts(manifest: Manifest, model: Any) -> dict[str, Any]:
