@@ -28,7 +28,7 @@ def run(family: str, selected: Path, stores: Path, out: Path, metrics: Path) -> 
     tracking = params.load(PARAMS, "tracking", TrackingParams) if is_first() else TrackingParams(to="none")
     started = time.monotonic()
     with open_tracker(tracking, ROOT, family) as tracker:
-        card = train(family, manifest, contents, config, out, tracker)
+        card = train(family, contents, config, out, tracker)
     if not card:
         return
     ledger = Ledger(ROOT)

@@ -78,7 +78,7 @@ def _make(name: str, number: int, first: Folders, into: Folders, sections: Secti
     contents = first.contents(name)
     own = replace(config, seed=config.seed + number)
     trained, work = into.trained / name, into.trained.parent
-    train(name, contents.manifest, contents, own, trained, NullTracker(), work / "states")
+    train(name, contents, own, trained, NullTracker(), work / "states")
     checkpoint = open_checkpoint(trained, name)
     asked = load_generate(name, sections.generate.get(name) or {}, f"params.yaml: generate.{name}")
     with files.output(into.generated / name) as out:

@@ -25,7 +25,6 @@ from gendata.tracking import Tracker
 
 def train(
     name: str,
-    manifest: Manifest,
     contents: Contents,
     config: Recipe,
     out: Path,
@@ -39,14 +38,14 @@ def train(
 
     Args:
         name: of the family.
-        manifest: what to train on.
-        contents: the manifest's content.
+        contents: of the manifest to train on.
         config: the family's Config.
         out: replaced as a whole when all is done.
         tracker: logs the run.
+        halfway: where states of trainings that are not done lie.
 
     Returns:
-        The card with figures and baselines; empty in all but the first process of ``torchrun``, which writes and tracks.
+        The card with figures and baselines; empty in all but the first process (``torchrun``), which writes and tracks.
 
     Raises:
         DivergedError: a loss is not finite any more, or far above what it was.
@@ -67,11 +66,11 @@ def train(
         torch.set_num_threads(config.threads)  # the order of sums, and with it the last bits, follows from it
         torch.manual_seed(config.seed)
         model = load_family(name).Model(config, spec).to(machine.device)
-        states = halfway / _key(name, manifest, config, machine.facts())
+        states = halfway / _key(name, contents.manifest, config, machine.facts())
         if machine.rank:
             fit(name, model, config, data, states, _Silent(), machine)
             return {}
-        tracker.start(asdict(config) | {"family": name}, manifest.summary())
+        tracker.start(asdict(config) | {"family": name}, contents.manifest.summary())
         watch = _Watch(name, model, spec, config, tracker)
         if remark := data.remark():
             watch.say(remark)
@@ -79,7 +78,7 @@ def train(
             state = fit(name, model, config, data, states, watch, machine)
     figures = {k: v for k, v in state.history[-1].items() if k.startswith("valid/")} | data.baselines()
     trained = {"steps": state.step, "figures": figures, "machine": machine.facts()}
-    card = card_of(name, replace(config, device="auto"), spec, _facts(manifest, model) | trained)
+    card = card_of(name, replace(config, device="auto"), spec, _facts(contents.manifest, model) | trained)
     card = _write(out, model, card, data.tokenizer, state.history, watch)
     _drop(set(halfway.glob(f"{name}-*")) - {states})  # of params that were given up
     return card

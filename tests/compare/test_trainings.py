@@ -43,7 +43,7 @@ def project(tmp_path_factory):
         folders = Folders(*(root / "artifacts" / name for name in ("select", "train", "generate", "evaluate", "store")))
         write_manifest(folders.selected / "vae" / "manifest.parquet", manifest)
         contents = Contents(manifest, stores)
-        train("vae", manifest, contents, RECIPE, folders.trained / "vae", NullTracker())
+        train("vae", contents, RECIPE, folders.trained / "vae", NullTracker())
         checkpoint = open_checkpoint(folders.trained / "vae")
         items = folders.generated / "vae" / "items"
         write_outputs(items, generate(checkpoint, load_generate("vae", SECTIONS.generate["vae"], "")))

@@ -41,7 +41,7 @@ def scored_at(root, name):
 
 
 def evaluated(name, family, images, root):
-    train(name, images.manifest, images, family.Config(**TINY), root / "train", NullTracker())
+    train(name, images, family.Config(**TINY), root / "train", NullTracker())
     checkpoint = open_checkpoint(root / "train")
     write_outputs(root / "made", generate(checkpoint, GenerateParams(n=8, seed=0, request=ImageRequest())))
     out = root / "artifacts" / "evaluate" / name

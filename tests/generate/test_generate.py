@@ -26,7 +26,7 @@ OURS = "{https://gendata.invalid/ns/1.0/}"
 
 @pytest.fixture
 def checkpoint(images, tmp_path):
-    train("toy", images.manifest, images, toys.Config(steps=2), tmp_path / "trained", NullTracker())
+    train("toy", images, toys.Config(steps=2), tmp_path / "trained", NullTracker())
     return open_checkpoint(tmp_path / "trained")
 
 

@@ -45,7 +45,7 @@ class Recorder(NullTracker):
 
 @pytest.fixture
 def trained(images, tmp_path):
-    train("toy", images.manifest, images, CONFIG, tmp_path / "out", NullTracker())
+    train("toy", images, CONFIG, tmp_path / "out", NullTracker())
     return tmp_path / "out"
 
 
@@ -75,21 +75,21 @@ def test_the_model_card_does_not_tell_in_what_order_figures_came(trained):
 def test_a_training_is_the_same_with_tracking_and_without(images, trained, tmp_path):
     recorder = Recorder()
     shutil.rmtree(tmp_path / ".gendata" / "train")
-    train("toy", images.manifest, images, CONFIG, tmp_path / "tracked", recorder)
+    train("toy", images, CONFIG, tmp_path / "tracked", recorder)
     for file in trained.iterdir():
         assert (tmp_path / "tracked" / file.name).read_bytes() == file.read_bytes(), file.name
     kinds = [c[0] for c in recorder.calls]
     assert kinds[0] == "start"
     assert kinds.count("image") == 3
     again = Recorder()
-    train("toy", images.manifest, images, CONFIG, tmp_path / "again", again)  # from the state at its end
+    train("toy", images, CONFIG, tmp_path / "again", again)  # from the state at its end
     assert [c[1] for c in again.calls if c[0] == "figures"] == [4, 8, 12]
     assert recorder.calls[-1][2] == ["README.md", "card.json", "history.csv", "samples.png", "weights.safetensors"]
 
 
 def test_other_params_are_another_training(images, trained, tmp_path):
     """A half-way state is never gone on from under other params."""
-    card = train("toy", images.manifest, images, replace(CONFIG, lr=0.5), tmp_path / "other", NullTracker())
+    card = train("toy", images, replace(CONFIG, lr=0.5), tmp_path / "other", NullTracker())
     assert card["checkpoint_id"] != open_checkpoint(trained).id
     assert card["figures"] != open_checkpoint(trained).card["figures"]
     assert len(list((tmp_path / ".gendata" / "train").iterdir())) == 1  # states of params given up are removed
@@ -152,7 +152,7 @@ def test_equal_weights_on_another_manifest_are_another_checkpoint(images, stores
     rows = images.manifest.rows.to_pylist()
     rows[0]["license"] = "MIT"
     other = Manifest.of(images.manifest.selection, pa.Table.from_pylist(rows, images.manifest.rows.schema))
-    card = train("toy", other, Contents(other, stores), CONFIG, tmp_path / "other", NullTracker())
+    card = train("toy", Contents(other, stores), CONFIG, tmp_path / "other", NullTracker())
     assert card["checkpoint_id"] != open_checkpoint(trained).id
     tensors = [load_tensors(folder / "weights.safetensors") for folder in (trained, tmp_path / "other")]
     assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
