@@ -157,8 +157,8 @@ def imap_shards(
 
 
 def _waited(future: Future[R], progress: Progress) -> R:
-    """What it gives; the time that it takes is shown meanwhile."""
-    while not wait((future,), 1.0).done:
+    """What it gives; the time that it takes is shown meanwhile, in a log once a minute."""
+    while not wait((future,), 1.0 if sys.stderr.isatty() else 60.0).done:
         progress.add(0)
     return future.result()
 

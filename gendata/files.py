@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +170,16 @@ def output(out: Path) -> Iterator[Path]:
         work.mkdir()
         yield work
         replace(work, out)
+
+
+def fill(out: Path, whole: Callable[[Path], bool], make: Callable[[Path], None]) -> None:
+    """Make a folder of a cache, unless it is whole: of processes that want it at once one makes it, and others wait."""
+    if whole(out):
+        return
+    with lock(WORK / "locks" / f"{'-'.join(out.parts[-3:])}-fill"):
+        if not whole(out):
+            with output(out) as work:
+                make(work)
 
 
 def sha256(path: Path) -> str:

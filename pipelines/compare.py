@@ -17,7 +17,9 @@ def run(artifacts: Path, out: Path, report: Path, shown: Path, metrics: Path) ->
     given = params.read(PARAMS)
     families = list(given.get("train") or {})
     folders = Folders(*(artifacts / name for name in ("select", "train", "generate", "evaluate", "store")))
-    sections = Sections(given.get("generate") or {}, params.load(PARAMS, "evaluate", EvaluateParams))
+    sections = Sections(
+        given.get("train") or {}, given.get("generate") or {}, params.load(PARAMS, "evaluate", EvaluateParams)
+    )
     asked, outs = params.load(PARAMS, "compare", CompareParams), Outs(out, report, shown)
     found = compare(families, folders, asked, sections, outs)
     with open_tracker(params.load(PARAMS, "tracking", TrackingParams), ROOT, "compare") as tracker:

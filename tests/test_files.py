@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -203,3 +205,26 @@ def test_what_stops_the_writing_of_a_group_is_raised(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert error.value.errno in REFUSED
+
+
+def _filled(out, started):
+    """Make a folder that takes a moment, and count how often it was made."""
+
+    def make(work):
+        started.append(out)
+        time.sleep(0.2)
+        (work / "whole").write_text("yes")
+
+    files.fill(out, lambda folder: (folder / "whole").is_file(), make)
+    return (out / "whole").read_text()
+
+
+def test_one_of_several_fills_a_cache_and_the_others_wait(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    started = []
+    with ThreadPoolExecutor(4) as pool:  # locks are between open files: threads are to them as processes
+        assert list(pool.map(_filled, [tmp_path / "cache" / "a"] * 4, [started] * 4)) == ["yes"] * 4
+    assert len(started) == 1
+    (tmp_path / "cache" / "a" / "whole").unlink()
+    assert _filled(tmp_path / "cache" / "a", started) == "yes"  # what is not whole is made again
+    assert len(started) == 2

@@ -1,8 +1,7 @@
 """Stage compare: what is commonly said about generative models, measured; a table over all families beside.
 
 An experiment is one module with ``READS`` (the families whose checkpoints, data or outputs it reads), and ``run``, a
-pure function of its params, seeds and that evidence, which gives a Finding for each statement that it measures. Most
-are run for one seed, or the checkpoints of one training, at a time, and what they find is joined (``stage``).
+pure function of its params, seeds and that evidence, which gives a Finding for each statement that it measures.
 Importing this package imports no torch.
 """
 
@@ -31,6 +30,17 @@ EXPERIMENTS = {
 }
 """Module of each experiment, imported on use: a change to one re-runs that one alone."""
 
+REPEATED = {
+    **dict.fromkeys(("samples", "latents", "compression", "likeness", "steering", "explanations"), "trainings"),
+    **dict.fromkeys(("recall", "gradients", "scarcity", "anomalies", "augmentation", "transfer", "copies"), "seeds"),
+}
+"""What an experiment is repeated over, to join what it finds: the evidence of each training, or each seed."""
+
+WHOLE = frozenset({"stability", "race"})
+"""Those that get all seeds at once; the rest gets none."""
+
+TIMED = frozenset({"speed", "race"})
+"""Experiments that take the time of steps: what they find differs from run to run. Nothing runs beside them."""
 
 _TREND = 4
 

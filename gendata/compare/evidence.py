@@ -53,6 +53,13 @@ def there(names: Sequence[str], evidence: "Evidence") -> tuple[list[str], str]:
     return found, "; ".join(reasons)
 
 
+def same_tokens(evidence: "Evidence", *names: str) -> None:
+    """Raises MissingError where text families read other tokens: nats per token would be of different things."""
+    kinds = {evidence.texts(name).tokenizer.text for name in names}
+    if len(kinds) > 1:
+        raise MissingError(f"{' and '.join(names)} read other tokens: nats per token do not compare")
+
+
 @dataclass(frozen=True)
 class Folders:
     """Where the stages before write, each with a folder per family, and the stores."""

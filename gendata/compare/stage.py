@@ -10,20 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gendata import files
-from gendata.compare import EXPERIMENTS, CompareParams
+from gendata.compare import EXPERIMENTS, REPEATED, TIMED, WHOLE, CompareParams
 from gendata.compare.evidence import Evidence, MissingError
-from gendata.compare.finding import Finding, over
+from gendata.compare.finding import Finding
+from gendata.compare.over import SEEDS, TRAININGS, over
 from gendata.compare.statements import STATEMENTS
-from gendata.engine import drop_unused, map_shards
+from gendata.engine import map_shards
 from gendata.items import canonical_json
 
 CACHE = files.WORK / "cache" / "compare"
-TIMED = frozenset({"speed", "race"})
-"""Experiments that take the time of steps: what they find differs from run to run. Nothing runs beside them."""
-OVER_SEEDS = frozenset({"recall", "gradients", "scarcity", "anomalies", "augmentation", "transfer", "copies"})
-"""Experiments that are run seed by seed."""
-OVER_TRAININGS = frozenset({"samples", "latents", "compression", "likeness", "steering", "explanations"})
-"""Experiments about what a checkpoint makes, run for each of the trainings of all families."""
 _SHARED = tuple(
     f"compare/{name}.py" for name in ("finding", "stats", "sample", "direction", "trial", "evidence")
 ) + tuple(f"{package}/*.py" for package in ("models", "train", "evaluate"))
@@ -54,30 +49,38 @@ def measure(
     beside = [(part,) for part in parts if part.name not in TIMED]
     alone = [(part,) for part in parts if part.name in TIMED and params.timed]
     found: dict[str, list[dict[str, Finding]]] = {}
-    used = set()
+    made = set[str]()
     for some, label, workers in ((beside, "compare", params.workers), (alone, "compare: times", 1)):
-        made = map_shards(_measured, some, label=label, workers=workers, unit="parts")
-        for (part,), (path, findings) in zip(some, made, strict=True):
+        results = map_shards(_measured, some, label=label, workers=workers, unit="parts")
+        for (part,), (path, findings) in zip(some, results, strict=True):
             found.setdefault(part.name, []).append(findings)
-            used.add(path)
-    drop_unused(CACHE, used)
-    rows = {key: finding.row() for name, times in found.items() for key, finding in _joined(name, times).items()}
+            made.add(_origin(path))
+    for old in CACHE.glob("*.json"):  # of other code or data; what was measured with other params or seeds is kept
+        if old.name.partition("-")[0] in found and _origin(old) not in made:
+            old.unlink()
+    rows = {key: finding.row() for name, parts in found.items() for key, finding in _joined(name, parts).items()}
     return {key: {"statement": said.text, **(rows.get(key) or _unmeasured(key))} for key, said in STATEMENTS.items()}
+
+
+def _origin(path: Path) -> str:
+    """Of a file of the cache: experiment, code and data that it is of."""
+    return path.name.rpartition("-")[0]
 
 
 def _parts(name: str, module: str, params: CompareParams, trainings: Sequence[Evidence]) -> list[_Part]:
     own, seeds = getattr(params, name, None), tuple(range(params.seeds))
-    if name in OVER_TRAININGS:
-        return [_Part(name, module, own, seeds, evidence) for evidence in trainings]
-    if name in OVER_SEEDS:
+    if REPEATED.get(name) == TRAININGS:
+        return [_Part(name, module, own, (), evidence) for evidence in trainings]
+    if REPEATED.get(name) == SEEDS:
         return [_Part(name, module, own, (seed,), trainings[0]) for seed in seeds]
-    return [_Part(name, module, own, seeds, trainings[0])]
+    return [_Part(name, module, own, seeds if name in WHOLE else (), trainings[0])]
 
 
-def _joined(name: str, times: Sequence[Mapping[str, Finding]]) -> dict[str, Finding]:
+def _joined(name: str, parts: Sequence[Mapping[str, Finding]]) -> Mapping[str, Finding]:
     """What all parts of an experiment found, by statement."""
-    unit = "trainings" if name in OVER_TRAININGS else "seeds" if name in OVER_SEEDS else ""
-    return {key: over([found[key] for found in times], unit) if unit else times[0][key] for key in times[0]}
+    if name not in REPEATED:
+        return parts[0]
+    return {key: over([found[key] for found in parts], REPEATED[name]) for key in parts[0]}
 
 
 def _unmeasured(key: str) -> dict[str, Any]:
@@ -93,27 +96,36 @@ def _measured(part: _Part) -> tuple[Path, dict[str, Finding]]:
     torch.set_num_threads(1)  # or figures would depend on how many experiments run beside each other
     loaded = import_module(part.module)
     read = part.evidence.only(loaded.READS)
-    path = CACHE / f"{part.name}-{_key(part, read)}.json"
-    if path.is_file():
-        return path, {key: Finding.read(kept) for key, kept in files.read_json(path).items()}
-    try:
-        found: dict[str, Finding] = loaded.run(part.own, part.seeds, read)
-    except MissingError as error:
-        return path, {key: Finding((), str(error)) for key, said in STATEMENTS.items() if said.experiment == part.name}
-    files.write_json(path, {key: finding.plain() for key, finding in found.items()})
-    return path, found
+    path = CACHE / f"{part.name}-{_origin_digest(part, read)}-{_asked_digest(part)}.json"
+    if not path.is_file():
+        try:
+            found: dict[str, Finding] = loaded.run(part.own, part.seeds, read)
+        except MissingError as error:
+            said = [key for key, each in STATEMENTS.items() if each.experiment == part.name]
+            return path, {key: Finding((), str(error)) for key in said}
+        files.write_json(path, {key: finding.plain() for key, finding in found.items()})
+    return path, {key: Finding.read(kept) for key, kept in files.read_json(path).items()}  # as it will be read again
 
 
-def _key(part: _Part, read: Evidence) -> str:
+def _origin_digest(part: _Part, read: Evidence) -> str:
+    """Of the code and the data that a part is about."""
     import torch
 
     spec = importlib.util.find_spec(part.module)
     assert spec is not None
     assert spec.origin is not None
-    values = canonical_json(asdict(part.own)) if is_dataclass(part.own) and not isinstance(part.own, type) else ""
-    seeds = canonical_json(list(part.seeds))
-    parts = [files.sha256(Path(spec.origin)), _shared(), values, seeds, read.digest(), torch.__version__]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+    return _digest(files.sha256(Path(spec.origin)), _shared(), read.digest(), torch.__version__)
+
+
+def _asked_digest(part: _Part) -> str:
+    """Of params and seeds."""
+    own = part.own
+    values = asdict(own) if is_dataclass(own) and not isinstance(own, type) else {}
+    return _digest(canonical_json(values), canonical_json(list(part.seeds)))
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1)

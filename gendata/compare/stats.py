@@ -45,13 +45,13 @@ def exact(value: float) -> Interval:
     return Interval(value, value)
 
 
-def mean_interval(values: Sequence[float]) -> Interval:
+def mean_interval(values: Sequence[float], unit: str = "seeds") -> Interval:
     """Of the mean of values of independent seeds, by Student's t; without end for fewer than two."""
     n = len(values)
     if n < 2:
-        return Interval(*UNKNOWN, _few_seeds(n))
+        return Interval(*UNKNOWN, _few_seeds(n, unit))
     half = t_quantile(n - 1) * float(np.std(values, ddof=1)) / math.sqrt(n)
-    return _judged(float(np.mean(values)) - half, float(np.mean(values)) + half, _few_seeds(n))
+    return _judged(float(np.mean(values)) - half, float(np.mean(values)) + half, _few_seeds(n, unit))
 
 
 def difference(a: Sequence[float], b: Sequence[float]) -> Interval:
@@ -91,8 +91,8 @@ def _judged(low: float, high: float, limit: str) -> Interval:
     return Interval(low, high, limit or ("a tie without any spread" if low == high == 0 else ""))
 
 
-def _few_seeds(n: int) -> str:
-    return f"{n} of at least {_SEEDS} seeds" if n < _SEEDS else ""
+def _few_seeds(n: int, unit: str = "seeds") -> str:
+    return f"{n} of at least {_SEEDS} {unit}" if n < _SEEDS else ""
 
 
 def _few_rows(n: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from gendata.compare.evidence import MissingError
 from gendata.models import load_family
 from gendata.models.family import DataSpec, Recipe
 from gendata.train.machine import CPU
@@ -45,12 +46,17 @@ def train(
         data: ImageData or TextData, or what has their ``batch``.
         steps: how many of them are taken; None: all.
         watch: told of every step.
+
+    Raises MissingError where it diverges.
     """
     optimizers = {key: optimizer(objective, config) for key, objective in model.objectives().items()}
     training = Training(model, model.loss, optimizers, config, data, CPU)
     found = []
     for step in range(config.steps if steps is None else steps):
-        _, figures = take_step(training, [data.batch(config.seed, step, config.batch)], step)
+        try:
+            _, figures = take_step(training, [data.batch(config.seed, step, config.batch)], step)
+        except FloatingPointError as error:
+            raise MissingError(f"a training of seed {config.seed} diverged at step {step + 1}: {error}") from None
         found.append(figures)
         if watch is not None:
             watch(step + 1, model)

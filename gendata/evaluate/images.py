@@ -157,15 +157,17 @@ def _classifier(manifest: Manifest, data: ImageData, params: EvaluateParams) -> 
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
     path = files.WORK / "cache" / "classifier" / key / "weights.safetensors"
     classifier = features.Classifier(train.shape[1], len(data.classes))
-    if path.is_file():
-        load_weights(classifier, path)
-        return classifier.eval()
-    some = np.random.default_rng(params.seed).permutation(len(train))[:_CLASSIFIER_ITEMS]
-    some.sort()
-    fitted = features.fit_classifier(train[some], labels[some], len(data.classes), params.seed, params.classifier_steps)
-    with files.output(path.parent) as work:
+
+    def fit(work: Path) -> None:
+        some = np.random.default_rng(params.seed).permutation(len(train))[:_CLASSIFIER_ITEMS]
+        some.sort()
+        chosen = train[some], labels[some]
+        fitted = features.fit_classifier(*chosen, len(data.classes), params.seed, params.classifier_steps)
         save_tensors(work / path.name, fitted.state_dict())
-    return fitted
+
+    files.fill(path.parent, lambda folder: (folder / path.name).is_file(), fit)
+    load_weights(classifier, path)
+    return classifier.eval()
 
 
 def _write_neighbours(

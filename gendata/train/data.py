@@ -6,7 +6,7 @@ follows from seed and step alone, so that a resumed training reads what an unbro
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -28,9 +28,7 @@ from gendata.select.contents import Contents
 from gendata.train.decode import write_images
 from gendata.train.spell import label_places, spelled
 
-LAYOUT = 5
-"""Version of the cached arrays."""
-
+LAYOUT = 5  # version of the cached arrays
 _HEADER = 128  # bytes of a .npy file without rows, which cannot be mapped
 
 SPLITS = ("train", "valid", "test")
@@ -189,15 +187,16 @@ def image_data(contents: Contents, size: int, channels: int) -> ImageData:
 
     rows = contents.manifest.rows
     splits = np.array(rows["split"].to_pylist(), np.str_)
-    folder = _cache(contents, f"images-{size}-{channels}-pillow-{PIL.__version__}")
-    if not _whole(folder):
-        with files.output(folder) as work, Progress("decode", len(contents), "images") as progress:
-            fitted = Counter[str]()
+
+    def decode(work: Path) -> None:
+        fitted = Counter[str]()
+        with Progress("decode", len(contents), "images") as progress:
             for name in SPLITS:
                 positions = np.flatnonzero(splits == name)
                 fitted += write_images(work / f"{name}.npy", contents, positions, (channels, size, size), progress)
-            files.write_json(work / "fitted.json", fitted)
-            _seal(work)
+        files.write_json(work / "fitted.json", fitted)
+
+    folder = _filled(contents, f"images-{size}-{channels}-pillow-{PIL.__version__}", decode)
     pixels = {name: _mapped(folder / f"{name}.npy") for name in SPLITS}
     classes = sorted(pc.unique(rows["label"].filter(pa.array(splits == "train"))).to_pylist())
     labels = pc.index_in(rows["label"], pa.array(classes, pa.string())).to_numpy().astype(np.int64)
@@ -223,15 +222,16 @@ def text_data(
     classes = tuple(sorted(label for label in known if label is not None))
     if conditional and not classes:
         raise QueryError("conditional: no training text has a label to be conditional on")
-    folder = _cache(contents, f"texts-{vocabulary}-{'labels' if conditional else ''}")
-    if not _whole(folder):
-        with files.output(folder) as work, Progress("tokenise", len(contents), "texts") as progress:
-            tokenizer = _learn(contents, np.flatnonzero(splits == "train"), vocabulary)
-            (work / "tokenizer.json").write_text(tokenizer.text, encoding="utf-8")
+
+    def tokenise(work: Path) -> None:
+        tokenizer = _learn(contents, np.flatnonzero(splits == "train"), vocabulary)
+        (work / "tokenizer.json").write_text(tokenizer.text, encoding="utf-8")
+        with Progress("tokenise", len(contents), "texts") as progress:
             for name in SPLITS:
-                positions = np.flatnonzero(splits == name)
-                _write_stream(work / f"{name}.u16", contents, positions, (tokenizer, classes), progress)
-            _seal(work)
+                at = np.flatnonzero(splits == name)
+                _write_stream(work / f"{name}.u16", contents, at, (tokenizer, classes), progress)
+
+    folder = _filled(contents, f"texts-{vocabulary}-{'labels' if conditional else ''}", tokenise)
     streams = {name: _stream(folder / f"{name}.u16") for name in SPLITS}
     tokenizer = tokens.load((folder / "tokenizer.json").read_text(encoding="utf-8"), str(folder))
     return TextData(streams, context, tokenizer, classes)
@@ -271,15 +271,16 @@ def _stream(path: Path) -> NDArray[np.uint16]:
     return np.memmap(path, np.uint16, mode="r")
 
 
-def _cache(contents: Contents, kind: str) -> Path:
+def _filled(contents: Contents, kind: str, make: Callable[[Path], None]) -> Path:
+    """The folder of a manifest's arrays, with their digests: what was cut short or changed since is not believed."""
     key = hashlib.sha256(f"{contents.manifest.id}/{kind}/{LAYOUT}".encode()).hexdigest()[:24]
-    return files.WORK / "cache" / "arrays" / key
 
+    def sealed(work: Path) -> None:
+        make(work)
+        files.write_json(work / "digests.json", {path.name: files.sha256(path) for path in work.iterdir()})
 
-def _seal(folder: Path) -> None:
-    """Write down what the arrays are, so that what was cut short or changed since is not believed."""
-    digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
-    files.write_json(folder / "digests.json", digests)
+    files.fill(folder := files.WORK / "cache" / "arrays" / key, _whole, sealed)
+    return folder
 
 
 def _whole(folder: Path) -> bool:

@@ -7,15 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from gendata.compare import StabilityParams
+from gendata.compare import ScarcityParams, StabilityParams, StepsParams, trial
 from gendata.compare.evidence import MissingError
 from gendata.compare.experiments import (
+    anomalies,
     compression,
+    copies,
     drawing,
     explanations,
     latents,
     likeness,
+    race,
     samples,
+    scarcity,
+    speed,
     stability,
     steering,
 )
@@ -68,6 +73,8 @@ class Toy:
         splits = ("train", "valid", "test")
         return ImageData(dict.fromkeys(splits, pixels), dict.fromkeys(splits, np.arange(40) % 2), SPEC.classes)
 
+    classes = images
+
     def outputs(self, name):
         self.card(name)
         raise MissingError(f"{name} made nothing")
@@ -95,7 +102,8 @@ def test_a_missing_figure_is_missed_by_its_statement_alone():
     assert len(found["G2"].effects) == 2
     assert found["G2"].note == "vae was skipped"
     assert found["G4"].verdict == IMPOSSIBLE
-    assert (found["G1"].note, found["G4"].note) == ("gan made nothing", "gan has no figure held_out")
+    assert (found["G1"].note, found["G4"].note) == ("vae was skipped", "gan has no figure held_out")
+    assert samples.run(None, SEEDS, Toy("gan", "vae", **figures))["G1"].note == "gan made nothing"
 
 
 @pytest.mark.parametrize(("here", "missing"), [("transformer", "rnn"), ("rnn", "transformer")])
@@ -180,3 +188,56 @@ def test_an_explanation_is_true_where_it_names_what_the_output_comes_from():
         explanations.tokens_held(
             model, TextData({"train": data.streams["train"][:2], "valid": data.streams["train"][:2]}, 8)
         )
+
+
+def test_a_seed_that_diverges_is_missed_by_its_statements_and_takes_no_other_seed_away(monkeypatch):
+    broken, own = {1}, trial.take_step
+
+    def step(training, batches, number):
+        if training.config.seed in broken and number == 1:
+            raise FloatingPointError("the loss of vae is nan")
+        return own(training, batches, number)
+
+    monkeypatch.setattr(trial, "take_step", step)
+    short = StepsParams(2, 4)
+    assert copies.run(short, (0,), Toy("vae"))["D1"].effects
+    with pytest.raises(MissingError, match="a training of seed 1 diverged at step 2: the loss of vae is nan"):
+        copies.run(short, (1,), Toy("vae"))
+    found = stability.run(StabilityParams(4, 4), SEEDS, Toy("gan", "vae", "transformer"))
+    limits = {effect.interval.limit for effect in found["G5"].effects}
+    assert any("1 of 3 seeds of gan: a training of seed 1 diverged" in limit for limit in limits)
+    broken |= {0, 2}
+    assert "diverged" in stability.run(StabilityParams(4, 4), SEEDS, Toy("gan", "vae", "transformer"))["G5"].note
+
+
+def test_text_families_of_other_tokens_are_not_compared_per_token():
+    class Other(Toy):
+        def texts(self, name):
+            data = super().texts(name)
+            data.tokenizer = SimpleNamespace(text=name)
+            return data
+
+    for experiment, params in ((race, StepsParams(2, 4)), (scarcity, ScarcityParams((50,), 2, 4))):
+        with pytest.raises(MissingError, match="transformer and rnn read other tokens"):
+            experiment.run(params, (0,), Other("transformer", "rnn"))
+
+
+def test_images_of_other_sizes_and_a_class_more_than_there_are_decide_nothing():
+    class Other(Toy):
+        def images(self, name):
+            data = super().images(name)
+            return ImageData(
+                {k: v[..., : 4 if name == "vae" else 8] for k, v in data.pixels.items()}, data.labels, "ab"
+            )
+
+    assert samples.run(None, (), Other("gan", "vae"))["G1"].note == "gan and vae draw images of different sizes"
+    with pytest.raises(MissingError, match="every class was left out once"):
+        anomalies.run(StepsParams(2, 4), (2,), Toy("vae"))
+
+
+@pytest.mark.parametrize("length", [16, 64, 1024])
+def test_as_many_tokens_are_trained_on_at_every_length_and_no_text_ends_early(length):
+    for name in speed.SIDES:
+        model = speed._model(name, length)
+        assert speed.step(model, length, 1024)() == 1024
+        assert speed.drawing(model, length)() == 4 * length

@@ -1,9 +1,11 @@
 """Every statement has a row with a verdict by the rule, whatever is there; rows are kept until something changes."""
 
+import inspect
 import json
 import re
 import shutil
 from dataclasses import replace
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
@@ -11,9 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gendata import params
-from gendata.compare import EXPERIMENTS, CompareParams, RecallParams, stage, stats
+from gendata.compare import EXPERIMENTS, REPEATED, TIMED, WHOLE, CompareParams, RecallParams, stage
 from gendata.compare.evidence import Evidence, Folders, MissingError, findings
-from gendata.compare.finding import IMPOSSIBLE, MIXED, NOT_SUPPORTED, SUPPORTED, VERDICTS, Effect, Finding, Plot, over
+from gendata.compare.finding import (
+    IMPOSSIBLE,
+    MIXED,
+    NOT_SUPPORTED,
+    SUPPORTED,
+    VERDICTS,
+    Effect,
+    Finding,
+    Plot,
+)
 from gendata.compare.report import as_json, as_markdown, as_page
 from gendata.compare.statements import STATEMENTS
 from gendata.compare.stats import Interval
@@ -84,7 +95,7 @@ def test_families_that_are_missing_give_rows_that_say_so(nothing):
     for key, said in STATEMENTS.items():
         if said.experiment == "recall":
             assert rows[key]["effects"], key
-        elif said.experiment in stage.TIMED:
+        elif said.experiment in TIMED:
             assert (rows[key]["verdict"], rows[key]["note"].split(":")[0]) == (IMPOSSIBLE, "compare.timed is false"), (
                 key
             )
@@ -148,10 +159,26 @@ def test_a_second_run_computes_nothing_and_a_change_re_runs_what_it_is_about(not
     assert runs() == (first, [])
     assert runs(recall=RecallParams((8,), 5))[1] == recall
     assert runs(recall=RecallParams((8,), 5), seeds=4)[1] == ["recall 3", "copies 3"]
-    assert runs(seeds=2)[1] == recall[:2]
-    assert len(list(stage.CACHE.iterdir())) == 4  # none but what the last run used
+    assert runs(seeds=2)[1] == []
+    assert runs(seeds=4, recall=RecallParams((8,), 5))[1] == []  # what other params gave is kept
     monkeypatch.setattr(stage, "_shared", lambda: "other code")
     assert runs(seeds=2)[1] == recall[:2] + copies[:2]
+    assert len(list(stage.CACHE.iterdir())) == 4  # none of other code
+
+
+def test_experiments_are_repeated_over_what_they_read():
+    assert {*REPEATED, *WHOLE, *TIMED} <= EXPERIMENTS.keys()
+    for name, module in EXPERIMENTS.items():
+        source = inspect.getsource(import_module(module))
+        assert ("(seed,)" in source) == (REPEATED.get(name) == "seeds"), name
+        assert bool(re.search(r"in seeds|len\(seeds\)", source)) == (name in WHOLE), name
+
+
+def test_a_report_is_the_same_bytes_from_the_cache(nothing):
+    quick = CompareParams(seeds=2, timed=False, workers=1, recall=RecallParams((2, 3), 2))
+    first, again = (stage.measure(quick, nothing) for _ in range(2))
+    assert as_page(first, []) == as_page(again, [])
+    assert as_markdown(first, "") == as_markdown(again, "")
 
 
 def test_a_run_that_was_broken_off_goes_on_where_it_was(nothing, counted, monkeypatch):
@@ -172,39 +199,6 @@ def test_a_run_that_was_broken_off_goes_on_where_it_was(nothing, counted, monkey
     counted.runs.clear()
     assert stage.measure(CompareParams(workers=1), nothing, counted.known) == whole
     assert counted.runs == ["copies 0", "copies 1", "copies 2"]
-
-
-def test_repeats_are_joined_by_student_and_one_training_decides_nothing():
-    one = Finding((effect(0.5, 1.5),), "n", Plot("t", "x", "y", {"a": [(0, 1.0)]}))
-    other = Finding((Effect("size", {"a": 3.0, "b": 2.0}, Interval(1.5, 2.5), "x"),), "m", one.plot)
-    joined = over([one, other, other], "trainings")
-    low, high = stats.mean_interval([1.0, 2.0, 2.0])[:2]
-    assert joined.effects[0].interval == Interval(low, high)
-    assert joined.effects[0].sides == {"a": pytest.approx((1.23456789 + 6) / 3), "b": 2.0}
-    assert joined.note == "of the first of 3 trainings: n"
-    assert over([one], "trainings").effects[0].interval == Interval(0.5, 1.5, "one training stands for the family")
-    assert over([one], "seeds").effects[0].interval.limit == "1 of at least 3 seeds"
-    limited = Finding((effect(1, 1, "hasty"),))
-    assert over([limited] * 3, "seeds").effects[0].interval == Interval(1.0, 1.0, "hasty")
-    assert not over([limited, one, one], "seeds").effects[0].interval.limit  # of some alone
-
-
-def test_repeats_that_gave_nothing_are_told_and_decide_nothing():
-    lost = Finding((), "gan diverged")
-    joined = over([Finding((effect(1, 1),)), lost, Finding((effect(2, 2),)), Finding((effect(3, 3),))], "trainings")
-    assert joined.effects[0].interval.limit == "1 of 4 trainings gave nothing: gan diverged"
-    assert (joined.verdict, joined.effects[0].test) == (MIXED, "Student's t over 3 trainings")
-    assert over([lost, lost], "trainings") == lost
-
-
-def test_plots_are_of_the_mean_where_their_points_are_the_same():
-    def found(*lines):
-        return [Finding((effect(1, 1),), "", Plot("t", "x", "y", {"a": line})) for line in lines]
-
-    assert over(found([(0, 1.0), (1, 2.0)], [(0, 3.0), (1, 6.0)]), "seeds").plot.lines == {"a": [(0, 2.0), (1, 4.0)]}
-    first = [(0, 1.0)]
-    assert over(found(first, [(2, 3.0)]), "seeds").plot.lines == {"a": first}
-    assert over([*found(first), Finding((effect(1, 1),))], "seeds").plot.lines == {"a": first}
 
 
 @given(

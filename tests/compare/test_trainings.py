@@ -1,16 +1,16 @@
 """Families that are trained again from other seeds, with the stages' own functions."""
 
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from warehouse import image, stock
 
 from gendata import files
-from gendata.compare import stage, trainings
+from gendata.compare import EXPERIMENTS, CompareParams, stage, trainings
 from gendata.compare.evidence import Folders, MissingError
-from gendata.compare.finding import over
+from gendata.compare.over import TRAININGS, over
 from gendata.compare.trainings import Sections
 from gendata.evaluate import EvaluateParams
 from gendata.evaluate.stage import evaluate
@@ -26,7 +26,7 @@ from gendata.train import train
 from gendata.train.loop import DivergedError
 
 RECIPE = vae.Config(size=8, width=8, hidden=16, latent=4, steps=3, batch=4, warmup=1, every=1, seed=7)
-SECTIONS = Sections({"vae": {"n": 8}}, EvaluateParams(classifier_steps=2, shown=2))
+SECTIONS = Sections({"vae": asdict(RECIPE)}, {"vae": {"n": 8}}, EvaluateParams(classifier_steps=2, shown=2))
 
 
 @pytest.fixture(scope="module")
@@ -81,21 +81,50 @@ def test_a_training_again_is_that_of_another_seed_and_the_first_is_the_projects_
             each.checkpoint("gan")
 
 
-def test_a_second_call_trains_nothing_and_what_is_not_asked_for_is_removed(again, monkeypatch):
+def test_a_second_call_trains_nothing_and_what_is_of_other_params_is_removed(again, monkeypatch):
     before = [each.checkpoint("vae").id for each in again(3)]
     made = []
     own = trainings._make
     monkeypatch.setattr(trainings, "_make", lambda *args: made.append(args[1]) or own(*args))
     assert [each.checkpoint("vae").id for each in again(3)] == before
+    assert len(again(1)) == 1
+    assert [each.checkpoint("vae").id for each in again(3)] == before  # kept meanwhile
     assert not made
-    assert again(2)
-    assert [path.name for path in trainings.CACHE.iterdir()] == ["1"]
     changed = again(2, replace(SECTIONS, generate={"vae": {"n": 9}}))
-    assert set(made) == {1}
+    assert made == [1]
     assert changed[1].outputs("vae").num_rows == 9
     assert changed[1].checkpoint("vae").id == before[1]  # the same seed and data
-    assert len(again(1)) == 1
-    assert not list(trainings.CACHE.iterdir())
+    assert not (trainings.CACHE / "2" / "train" / "vae").exists()
+    longer = {"vae": asdict(replace(RECIPE, steps=4))}
+    assert len(again(2, replace(SECTIONS, train=longer))[1].history("vae")) == 4
+    assert made == [1, 1]
+
+
+def test_a_family_that_was_skipped_has_the_same_reason_in_all_trainings_also_when_it_changes(again, project):
+    def reasons():
+        found = []
+        for each in again(2):
+            with pytest.raises(MissingError) as error:
+                each.checkpoint("gan")
+            found.append(str(error.value))
+        return found
+
+    assert reasons() == ["gan was skipped: no labels"] * 2
+    files.write_json(project.trained / "gan" / "skipped.json", {"reason": "too few items"})
+    try:
+        assert reasons() == ["gan was skipped: too few items"] * 2
+    finally:
+        files.write_json(project.trained / "gan" / "skipped.json", {"reason": "no labels"})
+
+
+def test_what_is_said_of_trainings_is_measured_on_all_of_them(again):
+    params = CompareParams(timed=False, workers=1)
+    experiments = {name: EXPERIMENTS[name] for name in ("latents", "compression", "likeness", "samples")}
+    rows = stage.measure(params, again(3), experiments)
+    assert [effect["test"].split(",")[0] for effect in rows["G9"]["effects"]] == ["Student's t over 3 trainings"] * 2
+    assert rows["N1"]["effects"][0]["what"].startswith("accuracy of telling vae from real")
+    assert rows["G3"]["note"] == "gan was skipped: no labels"
+    assert all("one training" in e["test"] for e in stage.measure(params, again(1), experiments)["G9"]["effects"])
 
 
 def test_a_training_that_diverges_is_named_and_its_statements_are_undecided(again, monkeypatch):
@@ -107,10 +136,10 @@ def test_a_training_that_diverges_is_named_and_its_statements_are_undecided(agai
     own = trainings._make
     monkeypatch.setattr(trainings, "_make", diverge)
     evidences = again(4)
-    with pytest.raises(MissingError, match="vae was skipped: training 3: vae: the loss is not finite at step 2"):
+    with pytest.raises(MissingError, match="skipped: its training 3 diverged: vae: the loss is not finite at"):
         evidences[2].checkpoint("vae")
     found = stage.import_module("gendata.compare.experiments.latents")
-    joined = over([found.run(None, range(3), each)["G9"] for each in evidences], "trainings")
+    joined = over([found.run(None, (), each)["G9"] for each in evidences], TRAININGS)
     assert len(joined.effects) == 2
     assert all("1 of 4 trainings gave nothing: vae was skipped" in e.interval.limit for e in joined.effects)
 

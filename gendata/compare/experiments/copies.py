@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gendata.compare import StepsParams, sample, stats, trial
 from gendata.compare.evidence import Evidence
-from gendata.compare.finding import Effect, Finding
+from gendata.compare.finding import COUNTED, Effect, Finding
 from gendata.models.family import item_seed
 from gendata.train.data import ImageData
 
@@ -47,7 +47,7 @@ def run(params: StepsParams, seeds: Sequence[int], evidence: Evidence) -> dict[s
     memorised = Effect("share of images of the first class whose loss the copies lower", sides, more, "one seed")
     shares = {"without copies": largest_share(data), "with copies": largest_share(copied)}
     gap = stats.exact(shares["with copies"] - shares["without copies"])
-    bias = Effect("share of the largest class in the training images", shares, gap, "exact count")
+    bias = Effect("share of the largest class in the training images", shares, gap, COUNTED)
     note = f"{_SHARE:.0%} of the images {_TIMES} times, those of the first class first; the imbalance follows from that"
     return {"D1": Finding((loss, memorised, bias), note)}
 

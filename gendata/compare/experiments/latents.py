@@ -36,6 +36,7 @@ def _control(evidence: Evidence) -> Finding:
     works = {"gan": moved(model.average, model.config.latent, classes)}
     even = {"gan": evenness(model.average, model.config.latent, classes)}
     model = vae.model()
+    classes = len(vae.data.classes)
     works["vae"] = moved(model.decode, model.config.latent, classes)
     even["vae"] = evenness(model.decode, model.config.latent, classes)
     n = MOVED

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gendata.compare import StepsParams, sample, stats, trial
-from gendata.compare.evidence import Evidence
+from gendata.compare.evidence import Evidence, same_tokens
 from gendata.compare.finding import Effect, Finding, Plot
 
 READS = ("transformer", "rnn")
@@ -26,6 +26,7 @@ Race = list[tuple[float, float]]
 
 def run(params: StepsParams, seeds: Sequence[int], evidence: Evidence) -> dict[str, Finding]:
     """The finding of T3."""
+    same_tokens(evidence, *READS)
     turns = [{name: _race(name, seed, params, evidence) for name in READS} for seed in seeds]
     races = {name: [turn[name] for turn in turns] for name in READS}  # in turns: what slows the machine slows both
     limit = trial.hasty(params.steps, *(evidence.checkpoint(name).config() for name in READS))

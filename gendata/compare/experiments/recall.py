@@ -39,7 +39,12 @@ def run(params: RecallParams, seeds: Sequence[int], evidence: Evidence) -> dict[
     at = f"share of right answers after {distances[-1]} symbols"
 
     def effect(more: str, less: str) -> Effect:
-        return Effect(at, {more: far[more], less: far[less]}, stats.exact(far[more] - far[less]), "one seed")
+        return Effect(
+            f"{at}, {more} and {less}",
+            {more: far[more], less: far[less]},
+            stats.exact(far[more] - far[less]),
+            "one seed",
+        )
 
     lines = {name: [(float(d), share) for d, share in found.items()] for name, found in right.items()}
     plot = Plot("answers after so many symbols", "symbols between", "share right", lines)

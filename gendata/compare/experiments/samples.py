@@ -7,7 +7,7 @@ import numpy as np
 
 from gendata.compare import sample, stats
 from gendata.compare.evidence import Evidence, MissingError, findings
-from gendata.compare.finding import Effect, Finding, Plot
+from gendata.compare.finding import COUNTED, Effect, Finding, Plot
 from gendata.evaluate.sharpness import detail
 from gendata.train.decode import decode_image
 
@@ -25,7 +25,9 @@ def run(params: None, seeds: Sequence[int], evidence: Evidence) -> dict[str, Fin
 
 def _sharper(evidence: Evidence) -> Finding:
     """Energy of the Laplacian of every sample; above that of real images it is noise, so nearness to it counts."""
-    train = evidence.images("gan").pixels["train"]
+    train, other = (evidence.images(name).pixels["train"] for name in READS)
+    if train.shape[1:] != other.shape[1:]:
+        raise MissingError("gan and vae draw images of different sizes")
     shape, real = train.shape[1:], _details(train[sample.some(len(train), _REAL)])
     found = {}
     for name in READS:
@@ -42,13 +44,14 @@ def _sharper(evidence: Evidence) -> Finding:
         stats.bootstrap(nearer, found["gan"], found["vae"], real),
         f"bootstrap over {len(found['gan'])} and {len(found['vae'])} samples",
     )
-    both = {name: evidence.figure(name, "frechet") for name in READS}
+    apart = {name: evidence.figure(name, "frechet") for name in READS}
+    what = "Fréchet distance from held-out images; effect: the VAE's less the GAN's"
+    nearness = Effect(what, apart, stats.exact(apart["vae"] - apart["gan"]), "one training")
     n = [int(evidence.figure(name, "samples")) for name in READS]
     realism = _shares(evidence, "precision", "samples that lie among real images", n)
     lines = {name: _histogram(values, real) for name, values in {**found, "real": real}.items()}
     plot = Plot("sharpness of single images", "energy of the Laplacian", "share of images", lines)
-    note = f"Fréchet distance: gan {both['gan']:.4g}, vae {both['vae']:.4g}"
-    return Finding((sharpness, realism), note, plot)
+    return Finding((sharpness, realism, nearness), plot=plot)
 
 
 def _details(images: np.ndarray) -> np.ndarray:
@@ -81,7 +84,7 @@ def _collapsed(evidence: Evidence) -> Finding:
     covered, classes = (evidence.figure("gan", key) for key in ("classes_covered", "classes"))
     sides = {"classes covered": covered, "classes": classes}
     gap = stats.exact(classes - covered)
-    return Finding((copies, Effect("classes that no sample shows", sides, gap, "exact count")), note)
+    return Finding((copies, Effect("classes that no sample shows", sides, gap, COUNTED)), note)
 
 
 def _covers(evidence: Evidence) -> Finding:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gendata.compare import ScarcityParams, sample, stats, trial
-from gendata.compare.evidence import Evidence
+from gendata.compare.evidence import Evidence, same_tokens
 from gendata.compare.finding import Effect, Finding, Plot
 from gendata.train.data import TextData
 
@@ -15,6 +15,7 @@ _HELD_OUT = 2048
 
 def run(params: ScarcityParams, seeds: Sequence[int], evidence: Evidence) -> dict[str, Finding]:
     """The finding of T6, of one seed."""
+    same_tokens(evidence, *READS)
     (seed,), percents = seeds, sorted(params.percents)
     lost = {name: {p: _loss(name, p, seed, params, evidence) for p in percents} for name in READS}
     least = {name: found[percents[0]] for name, found in lost.items()}

@@ -19,6 +19,7 @@ from gendata.models.family import DataSpec, TextRequest
 
 READS: tuple[str, ...] = ()
 _TOKENS = 512
+"""Of a training step, or one sequence of the longest if that is more."""
 _GENERATED = 4
 """Texts generated at once."""
 
@@ -35,10 +36,11 @@ def run(params: SpeedParams, seeds: Sequence[int], evidence: Evidence) -> dict[s
     lengths = sorted(params.lengths)
     near, far = lengths[0], lengths[-1]
     models = {name: _model(name, far) for name in SIDES}
-    works = {(name, n): _step(model, n) for n in lengths for name, model in models.items()}
-    works |= {(name, 0): _draw(model, far) for name, model in models.items()}  # 0: generation
+    tokens = max(_TOKENS, far)
+    works = {(name, n): step(model, n, tokens) for n in lengths for name, model in models.items()}
+    works |= {(name, 0): drawing(model, far) for name, model in models.items()}  # 0: generation
     taken = in_turns(works, params.repeats)
-    trained = _ratio(f"milliseconds of a training step of {_TOKENS} tokens in sequences of {far}", far, taken)
+    trained = _ratio(f"milliseconds of a training step of {tokens} tokens in sequences of {far}", far, taken)
     grown = {name: [a / b for a, b in zip(taken[name, far], taken[name, near], strict=True)] for name in SIDES}
     growth = Effect(
         f"growth of that time from sequences of {near} to {far}; effect: of the RNN's over the other's",
@@ -96,22 +98,25 @@ def _model(name: str, longest: int) -> Any:
     return load_family(name).Model(transformer.Config(context=longest + 1, span=1, width=64), DataSpec())
 
 
-def _step(model: Any, length: int) -> Callable[[], None]:
-    tokens = torch.randint(0, 256, (max(1, _TOKENS // length), length + 1), generator=torch.Generator().manual_seed(0))
+def step(model: Any, length: int, tokens: int) -> Callable[[], int]:
+    """A step of training on so many tokens, in sequences of a length; it gives the number of tokens."""
+    batch = torch.randint(0, 256, (tokens // length, length + 1), generator=torch.Generator().manual_seed(0))
 
-    def step() -> None:
+    def taken() -> int:
         model.zero_grad(set_to_none=True)
-        torch.autograd.backward(model.loss("loss", {"tokens": tokens}, 0.0)[0])
+        torch.autograd.backward(model.loss("loss", {"tokens": batch}, 0.0)[0])
+        return batch[:, 1:].numel()
 
-    return step
-
-
-def _draw(model: Any, length: int) -> Callable[[], None]:
-    request = TextRequest(max_tokens=length)
-    return lambda: model.sample(range(_GENERATED), (), request)
+    return taken
 
 
-def in_turns(works: Mapping[Key, Callable[[], None]], repeats: int) -> dict[Key, list[float]]:
+def drawing(model: Any, length: int) -> Callable[[], int]:
+    """Texts of so many tokens each; it gives the number of tokens. Heads start at zero: the likeliest ends no text."""
+    request = TextRequest(max_tokens=length, temperature=0.0)
+    return lambda: sum(map(len, model.sample(range(_GENERATED), (), request)))
+
+
+def in_turns(works: Mapping[Key, Callable[[], object]], repeats: int) -> dict[Key, list[float]]:
     """Seconds of each, so many times, one after the other: what slows the machine for a while slows all of a turn.
 
     A turn before is not counted.

@@ -30,14 +30,18 @@ def run(params: StabilityParams, seeds: Sequence[int], evidence: Evidence) -> di
     """Findings of G5, S2, S3 and S6, each of the families that it is about."""
 
     @cache
-    def curves(name: str) -> Curves:
+    def trained(name: str) -> tuple[Curves, str]:
         return _curves(name, params, seeds, evidence)
+
+    def curves(name: str) -> Curves:
+        return trained(name)[0]
 
     def losses(*names: str) -> dict[str, Losses]:
         return {name: [[row[LOSS[name]] for row in curve] for curve in curves(name)] for name in names}
 
     def finding(effects: tuple[Effect, ...], *names: str) -> Finding:
-        limit = _warming(params.steps, names, evidence)
+        limits = (_warming(params.steps, names, evidence), *(trained(name)[1] for name in names))
+        limit = "; ".join(each for each in limits if each)
         judged = (replace(effect, interval=effect.interval.limited(limit)) for effect in effects)
         lines = {name: list(enumerate(_relative(found[0]), 1)) for name, found in losses(*names).items()}
         plot = Plot("loss of the first seed over its first value", "step", "loss over the first", lines)
@@ -60,17 +64,23 @@ def run(params: StabilityParams, seeds: Sequence[int], evidence: Evidence) -> di
     )
 
 
-def _curves(name: str, params: StabilityParams, seeds: Sequence[int], evidence: Evidence) -> Curves:
+def _curves(name: str, params: StabilityParams, seeds: Sequence[int], evidence: Evidence) -> tuple[Curves, str]:
+    """Of the seeds that did not diverge, and what is to be said of others."""
     config = evidence.checkpoint(name).config()
     steps = min(params.steps, config.steps)
     if steps < _LEAST:
         raise MissingError(f"the training of {name} has {steps} steps: at least {_LEAST} are measured")
     data = evidence.images(name) if name != "transformer" else evidence.texts(name)
-    found = []
+    found, lost = [], list[str]()
     for seed in seeds:
         own = replace(trial.short(config, seed, config.steps, params.batch), warmup=config.warmup)
-        found.append(trial.train(trial.make(name, own, data), own, data, steps))
-    return found
+        try:
+            found.append(trial.train(trial.make(name, own, data), own, data, steps))
+        except MissingError as error:
+            lost.append(str(error))
+    if not found:
+        raise MissingError(lost[0])
+    return found, f"{len(lost)} of {len(seeds)} seeds of {name}: {lost[0]}" if lost else ""
 
 
 def _warming(steps: int, names: Sequence[str], evidence: Evidence) -> str:
