@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from gendata.compare import ScarcityParams, sample
+from gendata.compare import ScarcityParams, sample, trial
 from gendata.compare.evidence import MissingError
 from gendata.compare.experiments import anomalies, compression, likeness, samples, scarcity, transfer
 from gendata.compare.experiments import dimensions as counted
+from gendata.models import rnn, transformer
 from gendata.models.tokens import SEPARATOR
 from gendata.train.data import ImageData, TextData
 
@@ -148,3 +149,19 @@ def test_a_part_of_the_texts_is_by_chance_and_another_for_every_seed():
     tiny = TextData({"train": stream, "valid": stream[:50], "test": stream[:0]}, 8)
     assert len(scarcity.part(tiny, 1, 0).streams["train"]) == 2
     assert ScarcityParams().percents[0] == 1
+
+
+def test_a_simple_series_has_a_period_and_both_families_learn_it():
+    data = scarcity.series(48, 0)
+    train, held_out = data.streams["train"].astype(int), data.streams["valid"].astype(int)
+    assert (len(train), len(held_out)) == (4096, 2048)
+    assert set(np.unique(train)) <= set(range(32))
+    assert np.abs(train[24:] - train[:-24]).mean() < 0.3 * np.abs(train[12:] - train[:-12]).mean()
+    assert not np.array_equal(train[:2048], held_out)
+    assert np.array_equal(scarcity.series(48, 0).streams["train"], train)
+    uniform = np.log(len(np.unique(train)))
+    for name, family, own in (("rnn", rnn, {"width": 32}), ("transformer", transformer, {"width": 32})):
+        config = family.Config(context=48, steps=200, batch=8, warmup=5, **own)
+        model = trial.make(name, config, data)
+        trial.train(model, config, data)
+        assert trial.held_out_loss(model, config, data) < 0.8 * uniform
