@@ -149,8 +149,10 @@ def imap_shards(
             return
         with processes(workers) as pool:
             futures = [pool.submit(fn, *job) for job in jobs]
+            for f in futures:  # as they end: one that takes long must not hide those behind it
+                f.add_done_callback(lambda f: progress.add(not f.cancelled()))
             try:
-                yield from _counted((_waited(f, progress) for f in futures), progress)
+                yield from (_waited(f, progress) for f in futures)
             finally:
                 for f in futures:
                     f.cancel()

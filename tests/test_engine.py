@@ -22,6 +22,15 @@ def process(_):
     return os.getpid()
 
 
+def after_others(folder, name, others):
+    """Leave a file, or wait for so many."""
+    while len(list(folder.iterdir())) < others:
+        time.sleep(0.01)
+    if name:
+        (folder / name).touch()
+    return name
+
+
 def fail_on_three(x):
     if x == 3:
         raise ValueError("three")
@@ -64,6 +73,23 @@ def test_no_process_is_started_for_small_files(tmp_path):
     large.write_bytes(bytes(engine.SMALL))
     assert engine.map_shards(process, [(small,), (small,)], label="t", workers=2) == [os.getpid()] * 2
     assert os.getpid() not in engine.map_shards(process, [(small,), (large,)], label="t", workers=2)
+
+
+def test_what_is_done_behind_a_long_job_counts(monkeypatch, tmp_path):
+    made = []
+
+    class Seen(engine.Progress):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(self)
+
+    monkeypatch.setattr(engine, "Progress", Seen)
+    jobs = [(tmp_path, "", 3), (tmp_path, "a", 0), (tmp_path, "b", 0), (tmp_path, "c", 0)]
+    found = engine.imap_shards(after_others, jobs, label="x", workers=2)
+    assert next(found) == ""
+    assert made[0].done >= 3  # with two that ended before it, and maybe the last
+    assert list(found) == ["a", "b", "c"]
+    assert made[0].done == 4
 
 
 @pytest.mark.parametrize("workers", [1, 2])
