@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -97,46 +97,52 @@ class _Child:
     """A process, and how many calls it has had."""
 
     def __init__(self, name: str) -> None:
-        root = str(Path(__file__).resolve().parents[1])
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         self.calls = 0
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"from {__name__} import serve; serve({name!r})"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            # Arrow's own allocator reserves a gigabyte at once, which the limit counts as used
-            env={**os.environ, "PYTHONPATH": path, "ARROW_DEFAULT_MEMORY_POOL": "system"},
-            process_group=0,  # Ctrl-C reaches the parent alone, whose end closes the pipe
-        )
+        self._watched = Watched(start(f"from {__name__} import serve; serve({name!r})", subprocess.PIPE))
 
     def ask(self, data: bytes, args: tuple[Any, ...], limits: Limits) -> dict[str, Any]:
         """The answer. Raises CrashedError where there is none; the process is dead then."""
         self.calls += 1
-        late = threading.Event()
-        timer = threading.Timer(_WALL * limits.seconds, self._stop, [late])
-        timer.start()
-        try:
+        with self._watched.at_most(limits) as process:
             with contextlib.suppress(BrokenPipeError):
                 header = json.dumps([len(data), limits.seconds, limits.memory, *args]).encode()
-                _pipe(self.process.stdin).write(header + b"\n" + data)
-                _pipe(self.process.stdin).flush()
-            line = _pipe(self.process.stdout).readline()
-        finally:
-            timer.cancel()
+                pipe(process.stdin).write(header + b"\n" + data)
+                pipe(process.stdin).flush()
+            line = pipe(process.stdout).readline()
         if not line.endswith(b"\n"):
-            error = self._death(limits, late=late.is_set())
-            self.close()
-            raise error
+            raise self._watched.death(limits)
         return dict(json.loads(line))
 
-    def _stop(self, late: threading.Event) -> None:
-        late.set()
-        self.process.kill()
+    def close(self) -> None:
+        """End the process."""
+        self._watched.close()
 
-    def _death(self, limits: Limits, *, late: bool) -> CrashedError:
-        status = self.process.wait()
-        if late or status == -signal.SIGXCPU:
+
+class Watched:
+    """A process that answers within its limits, or is dead."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process, self._late = process, False
+
+    @contextlib.contextmanager
+    def at_most(self, limits: Limits) -> "Iterator[subprocess.Popen[bytes]]":
+        """The process; it is killed where what is done with it takes far longer than its processor time may."""
+        timer = threading.Timer(_WALL * limits.seconds, self._stop)
+        timer.start()
+        try:
+            yield self._process
+        finally:
+            timer.cancel()
+
+    def _stop(self) -> None:
+        self._late = True
+        self._process.kill()
+
+    def death(self, limits: Limits) -> CrashedError:
+        """Why it is dead."""
+        status = self._process.wait()
+        self.close()
+        if self._late or status == -signal.SIGXCPU:
             return CrashedError("timeout", f"it took more than {limits.seconds} s")
         if status == _OUT_OF_MEMORY:
             return CrashedError("memory", f"it needs more than {limits.memory} bytes of memory")
@@ -145,23 +151,56 @@ class _Child:
 
     def close(self) -> None:
         """End the process."""
-        self.process.kill()
-        self.process.wait()
-        _pipe(self.process.stdout).close()
-        with contextlib.suppress(BrokenPipeError):
-            _pipe(self.process.stdin).close()
+        self._process.kill()
+        self._process.wait()
+        pipe(self._process.stdout).close()
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
 
 
-def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+def start(code: str, stdin: int) -> "subprocess.Popen[bytes]":
+    """A process of Python; what it writes to stderr is lost."""
+    root = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", code],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        # Arrow's own allocator reserves a gigabyte at once, which the limit counts as used
+        env={**os.environ, "PYTHONPATH": path, "ARROW_DEFAULT_MEMORY_POOL": "system"},
+        process_group=0,  # Ctrl-C reaches the parent alone, whose end closes the pipe
+    )
+
+
+def pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    """One that is there."""
     return cast(IO[bytes], pipe)
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[IO[bytes]]:
+    """In the process: what was its stdout, for answers, while a library's output goes to stderr.
+
+    At an end for want of memory the parent is told so.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    try:
+        yield answers
+    except MemoryError:
+        os._exit(_OUT_OF_MEMORY)  # at once: there may be no memory left to clean up with
 
 
 def serve(name: str) -> None:
     """What the process does: a line and bytes from stdin, a line to what was stdout, until stdin ends."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    with answering() as answers:
+        _serve(name, answers)
 
+
+def _serve(name: str, answers: IO[bytes]) -> None:
     def say(answer: dict[str, Any]) -> None:
         answers.write(json.dumps(answer).encode() + b"\n")
         answers.flush()
@@ -169,24 +208,21 @@ def serve(name: str) -> None:
     sys.excepthook = lambda _, error, __: say({"raised": "".join(traceback.format_exception(error))})
     module, _, function = name.partition(":")
     fn = getattr(import_module(module), function)
-    try:
-        while line := sys.stdin.buffer.readline():
-            size, seconds, memory, *args = json.loads(line)
-            _limit(seconds, memory)
-            data = sys.stdin.buffer.read(size)
-            if len(data) < size:
-                return
-            say({"value": fn(data, *args)})
-    except MemoryError:
-        os._exit(_OUT_OF_MEMORY)  # at once: there may be no memory left to clean up with
+    while line := sys.stdin.buffer.readline():
+        size, seconds, memory, *args = json.loads(line)
+        bound(Limits(seconds, memory))
+        data = sys.stdin.buffer.read(size)
+        if len(data) < size:
+            return
+        say({"value": fn(data, *args)})
 
 
-def _limit(seconds: int, memory: int | None) -> None:
+def bound(limits: Limits) -> None:
     """Bound the memory of this process, and its processor time from here on; the parent is told by a signal."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    limits = [(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + 1 + seconds)]
-    if memory is not None:
-        limits.append((resource.RLIMIT_DATA, memory))
-    for what, most in limits:
+    ours = [(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + 1 + limits.seconds)]
+    if limits.memory is not None:
+        ours.append((resource.RLIMIT_DATA, limits.memory))
+    for what, most in ours:
         _, hard = resource.getrlimit(what)
         resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

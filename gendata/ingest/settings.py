@@ -89,6 +89,7 @@ class IngestParams:
     max_document_ratio: int = 200  # of the unpacked to the packed size of one
     document_memory: int = 1 << 30  # bytes of a process that reads documents (html, pdf, docx, epub)
     document_seconds: int = 60  # of processor time for one document
+    table_memory: int = 2 << 30  # bytes of a process that reads tables in columns (parquet, arrow)
     max_archive_bytes: int = 1 << 40  # of all that one archive unpacks to
     max_ratio: int = 200  # of that to the size of the archive, above 64 MiB: zip bombs
     max_members: int = 1_000_000  # of one archive: their names are held in memory
@@ -103,7 +104,7 @@ class IngestParams:
             "max_reject_rate": 0,
             "query_seconds": 1,
         }
-        for name, limit in (least | {"document_memory": 256 << 20}).items():
+        for name, limit in (least | {"document_memory": 256 << 20, "table_memory": 512 << 20}).items():
             if getattr(self, name) < limit:
                 raise ValueError(f"{name} must be at least {limit}, not {getattr(self, name)}")
         if self.max_pixels > 178_956_970:

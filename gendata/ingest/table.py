@@ -180,7 +180,7 @@ class _Table:
             yield UnitError("unreadable").at(self.uri)
 
     def _in_blocks(self, file: BinaryIO) -> Iterator[Block | Item | Reject]:
-        return in_blocks(self.uri, batches(file, split_suffix(self._path)[1]), self._rows, self._gathered)
+        return in_blocks(self.uri, batches(file, split_suffix(self._path)[1], self._params), self._rows, self._gathered)
 
     def _outcomes(self, file: BinaryIO, part: Part | None = None) -> Iterator[Item | Reject]:
         found = records(file, split_suffix(self._path)[1], self._params, part)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from gendata import files, rowgroups
 from gendata.ingest import IngestParams, SourceParams, blocks, ingest, parted, scan, table
 from gendata.ingest.blocks import Block, Gathered
-from gendata.ingest.records import columnar, lines
+from gendata.ingest.records import columnar, isolated, lines
 from gendata.items import ITEM_SCHEMA, ORIGINS, Item, Reject, to_table
 
 SOURCE = SourceParams("table", "unknown", "data", label="l", license="x")
@@ -212,6 +212,7 @@ def test_a_table_gives_the_bytes_of_its_items(tmp_path_factory, write, rows, tim
         patch.setattr(blocks, "_FEW", random.choice([1, 8]))
         patch.setattr(columnar, "_BATCH_ROWS", random.choice([2, 7, 64]))
         patch.setattr(columnar, "_MERGED", random.choice([1, 3]))
+        patch.setattr(isolated, "batches", lambda file, suffix, _: columnar.merged(columnar.opened(file, suffix)[1]))
         Path("data").mkdir()
         for number in range(2):
             write(f"data/{number}.{ending}", rows * times, random)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from gendata.ingest.reader import UnitError
-from gendata.ingest.records import columnar, delimited, jsons
+from gendata.ingest.records import columnar, delimited, isolated, jsons
 from gendata.ingest.records.jsons import parse_json
 from gendata.ingest.records.lines import Part, parts
 from gendata.ingest.settings import IngestParams
@@ -41,15 +41,13 @@ _READ: Mapping[str, Callable[[BinaryIO, IngestParams], Records]] = {
     ".json": jsons.values,
     ".csv": partial(delimited.rows, delimiter=","),
     ".tsv": partial(delimited.rows, delimiter="\t"),
-    ".parquet": columnar.parquet,
-    ".arrow": columnar.arrow,
-    ".feather": columnar.arrow,
 }
 
-_BATCHES = {".parquet": columnar.parquet_batches, ".arrow": columnar.arrow_batches, ".feather": columnar.arrow_batches}
+COLUMNS = (".parquet", ".arrow", ".feather")
+"""Those that are columns already."""
 
-SUFFIXES, COLUMNS = tuple(_READ), frozenset(_BATCHES)
-"""All, and those that are columns already."""
+SUFFIXES = (*_READ, *COLUMNS)
+"""All."""
 
 LINES = frozenset({".jsonl", ".ndjson"})
 """Of these the ones of which a part can be read by itself."""
@@ -61,13 +59,15 @@ SAMPLE_ROWS = 1000
 def records(file: BinaryIO, suffix: str, params: IngestParams, part: Part | None = None) -> Records:
     """The records of an open file whose name ends with one of SUFFIXES; with one of LINES perhaps a part."""
     _refuse_empty(file)
+    if suffix in COLUMNS:
+        return columnar.numbered(isolated.batches(file, suffix, params))
     return _READ[suffix](file, params) if part is None else jsons.lines(file, params, part)
 
 
-def batches(file: BinaryIO, suffix: str) -> Iterator[pa.RecordBatch]:
-    """The same of one of COLUMNS, as it is."""
+def batches(file: BinaryIO, suffix: str, params: IngestParams) -> Iterator[pa.RecordBatch]:
+    """The same of one of COLUMNS, as it is. Leaves the position of the file undefined."""
     _refuse_empty(file)
-    return columnar.merged(_BATCHES[suffix](file))
+    return isolated.batches(file, suffix, params)
 
 
 def _refuse_empty(file: BinaryIO) -> None:
@@ -79,10 +79,8 @@ def _refuse_empty(file: BinaryIO) -> None:
 def columns(file: BinaryIO, suffix: str, params: IngestParams) -> list[str]:
     """The names of the columns, in their order; none if the file is broken."""
     try:
-        if suffix == ".parquet":
-            return columnar.parquet_names(file)
-        if suffix in {".arrow", ".feather"}:
-            return columnar.arrow_names(file)
+        if suffix in COLUMNS:
+            return isolated.names(file, suffix, params)
         if suffix in {".csv", ".tsv"}:
             return delimited.header(file, params, delimiter="," if suffix == ".csv" else "\t")
         sample = islice(records(file, suffix, params), SAMPLE_ROWS)

@@ -9,10 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gendata.ingest.reader import UnitError
-from gendata.ingest.settings import IngestParams
 
-_BATCH_ROWS = 64
-"""Read at once: rows may be large, and nobody knows before."""
+_BATCH_ROWS, _BATCH_BYTES = 64, 64 << 20
+"""Read at once, and about their bytes: rows may be large."""
 
 _MERGED, _MERGED_BYTES = 16, 1 << 20
 """Batches, and their bytes, that are put together where they are small."""
@@ -21,21 +20,13 @@ _BROKEN = (pa.ArrowException, OSError, ValueError, OverflowError)
 """What pyarrow raises on malformed files and values (seen by fuzzing)."""
 
 
-def parquet(file: BinaryIO, params: IngestParams) -> Iterator[tuple[int, dict[str, Any] | UnitError]]:
-    """A record per row."""
-    return _numbered(parquet_batches(file))
+def opened(file: BinaryIO, suffix: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """The schema, and the rows, a few at a time. Raises UnitError, MemoryError."""
+    return (_parquet if suffix == ".parquet" else _arrow)(file)
 
 
-def parquet_batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
-    """A few rows at a time. Raises UnitError."""
-    with _open_parquet(file) as table:
-        for group in range(table.num_row_groups):
-            batches = table.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group])
-            while (batch := _next_batch(batches)) is not None:
-                yield batch
-
-
-def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, dict[str, Any] | UnitError]]:
+def numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, dict[str, Any] | UnitError]]:
+    """A record per row, counted from 1."""
     return zip(count(1), chain.from_iterable(map(rows, batches)))
 
 
@@ -63,23 +54,43 @@ def _concatenated(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
         return batches
 
 
-def parquet_names(file: BinaryIO) -> list[str]:
-    """The names of the columns. Raises UnitError."""
-    with _open_parquet(file) as table:
-        return list(table.schema_arrow.names)
+def _parquet(file: BinaryIO) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    try:
+        table = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)  # pages, not whole column chunks
+        return _distinct(table.schema_arrow), _parquet_batches(table)
+    except _BROKEN as error:
+        raise _corrupt(error) from None
 
 
-def arrow(file: BinaryIO, params: IngestParams) -> Iterator[tuple[int, dict[str, Any] | UnitError]]:
-    """A record per row."""
-    return _numbered(arrow_batches(file))
+def _parquet_batches(table: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    for number in range(table.num_row_groups):
+        group = table.metadata.row_group(number)
+        rows = _BATCH_BYTES * group.num_rows // max(1, group.total_byte_size)
+        batches = table.iter_batches(batch_size=min(max(1, rows), _BATCH_ROWS), row_groups=[number])
+        while (batch := _next_batch(batches)) is not None:
+            yield batch
 
 
-def arrow_batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
-    """A few rows at a time. Raises UnitError.
+def _arrow(file: BinaryIO) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    try:
+        magic = file.read(len(_FILE))
+        file.seek(0)
+        if magic == _FILE:
+            table = pa.ipc.open_file(file)
+            batches = (table.get_batch(i) for i in range(table.num_record_batches))
+            return _distinct(table.schema), _arrow_batches(batches)
+        stream = pa.ipc.open_stream(file)
+        return _distinct(stream.schema), _arrow_batches(iter(stream))
+    except _BROKEN as error:
+        raise _corrupt(error) from None
 
-    What a batch says of itself is verified before a value is read: offsets may lead anywhere.
-    """
-    _, batches = _open_arrow(file)
+
+_FILE = b"ARROW1"
+"""How a file of Arrow's begins that is no stream."""
+
+
+def _arrow_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What a batch says of itself is verified before a value is read: offsets may lead anywhere."""
     while (batch := _next_batch(batches)) is not None:
         try:
             batch.validate(full=True)
@@ -89,43 +100,11 @@ def arrow_batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
             yield batch.slice(start, _BATCH_ROWS)
 
 
-def arrow_names(file: BinaryIO) -> list[str]:
-    """The names of the columns. Raises UnitError."""
-    return list(_open_arrow(file)[0].names)
-
-
-def _open_arrow(file: BinaryIO) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """The schema, and the batches."""
-    try:
-        magic = file.read(len(_FILE))
-        file.seek(0)
-        if magic == _FILE:
-            table = pa.ipc.open_file(file)
-            return _distinct(table.schema), (table.get_batch(i) for i in range(table.num_record_batches))
-        stream = pa.ipc.open_stream(file)
-        return _distinct(stream.schema), iter(stream)
-    except _BROKEN as error:
-        raise _corrupt(error) from None
-
-
-_FILE = b"ARROW1"
-"""How a file of Arrow's begins that is no stream."""
-
-
 def _next_batch(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
     try:
         return next(batches, None)
     except _BROKEN as error:
         raise _corrupt(error) from None
-
-
-def _open_parquet(file: BinaryIO) -> pq.ParquetFile:
-    try:
-        table = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)  # pages, not whole column chunks
-        _distinct(table.schema_arrow)
-    except _BROKEN as error:
-        raise _corrupt(error) from None
-    return table
 
 
 def _distinct(schema: pa.Schema) -> pa.Schema:
@@ -135,6 +114,8 @@ def _distinct(schema: pa.Schema) -> pa.Schema:
 
 
 def _corrupt(error: Exception) -> UnitError:
+    if isinstance(error, MemoryError):
+        raise error
     return UnitError("corrupt-file", str(error))
 
 
@@ -142,7 +123,7 @@ def rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | UnitError]:
     """A record per row of a batch."""
     try:
         yield from _records(batch)
-    except _BROKEN:  # one value spoils the batch: find out which
+    except (*_BROKEN, KeyError):  # one value spoils the batch: find out which
         for i in range(batch.num_rows):
             yield _row(batch.slice(i, 1))
 
@@ -161,4 +142,6 @@ def _row(row: pa.RecordBatch) -> dict[str, Any] | UnitError:
         return UnitError("invalid-utf8", f"byte {error.start}: {error.reason}")
     except _BROKEN as error:
         return UnitError("invalid-row", str(error))
+    except KeyError as error:
+        return UnitError("invalid-row", f"a value of Arrow's type {error}, which Python cannot have")
     return dict(record)
