@@ -171,3 +171,14 @@ def test_real_files_of_all_formats(run, eval_data):
     }
     assert json.loads(result.item("giphy.gif")["meta"])["frames"] > 1
     assert result.reasons() == {"ukbench09380.svg": "unsupported-type"}
+
+
+def test_what_the_decoder_of_tiff_says_is_not_printed(capfd):
+    out = io.BytesIO()
+    Image.effect_mandelbrot((64, 64), (-2, -1, 1, 1), 50).convert("1").save(out, "TIFF", compression="group4")
+    data = bytes(byte ^ (0x5A if 20 <= at < 40 else 0) for at, byte in enumerate(out.getvalue()))
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+    assert "Bad code word" in capfd.readouterr().err
+    assert images.probe(data, "a.tif", PIXELS).media_type == "image/tiff"
+    assert capfd.readouterr() == ("", "")

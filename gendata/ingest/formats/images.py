@@ -1,4 +1,7 @@
-"""Whether bytes are an image that can be decoded, found out safely: bounded, and by content alone."""
+"""Whether bytes are an image that can be decoded, found out safely: bounded, and by content alone.
+
+TIFF is decoded in a process of its own: libtiff writes to stderr what it thinks of a file, and forms of it are many.
+"""
 
 import io
 import re
@@ -9,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from gendata.apart import Apart, CrashedError, Limits
 from gendata.ingest import marks
 from gendata.ingest.formats.frames import count
 from gendata.ingest.reader import UnitError, one_line
@@ -97,7 +101,8 @@ def probe(data: bytes, name: str, max_pixels: int) -> Probe:
         raise UnitError("not-an-image", f"the bytes are none of {', '.join(_FORMATS.values())}")
     _limit(_claimed_size(data), max_pixels)  # Pillow allocates a WebP's canvas on opening
     frames = count(data, media_type) if media_type in {"image/gif", "image/tiff"} else None
-    meta = _decode(data, _FORMATS[media_type], max_pixels, frames)
+    decode = _decode_apart if media_type == "image/tiff" else _decode
+    meta = decode(data, _FORMATS[media_type], max_pixels, frames)
     extension = PurePosixPath(name).suffix.lower()
     if extension and EXTENSIONS.get(extension) != media_type:
         meta["extension"] = one_line(extension)
@@ -115,6 +120,31 @@ def sniff(data: bytes) -> str | None:
 def _limit(size: tuple[int, int], max_pixels: int) -> None:
     if size[0] * size[1] > max_pixels:
         raise UnitError("too-many-pixels", f"{size[0]} x {size[1]} pixels; ingest.max_pixels is {max_pixels}")
+
+
+def _decode_apart(data: bytes, format_: str, max_pixels: int, frames: int | None) -> dict[str, Any]:
+    """As ``_decode``. Raises UnitError ``corrupt-image`` too where the decoder dies."""
+    try:
+        told = _apart(data, format_, max_pixels, frames, limits=Limits(_SECONDS, _MEMORY + _PIXEL * max_pixels))
+    except CrashedError as error:
+        raise UnitError("corrupt-image", f"the decoder gave up: {error}") from None
+    if "reason" in told:
+        raise UnitError(told["reason"], told["detail"])
+    return dict(told["meta"])
+
+
+def answer(data: bytes, format_: str, max_pixels: int, frames: int | None) -> dict[str, Any]:
+    """What the process of ``_decode_apart`` does: ``meta``, or the ``reason`` and ``detail`` of a reject."""
+    try:
+        return {"meta": _decode(data, format_, max_pixels, frames)}
+    except UnitError as error:
+        return {"reason": error.reason, "detail": error.detail}
+
+
+_apart = Apart(answer)
+
+_SECONDS, _MEMORY, _PIXEL = 60, 1 << 30, 16
+"""Limits of the process: of processor time for an image, and bytes, beside those of a pixel."""
 
 
 def _decode(data: bytes, format_: str, max_pixels: int, frames: int | None) -> dict[str, Any]:
