@@ -150,7 +150,7 @@ class Rows:
             data=data,
             file_sha256=content_id(data) if path else self._file_sha256,
             meta=probe.meta,
-            marks=probe.marks if isinstance(probe, images.Probe) else (),
+            marks=probe.marks,
         )
 
     def _probe(self, field: str, data: bytes, path: str) -> "images.Probe | audio.Probe":

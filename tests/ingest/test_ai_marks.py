@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from gendata.ingest import SourceParams
 from gendata.ingest.marks import c2pa, find, xmp
@@ -54,6 +55,25 @@ def with_riff(*chunks):
     added = b"".join(k + struct.pack("<I", len(b)) + b + b"\0" * (len(b) % 2) for k, b in chunks)
     body = b"WEBP" + canvas + plain[12:] + added
     return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def with_extension(name, body):
+    """A GIF with this application extension before its picture."""
+    plain = encoded("GIF")
+    at = 13 + (3 << (plain[10] & 7) + 1 if plain[10] & 0x80 else 0)
+    return plain[:at] + b"!\xff\x0b" + name + body + plain[at:]
+
+
+def sub_blocks(content):
+    parts = [content[at : at + 255] for at in range(0, len(content), 255)]
+    return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
+
+
+def with_tag(tag, kind, value, **options):
+    """A TIFF with this tag."""
+    info = ImageFileDirectory_v2()
+    info[tag], info.tagtype[tag] = value, kind
+    return encoded("TIFF", tiffinfo=info, **options)
 
 
 def packet(inner, attributes=""):
@@ -109,6 +129,11 @@ MARKED = {
     "c2pa.png": (with_chunks((b"caBX", STORE)), C2PA_MARK),
     "c2pa.jpg": (with_segments(*app11(STORE)), C2PA_MARK),
     "c2pa.webp": (with_riff((b"C2PA", STORE)), C2PA_MARK),
+    "xmp.gif": (with_extension(b"XMP DataXMP", XMP + b"\1" + bytes(range(255, -1, -1)) + b"\0"), XMP_MARK),
+    "c2pa.gif": (with_extension(b"C2PA_GIF\1\0\0", sub_blocks(STORE)), C2PA_MARK),
+    "xmp.tif": (with_tag(700, 1, XMP), XMP_MARK),
+    "c2pa.tif": (with_tag(52545, 7, STORE), C2PA_MARK),
+    "software.tif": (with_tag(305, 2, "ComfyUI"), {"mark": "exif:Software", "generator": "ComfyUI"}),
     "software.png": (with_chunks((b"tEXt", b"Software\0NovelAI")), {"mark": "png:Software", "generator": "NovelAI"}),
     "tool.jpg": (
         with_segments((0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet("", 'xmp:CreatorTool="Adobe Firefly"'))),
@@ -375,7 +400,7 @@ def fuzz(rounds, seed):
     rng = random.Random(seed)
     start = time.perf_counter()
     for name, (content, _) in MARKED.items():
-        kind = {"png": "png", "jpg": "jpeg", "ebp": "webp"}[name[-3:]]
+        kind = {"png": "png", "jpg": "jpeg", "ebp": "webp", "gif": "gif", "tif": "tiff"}[name[-3:]]
         for _ in range(rounds):
             mutated = mutate(rng, content)
             try:
@@ -386,10 +411,12 @@ def fuzz(rounds, seed):
     assert time.perf_counter() - start < 0.05 * rounds * len(MARKED)
 
 
+@pytest.mark.filterwarnings("ignore")  # as ingest does
 def test_mutated_files():
     fuzz(rounds=150, seed=11)
 
 
 @pytest.mark.soak
+@pytest.mark.filterwarnings("ignore")
 def test_mutated_files_at_length():
     fuzz(rounds=20_000, seed=random.randrange(2**32))

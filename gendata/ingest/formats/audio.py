@@ -9,12 +9,13 @@ an MP3 cannot be told from sound.
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
 from gendata.apart import Apart, CrashedError, Limits
+from gendata.ingest import marks
 from gendata.ingest.formats.sndfile import decode
 from gendata.ingest.reader import UnitError, one_line
 from gendata.ingest.settings import IngestParams
@@ -47,6 +48,7 @@ def read(uri: str, data: bytes, params: IngestParams) -> Item:
         data=data,
         file_sha256=content_id(data),
         meta=found.meta,
+        marks=found.marks,
     )
 
 
@@ -56,13 +58,16 @@ class Probe:
 
     media_type: str
     meta: dict[str, Any]
+    marks: list[dict[str, str]] = field(default_factory=list)
+    """What in the file says that a model made it."""
 
 
 def probe(data: bytes, name: str, max_seconds: int) -> Probe:
     """Decode audio fully and say what it is; ``name`` is compared with what it turns out to be.
 
     ``meta`` gets ``encoding`` as libsndfile names it (``PCM_16``, ``VORBIS``), ``embedded`` with title, artist and the
-    like where the file states them, and ``extension`` where the name promises another type.
+    like where the file states them, ``extension`` where the name promises another type, and ``gen`` and ``c2pa`` what
+    ``marks`` finds.
 
     Raises:
         UnitError: ``empty``, ``not-audio``, ``too-long`` (before decoding, if the header says so) or ``corrupt-audio``.
@@ -82,14 +87,15 @@ def probe(data: bytes, name: str, max_seconds: int) -> Probe:
     extension = PurePosixPath(name).suffix.lower()
     if extension and EXTENSIONS.get(extension) != media_type:
         meta["extension"] = one_line(extension)
-    return Probe(media_type, meta)
+    found = marks.find(data, media_type)
+    return Probe(media_type, meta | found.meta, found.found)
 
 
 def sniff(data: bytes) -> str | None:
     """The media type by the first bytes, or None if it is none that is read here."""
     if data.startswith(b"RIFF") and data[8:12] == b"WAVE":
         return "audio/wav"
-    if data.startswith(b"fLaC"):
+    if data.startswith(b"fLaC") or data[(after := marks.id3_size(data)) : after + 4] == b"fLaC":
         return "audio/flac"
     if data.startswith(b"OggS"):
         return "audio/ogg"

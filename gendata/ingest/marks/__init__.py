@@ -1,4 +1,4 @@
-"""AI marks: what in an image file says that a model made it, and what it says of how.
+"""AI marks: what in an image or audio file says that a model made it, and what it says of how.
 
 A mark is evidence, not proof: who strips it leaves none. So it only ever lowers trust: a marked item is ``generated``,
 and nothing that a file says (a camera's name, a signed "captured") makes it real. What a generator's text says goes to
@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gendata.ingest.marks import a1111, blocks, c2pa, comfyui, exif, fooocus, invokeai, novelai, swarmui, xmp
+from gendata.ingest.marks import a1111, blocks, c2pa, comfyui, exif, fooocus, invokeai, novelai, swarmui, tags, xmp
 from gendata.ingest.marks.gen import Gen, gen, json_object, short
 from gendata.ingest.marks.source_types import AI_SOURCES, last_part
+from gendata.ingest.marks.tags import id3_size
 
-__all__ = ["Marks", "find"]
+__all__ = ["Marks", "find", "id3_size"]
 
 Mark = dict[str, str]
 """``mark``: where it is, as ``png:parameters``, ``exif:UserComment``, ``xmp:DigitalSourceType``, ``c2pa``; and
@@ -41,11 +42,13 @@ _GENERATORS = re.compile(
     r"(?i)\b(NovelAI|Stable[ -]?Diffusion|ComfyUI|InvokeAI|Midjourney|DALL[·•.-]?E|OpenAI|ChatGPT|GPT-?4o|gpt-image"
     r"|Adobe[ _]Firefly|Fooocus|SwarmUI|SD\.Next|Draw Things|Easy Diffusion|Made with Google AI|Google Generative AI"
     r"|Bing Image Creator|Microsoft Designer|Ideogram|Leonardo\.?AI|Stability ?AI|DreamStudio|NightCafe|Recraft"
+    r"|ElevenLabs|Stable Audio|Riffusion|AudioCraft|MusicGen"
     r"|AI[- ]generated)\b"
 )
 """Names of programs that do nothing but generate, where a file says which program wrote it."""
 
 _JOB = re.compile(r"\bJob ID: [0-9a-f]{8}-[0-9a-f-]{27}")  # Midjourney's descriptions
+_MADE_WITH = re.compile(r"(?i)\s*made with (suno|udio)\b")  # comments of their downloads
 _PREFIX = re.compile(r"(?i)\s*(prompt|workflow|parameters)\s*:\s*(?=\{)")  # ComfyUI in Exif
 
 _MAX_MARKS = 16
@@ -71,10 +74,10 @@ class Marks:
 
 
 def find(data: bytes, media_type: str) -> Marks:
-    """The marks in an image file; none, and no error, where its metadata is broken."""
-    there = blocks.read(data, media_type)
+    """The marks in an image or audio file; none, and no error, where its metadata is broken."""
+    kind, _, form = media_type.partition("/")
+    there = (tags if kind == "audio" else blocks).read(data, media_type)
     marks = Marks()
-    form = media_type.removeprefix("image/")
     _judge(marks, form, there.texts)
     _judge(marks, "exif", exif.read(there.exif))
     for packet in there.xmp[:_MAX_MARKS]:
@@ -100,6 +103,9 @@ def _judge(marks: Marks, place: str, texts: Mapping[str, str]) -> None:
             marks.add(where)
         elif name in _SAYS_WHO and (named := _GENERATORS.search(text[:1000])):
             marks.add(where, named[0])
+        elif made := _MADE_WITH.match(text):
+            marks.add(where, made[1].capitalize())
+            marks.learn(gen(tool=made[1].capitalize()))
         elif _JOB.search(text[:20_000]):
             marks.add(where, "Midjourney")
             marks.learn(gen(tool="Midjourney", prompt=_JOB.split(text)[0]))

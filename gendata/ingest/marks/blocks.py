@@ -1,13 +1,14 @@
 """What an image file carries beside its pixels: texts, Exif, XMP and C2PA, found without decoding it.
 
 Sources: PNG specification, 11.3.3 (tEXt, zTXt, iTXt) and eXIf; JFIF and Exif markers; WebP container specification;
-C2PA specification, 11.3 (APP11 of a JPEG, caBX of a PNG, C2PA of a WebP). What is broken is left out, never an error:
-whether the image can be decoded is asked elsewhere.
+GIF89a, 23 to 26; TIFF 6.0, 2; C2PA specification, A.3 (APP11 of a JPEG, caBX of a PNG, C2PA of a WebP, C2PA_GIF, tag
+52545 of a TIFF). What is broken is left out, never an error: whether the image can be decoded is asked elsewhere.
 """
 
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 MAX_TEXT = 4 << 20
 """Bytes of one text or packet; of a longer one the rest is not looked at, so that a small file unpacks to no more."""
@@ -37,9 +38,10 @@ class Blocks:
 
 
 def read(data: bytes, media_type: str) -> Blocks:
-    """The blocks of a PNG, JPEG or WebP; of anything else none."""
+    """The blocks of a PNG, JPEG, WebP, GIF or TIFF; of anything else none."""
     found = Blocks()
-    reader = {"image/png": _png, "image/jpeg": _jpeg, "image/webp": _webp}.get(media_type)
+    readers = {"png": _png, "jpeg": _jpeg, "webp": _webp, "gif": _gif, "tiff": _tiff}
+    reader = readers.get(media_type.removeprefix("image/"))
     if reader is not None:
         reader(data, found)
     return found
@@ -126,3 +128,48 @@ def _webp(data: bytes, found: Blocks) -> None:
         elif kind == b"C2PA":
             found.c2pa += data[at + 8 : at + 8 + size]
         at += 8 + size + size % 2
+
+
+def _gif(data: bytes, found: Blocks) -> None:
+    """What there is before the first picture, where those who write it have it."""
+    at = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
+    for _ in range(_MAX_BLOCKS):
+        if data[at : at + 1] != b"!":
+            return
+        kind, name = data[at + 1 : at + 2], data[at + 3 : at + 14]
+        start = at + 3 + 11 if kind == b"\xff" and data[at + 2 : at + 3] == b"\x0b" else at + 2
+        body, at = _sub_blocks(data, start)
+        if start == at or not body:
+            continue
+        if kind == b"\xfe":
+            found.add_text("comment", decode(body[:MAX_TEXT]))
+        elif name == b"C2PA_GIF\1\0\0":
+            found.c2pa += body
+        elif name == b"XMP DataXMP":
+            found.xmp.append(data[start:at].partition(b"\x01\xff\xfe")[0])  # not in blocks: its end looks like those
+
+
+def _sub_blocks(data: bytes, at: int) -> tuple[bytes, int]:
+    """What is in the blocks from here on, and where they end."""
+    parts = []
+    while size := data[at] if at < len(data) else 0:
+        parts.append(data[at + 1 : at + 1 + size])
+        at += 1 + size
+    return b"".join(parts), at + 1
+
+
+_TIFF_XMP, _TIFF_C2PA = 700, 52545
+
+
+def _tiff(data: bytes, found: Blocks) -> None:
+    """The first directory; its texts are Exif's."""
+    found.exif = data
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    at = int.from_bytes(data[4:8], order)
+    for entry in range(at + 2, at + 2 + 12 * int.from_bytes(data[at : at + 2], order), 12):
+        tag, kind = (int.from_bytes(data[entry + i : entry + i + 2], order) for i in (0, 2))
+        size, start = (int.from_bytes(data[entry + i : entry + i + 4], order) for i in (4, 8))
+        if kind in (1, 7) and size > 4 and tag == _TIFF_XMP:
+            found.xmp.append(data[start : start + size])
+        elif kind in (1, 7) and size > 4 and tag == _TIFF_C2PA:
+            found.c2pa = data[start : start + size]
