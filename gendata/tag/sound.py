@@ -2,6 +2,7 @@
 
 import io
 
+from gendata import mpeg
 from gendata.apart import Apart, CrashedError, Limits
 
 _LIMITS = Limits(60)
@@ -16,7 +17,8 @@ def header(data: bytes) -> tuple[int, int, float] | None:
         found = soundfile.info(io.BytesIO(data))
     except soundfile.LibsndfileError:
         return None
-    return found.samplerate, found.channels, found.frames / found.samplerate
+    guessed = found.format == "MP3" and not mpeg.states_length(data)
+    return found.samplerate, found.channels, (mpeg.samples(data) if guessed else found.frames) / found.samplerate
 
 
 _apart = Apart(header)

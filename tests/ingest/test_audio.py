@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import FORMATS, sound
 
+from gendata import mpeg
 from gendata.apart import Apart, Limits
 from gendata.ingest import IngestParams, SourceParams
 from gendata.ingest.formats import audio
@@ -44,6 +45,21 @@ def test_each_format_is_known_by_its_bytes_and_kept_as_it_is(project, run, name)
 @pytest.mark.parametrize("encoding", ["PCM_U8", "PCM_24", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM"])
 def test_encodings_of_wav(encoding):
     assert audio.probe(sound("a.wav", encoding), "a.wav", HOUR).meta == {"encoding": encoding}
+
+
+def test_an_mp3_that_does_not_say_its_length_is_not_broken_by_its_tags():
+    data = sound("a.mp3", frames=40_000)
+    bare = data[mpeg.frame(data).size :]
+    tagged = b"ID3\3\0\0\0\1\0\0" + bytes(1 << 14) + bare + b"TAG" + bytes(125)
+    assert audio.probe(tagged, "a.mp3", HOUR).media_type == "audio/mpeg"
+    assert reason(data[: len(data) // 2]) == "corrupt-audio"  # what says its length has to have it
+
+
+def test_an_mp3_without_a_frame():
+    with pytest.raises(UnitError) as caught:
+        audio.probe(b"ID3\3\0\0\0\0\0\0" + bytes(3000), "a.mp3", HOUR)
+    assert caught.value.reason == "corrupt-audio"
+    assert "does not exist" not in caught.value.detail
 
 
 def test_a_wrong_ending_and_what_the_file_says_of_itself_are_noted():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sounds import sound
 
+from gendata import mpeg
 from gendata.tag import size
 from gendata.tag.pixels import shown_size
 from gendata.tag.words import n_words, tokens
@@ -84,3 +85,13 @@ def test_columns_by_modality(png):
         "channels": [None, None, None, None, None, 2],
         "duration": [None, None, None, None, None, 0.025],
     }
+
+
+def test_an_mp3_that_does_not_say_its_length_is_as_long_as_its_frames():
+    data = sound("a.mp3", frames=160_000, rate=16_000)
+    tagged = b"ID3\3\0\0\0\1\0\0" + bytes(1 << 14) + data[mpeg.frame(data).size :] + b"TAG" + bytes(125)
+    schema = pa.schema([("modality", pa.string()), ("text", pa.large_string()), ("data", pa.large_binary())])
+    rows = {"modality": ["audio"] * 2, "text": [None] * 2, "data": [data, tagged]}
+    stated, counted = size.tag(pa.record_batch(rows, schema=schema))["duration"]
+    assert stated == 10
+    assert counted == pytest.approx(10, abs=0.1)

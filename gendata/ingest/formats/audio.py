@@ -20,6 +20,7 @@ from gendata.ingest.formats.sndfile import decode
 from gendata.ingest.reader import UnitError, one_line
 from gendata.ingest.settings import IngestParams
 from gendata.items import Item, content_id
+from gendata.mpeg import frame, id3_size
 
 EXTENSIONS: Mapping[str, str] = {
     ".wav": "audio/wav",
@@ -95,21 +96,13 @@ def sniff(data: bytes) -> str | None:
     """The media type by the first bytes, or None if it is none that is read here."""
     if data.startswith(b"RIFF") and data[8:12] == b"WAVE":
         return "audio/wav"
-    if data.startswith(b"fLaC") or data[(after := marks.id3_size(data)) : after + 4] == b"fLaC":
+    if data.startswith(b"fLaC") or data[(after := id3_size(data)) : after + 4] == b"fLaC":
         return "audio/flac"
     if data.startswith(b"OggS"):
         return "audio/ogg"
-    if data.startswith(b"ID3") or _is_mpeg_frame(data):
+    if data.startswith(b"ID3") or frame(data) is not None:
         return "audio/mpeg"
     return None
-
-
-def _is_mpeg_frame(data: bytes) -> bool:
-    """Whether the bytes begin with the header of an MPEG audio frame (ISO/IEC 11172-3, 2.4.1.3)."""
-    if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
-        return False
-    version, layer, rate, frequency = data[1] >> 3 & 3, data[1] >> 1 & 3, data[2] >> 4, data[2] >> 2 & 3
-    return version != 1 and layer != 0 and rate not in {0, 15} and frequency != 3
 
 
 _apart = Apart(decode)

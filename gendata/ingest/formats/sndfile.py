@@ -3,6 +3,8 @@
 import io
 from typing import Any
 
+from gendata.mpeg import states_length
+
 _FORMATS = {"audio/wav": {"WAV", "WAVEX"}, "audio/flac": {"FLAC"}, "audio/ogg": {"OGG"}, "audio/mpeg": {"MP3"}}
 """What libsndfile calls the media types."""
 
@@ -29,28 +31,30 @@ def decode(data: bytes, media_type: str, max_seconds: int) -> dict[str, Any]:
         with soundfile.SoundFile(io.BytesIO(data)) as sound:
             if sound.format not in _FORMATS[media_type]:
                 raise _RefusedError("corrupt-audio", f"{media_type} by its first bytes, but {sound.format} inside")
-            _decode(sound, max_seconds)
+            _decode(sound, max_seconds, stated=media_type != "audio/mpeg" or states_length(data))
             embedded = dict(sorted(sound.copy_metadata().items()))
             return {"encoding": sound.subtype} | ({"embedded": embedded} if embedded else {})
     except _RefusedError as error:
         reason, detail = error.args
     except soundfile.LibsndfileError as error:
-        reason, detail = "corrupt-audio", f"libsndfile: {error.error_string}"
+        said = error.error_string
+        nothing = "does not exist" in said  # of an MP3 without a frame
+        reason, detail = "corrupt-audio", f"libsndfile: {'there is no sound in it' if nothing else said}"
     return {"reason": reason, "detail": detail}
 
 
-def _decode(sound: Any, max_seconds: int) -> None:
-    """All of it, block by block."""
+def _decode(sound: Any, max_seconds: int, *, stated: bool) -> None:
+    """All of it, block by block; of an MP3 that does not say its length as much as libsndfile guesses there is."""
     import numpy as np
 
     most = int(max_seconds * min(sound.samplerate, _USUAL_RATE / sound.channels))
-    if sound.frames <= most:  # else it need not be tried
+    if sound.frames <= most or not stated:  # else it need not be tried
         block = np.empty((max(1, _BLOCK // sound.channels), sound.channels), np.float32)
         frames = 0
         while (read := len(sound.read(out=block))) and frames <= most:
             frames += read
         if frames <= most:
-            _check(frames, sound.frames)
+            _check(frames, sound.frames if stated else frames)
             return
     raise _RefusedError(
         "too-long",

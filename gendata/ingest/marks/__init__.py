@@ -13,9 +13,8 @@ from typing import Any
 from gendata.ingest.marks import a1111, blocks, c2pa, comfyui, exif, fooocus, invokeai, novelai, swarmui, tags, xmp
 from gendata.ingest.marks.gen import Gen, gen, json_object, short
 from gendata.ingest.marks.source_types import AI_SOURCES, last_part
-from gendata.ingest.marks.tags import id3_size
 
-__all__ = ["Marks", "find", "id3_size"]
+__all__ = ["Marks", "find"]
 
 Mark = dict[str, str]
 """``mark``: where it is, as ``png:parameters``, ``exif:UserComment``, ``xmp:DigitalSourceType``, ``c2pa``; and

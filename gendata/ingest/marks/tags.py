@@ -6,10 +6,10 @@ say which program wrote a file, and comments, are the same whatever the format. 
 """
 
 from collections.abc import Iterator
-from functools import reduce
 from itertools import islice
 
 from gendata.ingest.marks.blocks import MAX_TEXT, Blocks, decode
+from gendata.mpeg import id3_size, sync_safe
 
 _MAX_PARTS = 10_000
 """Chunks, frames, pages or comments that are looked at."""
@@ -36,18 +36,6 @@ def read(data: bytes, media_type: str) -> Blocks:
         if media_type == "audio/flac":
             _flac(data, at, found)
     return found
-
-
-def id3_size(data: bytes) -> int:
-    """Bytes of the ID3v2 tag that a file begins with; 0 where there is none."""
-    if data[:3] != b"ID3" or len(data) < 10 or max(data[6:10]) > 127:
-        return 0
-    return 10 + _sync_safe(data[6:10]) + (10 if data[5] & 16 else 0)  # with its footer
-
-
-def _sync_safe(size: bytes) -> int:
-    """Seven bits of each byte."""
-    return reduce(lambda found, byte: found << 7 | byte & 127, size, 0)
 
 
 def _add(found: Blocks, name: str, text: str) -> None:
@@ -102,11 +90,11 @@ def _frames(tag: bytes) -> Iterator[tuple[str, bytes]]:
         content = _synchronised(content)
     at = 0
     if flags & 64 and version > 2:  # an extended header, whose size counts itself since 2.4
-        at = _sync_safe(content[:4]) if version == 4 else 4 + int.from_bytes(content[:4])
+        at = sync_safe(content[:4]) if version == 4 else 4 + int.from_bytes(content[:4])
     name_bytes, header = (3, 6) if version == 2 else (4, 10)
     while content[at : at + 1].isalpha() and at + header <= len(content):
         size = content[at + name_bytes : at + 2 * name_bytes]
-        end = at + header + (_sync_safe(size) if version == 4 else int.from_bytes(size))
+        end = at + header + (sync_safe(size) if version == 4 else int.from_bytes(size))
         how = content[at + 9] if version > 2 else 0
         body = content[at + header : end]
         if version == 4 and how & 1:
