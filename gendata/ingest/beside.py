@@ -36,7 +36,7 @@ def sidecar_of(medium: bytes) -> bytes:
 def companions(entries: Sequence[Entry], at: int, entry: Entry) -> tuple[Entry | None, Entry | None]:
     """Caption and sidecar of the entry at this place, if it is an image or audio that has them."""
     path = decode_uri(entry.uri)
-    if entry.role != UNIT or not is_media(path):
+    if entry.role != UNIT or not is_media(path) or not _has_namesakes(entries, at, entry.uri):
         return None, None
 
     def beside(name: bytes, role: str) -> Entry | None:
@@ -46,6 +46,12 @@ def companions(entries: Sequence[Entry], at: int, entry: Entry) -> tuple[Entry |
     stem = split_suffix(path)[0]
     caption = next(filter(None, (beside(stem + ending, CAPTION) for ending in _CAPTIONS)), None)
     return caption, beside(sidecar_of(path), SIDECAR)
+
+
+def _has_namesakes(entries: Sequence[Entry], at: int, uri: str) -> bool:
+    """Whether other files differ in their ending alone. As the entries are sorted, one of them is next to it."""
+    stem = uri[: uri.rindex(".") + 1]
+    return any(entries[i].uri.startswith(stem) for i in (at - 1, at + 1) if 0 <= i < len(entries))
 
 
 def may_be_caption(path: bytes) -> bool:

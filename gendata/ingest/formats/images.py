@@ -101,6 +101,8 @@ def probe(data: bytes, name: str, max_pixels: int) -> Probe:
         raise UnitError("not-an-image", f"the bytes are none of {', '.join(_FORMATS.values())}")
     _limit(_claimed_size(data), max_pixels)  # Pillow allocates a WebP's canvas on opening
     frames = count(data, media_type) if media_type in {"image/gif", "image/tiff"} else None
+    if media_type == "image/png":
+        _check_png(data)
     decode = _decode_apart if media_type == "image/tiff" else _decode
     meta = decode(data, _FORMATS[media_type], max_pixels, frames)
     extension = PurePosixPath(name).suffix.lower()
@@ -152,10 +154,6 @@ def _decode(data: bytes, format_: str, max_pixels: int, frames: int | None) -> d
     from PIL import Image, UnidentifiedImageError
 
     try:
-        if format_ == "PNG":
-            with Image.open(io.BytesIO(data), formats=[format_]) as image:
-                _limit(image.size, max_pixels)
-                image.verify()  # the checksums, which decoding does not always look at
         with Image.open(io.BytesIO(data), formats=[format_]) as image:
             _limit(image.size, max_pixels)
             turned = 1
@@ -227,6 +225,22 @@ def _claimed_size(data: bytes) -> tuple[int, int]:
     if head[12:16] == b"VP8 ":
         return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
     return 0, 0
+
+
+def _check_png(data: bytes) -> None:
+    """The checksums of all chunks up to the last, which decoding does not look at: UnitError if one is wrong.
+
+    Pillow's ``verify`` opens the image for that, which then has to be opened once more.
+    """
+    view, at = memoryview(data), 8
+    while (end := at + 8 + int.from_bytes(data[at : at + 4])) + 4 <= len(data):
+        kind = data[at + 4 : at + 8]
+        if zlib.crc32(view[at + 4 : end]) != int.from_bytes(data[end : end + 4]):
+            raise UnitError("corrupt-image", f"the checksum of {kind!r} at byte {at} is wrong")
+        if kind == b"IEND":
+            return
+        at = end + 4
+    raise UnitError("corrupt-image", f"the PNG is cut short: it ends in the chunk at byte {at}")
 
 
 _ANYMAP = re.compile(rb"P[1-6]" + 2 * rb"(?:\s|#[^\r\n]*[\r\n])+(\d{1,10})" + rb"(?!\d)")
