@@ -98,31 +98,31 @@ class _Child:
 
     def __init__(self, name: str) -> None:
         self.calls = 0
-        self._watched = Watched(start(f"from {__name__} import serve; serve({name!r})", subprocess.PIPE))
+        self.watched = Watched(start(f"from {__name__} import serve; serve({name!r})", subprocess.PIPE))
 
     def ask(self, data: bytes, args: tuple[Any, ...], limits: Limits) -> dict[str, Any]:
         """The answer. Raises CrashedError where there is none; the process is dead then."""
         self.calls += 1
-        with self._watched.at_most(limits) as process:
+        with self.watched.at_most(limits) as process:
             with contextlib.suppress(BrokenPipeError):
                 header = json.dumps([len(data), limits.seconds, limits.memory, *args]).encode()
                 pipe(process.stdin).write(header + b"\n" + data)
                 pipe(process.stdin).flush()
             line = pipe(process.stdout).readline()
         if not line.endswith(b"\n"):
-            raise self._watched.death(limits)
+            raise self.watched.death(limits)
         return dict(json.loads(line))
 
     def close(self) -> None:
         """End the process."""
-        self._watched.close()
+        self.watched.close()
 
 
 class Watched:
     """A process that answers within its limits, or is dead."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        self._process, self._late = process, False
+        self.process, self._late = process, False
 
     @contextlib.contextmanager
     def at_most(self, limits: Limits) -> "Iterator[subprocess.Popen[bytes]]":
@@ -130,17 +130,17 @@ class Watched:
         timer = threading.Timer(_WALL * limits.seconds, self._stop)
         timer.start()
         try:
-            yield self._process
+            yield self.process
         finally:
             timer.cancel()
 
     def _stop(self) -> None:
         self._late = True
-        self._process.kill()
+        self.process.kill()
 
     def death(self, limits: Limits) -> CrashedError:
         """Why it is dead."""
-        status = self._process.wait()
+        status = self.process.wait()
         self.close()
         if self._late or status == -signal.SIGXCPU:
             return CrashedError("timeout", f"it took more than {limits.seconds} s")
@@ -151,12 +151,12 @@ class Watched:
 
     def close(self) -> None:
         """End the process."""
-        self._process.kill()
-        self._process.wait()
-        pipe(self._process.stdout).close()
-        if self._process.stdin is not None:
+        self.process.kill()
+        self.process.wait()
+        pipe(self.process.stdout).close()
+        if self.process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
+                self.process.stdin.close()
 
 
 def start(code: str, stdin: int) -> "subprocess.Popen[bytes]":

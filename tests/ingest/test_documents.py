@@ -192,7 +192,7 @@ def test_what_takes_too_much_memory_is_stopped_and_the_next_is_read():
 def test_a_child_that_dies_costs_no_document_but_the_one_that_kills_it():
     documents.read("a.html", b"first", P)
     (child,) = documents._apart._idle
-    child.process.kill()  # as the kernel does when memory is short
+    child.watched.process.kill()  # as the kernel does when memory is short
     assert documents.read("a.html", b"second", P).text == "second"
 
 
