@@ -10,7 +10,7 @@ import pytest
 from sounds import FORMATS, sound
 
 from gendata.ingest import SourceParams
-from gendata.ingest.marks import find
+from gendata.ingest.marks import find, tags
 from gendata.items import canonical_json
 
 from .test_ai_marks import C2PA_MARK, CAPTURED, STORE, XMP, XMP_MARK, manifests
@@ -155,6 +155,15 @@ def test_comments_of_ogg_over_pages(head):
     found = find(ogg_pages(head, packet, bytes(300)), "audio/ogg")
     assert found.found == [{"mark": "ogg:comment", "generator": "Suno"}]
     assert found.meta == {"gen": {"tool": "Suno"}}
+
+
+def test_stores_in_many_parts_are_put_together_once():
+    size = 2000
+    wav = b"RIFF\0\0\0\0WAVE" + (b"C2PA" + struct.pack("<I", size) + bytes(size)) * 9000
+    assert len(b"".join(tags.read(wav, "audio/wav").c2pa)) == 9000 * size  # 81 GB are copied where each is appended
+    frames = b"GEOB" + sync_safe(size + 19) + b"\0\0\0application/c2pa\0\0\0" + bytes(size - 1)
+    mp3 = b"ID3\4\0\0" + sync_safe(len(frames) * 9000) + frames * 9000
+    assert len(b"".join(tags.read(mp3, "audio/mpeg").c2pa)) == 9000 * (size - 1)
 
 
 def fuzz(rounds, seed):

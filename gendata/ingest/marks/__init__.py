@@ -84,7 +84,7 @@ def find(data: bytes, media_type: str) -> Marks:
         _judge(marks, "xmp", properties)
         _judge_xmp(marks, properties)
     if there.c2pa:
-        _judge_c2pa(marks, there.c2pa)
+        _judge_c2pa(marks, b"".join(there.c2pa))
     return marks
 
 

@@ -22,12 +22,12 @@ _XMP_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 
 @dataclass
 class Blocks:
-    """Texts by keyword (the first of each counts), the TIFF data of Exif, XMP packets, the C2PA manifest store."""
+    """Texts by keyword (the first of each counts), the TIFF data of Exif, XMP packets, parts of the manifest store."""
 
     texts: dict[str, str] = field(default_factory=dict)
     exif: bytes = b""
     xmp: list[bytes] = field(default_factory=list)
-    c2pa: bytes = b""
+    c2pa: list[bytes] = field(default_factory=list)
 
     def add_text(self, key: str, text: str) -> None:
         """Keep a text; XMP is one of a PNG's texts, too."""
@@ -59,7 +59,7 @@ def _png(data: bytes, found: Blocks) -> None:
         elif kind == b"eXIf":
             found.exif = found.exif or data[at + 8 : at + 8 + size]
         elif kind == b"caBX":
-            found.c2pa += data[at + 8 : at + 8 + size]
+            found.c2pa.append(data[at + 8 : at + 8 + size])
         at += 12 + size
 
 
@@ -99,7 +99,7 @@ def _jpeg(data: bytes, found: Blocks) -> None:
     for numbered in parts.values():  # a box in several segments; each repeats its header
         first, *others = [part for _, part in sorted(numbered)]
         header = 16 if first[:4] == b"\0\0\0\1" else 8
-        found.c2pa += first + b"".join(part[header:] for part in others)
+        found.c2pa += [first, *(part[header:] for part in others)]
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -126,7 +126,7 @@ def _webp(data: bytes, found: Blocks) -> None:
         elif kind == b"XMP ":
             found.xmp.append(data[at + 8 : at + 8 + size])
         elif kind == b"C2PA":
-            found.c2pa += data[at + 8 : at + 8 + size]
+            found.c2pa.append(data[at + 8 : at + 8 + size])
         at += 8 + size + size % 2
 
 
@@ -144,7 +144,7 @@ def _gif(data: bytes, found: Blocks) -> None:
         if kind == b"\xfe":
             found.add_text("comment", decode(body[:MAX_TEXT]))
         elif name == b"C2PA_GIF\1\0\0":
-            found.c2pa += body
+            found.c2pa.append(body)
         elif name == b"XMP DataXMP":
             found.xmp.append(data[start:at].partition(b"\x01\xff\xfe")[0])  # not in blocks: its end looks like those
 
@@ -172,4 +172,4 @@ def _tiff(data: bytes, found: Blocks) -> None:
         if kind in (1, 7) and size > 4 and tag == _TIFF_XMP:
             found.xmp.append(data[start : start + size])
         elif kind in (1, 7) and size > 4 and tag == _TIFF_C2PA:
-            found.c2pa = data[start : start + size]
+            found.c2pa.append(data[start : start + size])

@@ -6,7 +6,6 @@ say which program wrote a file, and comments, are the same whatever the format. 
 """
 
 from collections.abc import Iterator
-from itertools import islice
 
 from gendata.ingest.marks.blocks import MAX_TEXT, Blocks, decode
 from gendata.mpeg import id3_size, sync_safe
@@ -45,7 +44,7 @@ def _add(found: Blocks, name: str, text: str) -> None:
 def _wav(data: bytes, found: Blocks) -> None:
     for name, body in _riff(data, 12):
         if name == b"C2PA":
-            found.c2pa += body
+            found.c2pa.append(body)
         elif name == b"_PMX":
             found.xmp.append(body)
         elif name in (b"id3 ", b"ID3 "):
@@ -65,7 +64,7 @@ def _riff(data: bytes, at: int) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _id3(tag: bytes, found: Blocks) -> None:
-    for name, body in islice(_frames(tag), _MAX_PARTS):
+    for name, body in _frames(tag):
         if name.startswith(("TXX", "COM")):
             encoding, body = body[:1], body[4 if name.startswith("COM") else 1 :]
             described, text = _split(body, encoding)
@@ -75,7 +74,7 @@ def _id3(tag: bytes, found: Blocks) -> None:
         elif name == "GEOB":
             mime, _, rest = body[1:].partition(b"\0")
             if mime in _MANIFESTS:
-                found.c2pa += _split(_split(rest, body[:1])[1], body[:1])[1]
+                found.c2pa.append(_split(_split(rest, body[:1])[1], body[:1])[1])
         elif name == "PRIV" and body.startswith(b"XMP\0"):
             found.xmp.append(body[4:])
 
@@ -92,7 +91,9 @@ def _frames(tag: bytes) -> Iterator[tuple[str, bytes]]:
     if flags & 64 and version > 2:  # an extended header, whose size counts itself since 2.4
         at = sync_safe(content[:4]) if version == 4 else 4 + int.from_bytes(content[:4])
     name_bytes, header = (3, 6) if version == 2 else (4, 10)
-    while content[at : at + 1].isalpha() and at + header <= len(content):
+    for _ in range(_MAX_PARTS):
+        if not content[at : at + 1].isalpha() or at + header > len(content):
+            return
         size = content[at + name_bytes : at + 2 * name_bytes]
         end = at + header + (sync_safe(size) if version == 4 else int.from_bytes(size))
         how = content[at + 9] if version > 2 else 0
@@ -113,12 +114,13 @@ def _synchronised(content: bytes) -> bytes:
 
 def _split(body: bytes, encoding: bytes) -> tuple[bytes, bytes]:
     """A text that ends with a zero, and what follows."""
-    wide = encoding in (b"\1", b"\2")
-    if not wide:
+    if encoding not in (b"\1", b"\2"):
         first, _, rest = body.partition(b"\0")
         return first, rest
-    end = next((at for at in range(0, min(len(body), MAX_TEXT) - 1, 2) if body[at : at + 2] == b"\0\0"), len(body))
-    return body[:end], body[end + 2 :]
+    end = body.find(b"\0\0", 0, MAX_TEXT)
+    while end % 2 and end > 0:  # halves of two characters
+        end = body.find(b"\0\0", end + 1, MAX_TEXT)
+    return (body, b"") if end < 0 else (body[:end], body[end + 2 :])
 
 
 def _text(body: bytes, encoding: bytes) -> str:
@@ -145,20 +147,21 @@ def _flac(data: bytes, at: int, found: Blocks) -> None:
 
 def _ogg(data: bytes) -> bytes:
     """The comments of the first stream: its second packet, without what says that it is that."""
-    packets, at = [b""], 0
+    parts: list[list[bytes]] = [[]]
+    at = 0
     for _ in range(_MAX_PARTS):
         lengths = (
             data[at + 27 : at + 27 + data[at + 26]] if data[at : at + 4] == b"OggS" and len(data) > at + 27 else b""
         )
         at += 27 + len(lengths)
         for length in lengths:
-            packets[-1] += data[at : at + length]
+            parts[-1].append(data[at : at + length])
             at += length
             if length < 255:
-                packets.append(b"")
-        if len(packets) > 2 or not lengths or len(packets[-1]) > MAX_TEXT:
+                parts.append([])
+        if len(parts) > 2 or not lengths or len(parts[-1]) > MAX_TEXT // 255:
             break
-    comments = packets[1] if len(packets) > 1 else b""
+    comments = b"".join(parts[1]) if len(parts) > 1 else b""
     return comments.removeprefix(b"\x03vorbis").removeprefix(b"OpusTags")
 
 
