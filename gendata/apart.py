@@ -128,8 +128,9 @@ class Watched:
     def at_most(self, limits: Limits) -> "Iterator[subprocess.Popen[bytes]]":
         """The process; it is killed where what is done with it takes far longer than its processor time may."""
         timer = threading.Timer(_WALL * limits.seconds, self._stop)
-        timer.start()
+        timer.daemon = True  # an interrupt before the try would have the program wait for it
         try:
+            timer.start()
             yield self.process
         finally:
             timer.cancel()
@@ -169,7 +170,8 @@ def start(code: str, stdin: int) -> "subprocess.Popen[bytes]":
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         # Arrow's own allocator reserves a gigabyte at once, which the limit counts as used
-        env={**os.environ, "PYTHONPATH": path, "ARROW_DEFAULT_MEMORY_POOL": "system"},
+        # and so are the stacks of a thread per core
+        env={**os.environ, "PYTHONPATH": path, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "2"},
         process_group=0,  # Ctrl-C reaches the parent alone, whose end closes the pipe
     )
 

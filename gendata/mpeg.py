@@ -1,14 +1,15 @@
 """How an MP3 is laid out: the tag before it, its frames, and how many samples these are.
 
-Most files say that in their first frame (Xing, Info, VBRI). Of others decoders guess it by the size of the file, tags
-and pictures included. Source: ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3; ISO/IEC 13818-3; ID3v2.4, 3.1.
+Most files say that in their first frame (Xing, Info). Of others decoders guess it by the size of the file, tags and
+pictures included; so does libsndfile where that is said in another way (VBRI). Source: ISO/IEC 11172-3, 2.4.1.3 and
+2.4.2.3; ISO/IEC 13818-3; ID3v2.4, 3.1.
 """
 
 from functools import reduce
 from typing import NamedTuple
 
 _FIRST = 4096
-"""Bytes in which the first frame ends, and in which others are looked for behind what is none."""
+"""Bytes in which a frame is looked for behind what is none."""
 
 _BITRATES = {  # in kbit/s, by version 1 or 2 and layer
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -58,9 +59,9 @@ def sync_safe(size: bytes) -> int:
 
 
 def states_length(data: bytes) -> bool:
-    """Whether the first frame says how many there are."""
-    at = id3_size(data)
-    return any(name in data[at : at + _FIRST] for name in (b"Xing", b"Info", b"VBRI"))
+    """Whether the first frame says how many there are, where decoders look for it (behind its side information)."""
+    at = _next(data, id3_size(data))
+    return at is not None and any(data[at + behind : at + behind + 4] in (b"Xing", b"Info") for behind in (13, 21, 36))
 
 
 def samples(data: bytes) -> int:

@@ -14,8 +14,8 @@ from gendata.ingest.reader import UnitError
 from gendata.ingest.settings import FIELDS, IngestParams, SourceParams
 from gendata.items import Item, Reject, canonical_json, content_id
 
-_OF_IMAGES = {"ai", "c2pa", "gen"}
-"""Keys of ``meta`` that tell what an image file says of itself: a column of such a name gets another."""
+_OF_MEDIA = {"ai", "c2pa", "gen"}
+"""Keys of ``meta`` that tell what an image or audio file says of itself: a column of such a name gets another."""
 
 MEDIA_FIELDS = {"image", "audio"}
 """Fields of ``map`` that hold bytes, or a path to a file."""
@@ -93,8 +93,8 @@ class Rows:
             item = self._text_or_medium(uri, cell) if self._has_content else self._values(uri, rest)
         if self._is_chat and "chat" in rest:
             rest["chat_"] = rest.pop("chat")  # that name is taken
-        if item.modality == "image":
-            rest = {f"{name}_" if name in _OF_IMAGES else name: value for name, value in rest.items()}
+        if item.modality in MEDIA_FIELDS:
+            rest = {f"{name}_" if name in _OF_MEDIA else name: value for name, value in rest.items()}
         return self._stated(item, cell, rest)
 
     def _stated(self, item: Item, cell: Mapping[str, Any], rest: dict[str, Any]) -> Item:

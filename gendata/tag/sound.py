@@ -1,4 +1,4 @@
-"""Audio as its header describes it. Ingest has decoded all of it before, and compared its length with the header."""
+"""Audio as its header describes it. Ingest has decoded it before, and compared its length where it is stated."""
 
 import io
 

@@ -6,6 +6,7 @@ import json
 import random
 import struct
 import time
+import tracemalloc
 import zlib
 
 import cbor2
@@ -74,6 +75,15 @@ def with_tag(tag, kind, value, **options):
     info = ImageFileDirectory_v2()
     info[tag], info.tagtype[tag] = value, kind
     return encoded("TIFF", tiffinfo=info, **options)
+
+
+def second_directory(first, tag, value):
+    """A TIFF with one more directory at its end, of one tag."""
+    at = int.from_bytes(first[4:8], "little")
+    next_ = at + 2 + 12 * int.from_bytes(first[at : at + 2], "little")
+    padded = first + b"\0" * (len(first) % 2)
+    entry = struct.pack("<HHHIII", 1, tag, 7, len(value), len(padded) + 18, 0)
+    return padded[:next_] + struct.pack("<I", len(padded)) + padded[next_ + 4 :] + entry + value
 
 
 def packet(inner, attributes=""):
@@ -257,6 +267,18 @@ def test_iptc_properties_of_ai():
     found = find(with_riff((b"XMP ", packet(inner))), "image/webp")
     assert found.found == [{"mark": "xmp:AISystemUsed", "generator": "Imager 3"}]
     assert found.meta["gen"] == {"tool": "Imager 3", "prompt": "a castle"}
+
+
+@pytest.mark.filterwarnings("ignore")  # as ingest does
+def test_manifests_of_tiff_in_any_directory_and_in_bigtiff():
+    plain = with_tag(305, 2, "Leica")
+    assert find(second_directory(plain, 52545, STORE), "image/tiff").found == [C2PA_MARK]
+    assert find(with_tag(52545, 7, STORE, big_tiff=True), "image/tiff").found == [C2PA_MARK]
+    many = struct.pack("<2sHIH", b"II", 42, 8, 60_000) + struct.pack("<HHII", 700, 7, 700_000, 8) * 60_000
+    tracemalloc.start()
+    find(many, "image/tiff")
+    assert tracemalloc.get_traced_memory()[1] < 20 * len(many)
+    tracemalloc.stop()
 
 
 def test_entities_are_never_expanded():

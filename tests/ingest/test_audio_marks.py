@@ -109,12 +109,23 @@ MARKED = {
     ),
     "c2pa.flac": (id3((b"GEOB", geob(STORE))) + sound("a.flac"), C2PA_MARK),
     "suno.flac": (flac(f"description={SUNO}"), {"mark": "flac:comment", "generator": "Suno"}),
+    "several.flac": (
+        flac(*(f"tag{i}=x" for i in range(100)), "comment=nice song", f"COMMENT={SUNO}"),
+        {"mark": "flac:comment", "generator": "Suno"},
+    ),
+    "itunes.mp3": (id3((b"COMM", b"\0engiTunNORM\0 0000"), (b"COMM", b"\3eng\0" + SUNO.encode())) + MP3, COMMENT),
     "comfyui.flac": (flac("TITLE=a", f"prompt={GRAPH}"), {"mark": "flac:prompt", "generator": "ComfyUI"}),
 }
 NO_MARK = {
     "camera.wav": with_chunks((b"C2PA", manifests(CAPTURED))),
     "artist.mp3": id3((b"TPE1", b"\3Suno"), (b"TIT2", b"\3Song about ChatGPT and OpenAI")) + MP3,
     "encoder.flac": flac("ENCODER=Lavf62.3.100", "COMMENT=not made with suno"),
+    "title.flac": flac(
+        "Title=Episode 12: Is Stable Diffusion art?", "Artist=OpenAI", "Source=An interview with OpenAI"
+    ),
+    "lyrics.flac": flac("lyrics=Dance manual\nSteps: 4, Tempo: slow", 'comment="Hello" -s 5'),
+    "copyright.mp3": id3((b"TCOP", b"\x032025 OpenAI. The OpenAI Podcast"), (b"TIT2", b"\3Made with Suno: a film"))
+    + MP3,
     "packed.mp3": id3((b"TXXX", b"\0prompt\0a castle")) + MP3,
 }
 

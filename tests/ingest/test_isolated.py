@@ -125,9 +125,68 @@ def of_months():
     raise AssertionError
 
 
-def test_values_that_python_cannot_have_are_rejects():
-    found = [record for _, record in records(of_months(), ".arrow", PARAMS)]
-    assert [one.reason for one in found] == ["invalid-row"] * 2
+def test_values_that_python_cannot_have_are_refused():
+    with pytest.raises(UnitError, match="corrupt-file"):
+        list(records(of_months(), ".arrow", PARAMS))
+
+
+def ipc(column):
+    buffer = io.BytesIO()
+    rows = pa.record_batch([column], ["c"])
+    with pa.ipc.new_stream(buffer, rows.schema) as stream:
+        stream.write_batch(rows)
+    return io.BytesIO(buffer.getvalue())
+
+
+BIG = pa.array(["a" * (4 << 20)])
+ZEROS = pa.array([0] * 300, pa.int32())
+SHARED = {
+    "dictionary": pa.DictionaryArray.from_arrays(ZEROS, BIG),
+    "nested": pa.StructArray.from_arrays([pa.DictionaryArray.from_arrays(ZEROS, BIG)], ["x"]),
+    "runs": pa.RunEndEncodedArray.from_arrays(pa.array([300], pa.int32()), BIG),
+    "views": pa.ListViewArray.from_arrays(ZEROS, pa.array([300_000] * 300, pa.int32()), pa.array([1] * 300_000)),
+}
+
+
+@pytest.mark.parametrize("column", SHARED.values(), ids=SHARED)
+def test_rows_that_share_a_large_value_come_a_few_at_a_time(column):
+    found = list(batches(ipc(column), ".arrow", PARAMS))
+    assert sum(batch.num_rows for batch in found) == 300
+    assert max(batch.num_rows for batch in found) <= 16
+    assert next(record for _, record in records(ipc(column), ".arrow", PARAMS))["c"] == column[0].as_py()
+
+
+def test_a_row_of_nothing_but_nulls_without_end_is_refused():
+    endless = pa.ListArray.from_arrays(pa.array([0, 1 << 28], pa.int32()), pa.nulls(1 << 28))
+    for column, reason in ((endless, "table-too-large"), (pa.nulls(1 << 20), "corrupt-file")):
+        with pytest.raises(UnitError, match=reason):
+            list(batches(ipc(column), ".arrow", PARAMS))
+
+
+def nested(depth):
+    column = pa.array([1, 2])
+    for _ in range(depth):
+        column = pa.StructArray.from_arrays([column], ["x"])
+    return parquet(pa.table({"text": ["a", "b"], "n": column}), store_schema=False)
+
+
+@pytest.mark.parametrize("depth", [30, 100, 200])
+def test_nesting_without_end_is_a_reject_and_other_tables_go_on(depth):
+    if depth == 30:
+        assert len(list(records(nested(depth), ".parquet", PARAMS))) == 2
+    else:
+        with pytest.raises(UnitError, match="corrupt-file"):
+            list(batches(nested(depth), ".parquet", PARAMS))
+    assert sum(batch.num_rows for batch in batches(numbers(3), ".parquet", PARAMS)) == 3
+
+
+def test_a_batch_of_arrow_may_be_larger_than_the_memory(tmp_path):
+    path = tmp_path / "a.arrow"
+    rows = pa.record_batch({"text": ["a" * (1 << 20)] * 600})
+    with pa.ipc.new_file(path, rows.schema) as file:
+        file.write_batch(rows)
+    with path.open("rb") as file:
+        assert sum(1 for _ in records(file, ".arrow", PARAMS)) == 600
 
 
 def test_the_limit_is_checked():

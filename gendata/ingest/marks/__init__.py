@@ -47,8 +47,11 @@ _GENERATORS = re.compile(
 """Names of programs that do nothing but generate, where a file says which program wrote it."""
 
 _JOB = re.compile(r"\bJob ID: [0-9a-f]{8}-[0-9a-f-]{27}")  # Midjourney's descriptions
-_MADE_WITH = re.compile(r"(?i)\s*made with (suno|udio)\b")  # comments of their downloads
+_MADE_WITH = re.compile(r"(?im)^\s*made with (suno|udio)\b")  # comments of their downloads
 _PREFIX = re.compile(r"(?i)\s*(prompt|workflow|parameters)\s*:\s*(?=\{)")  # ComfyUI in Exif
+
+_IMAGES = frozenset({"png", "jpeg", "webp", "gif", "tiff", "bmp", "x-portable-anymap", "exif", "xmp"})
+"""Places of texts in images."""
 
 _MAX_MARKS = 16
 
@@ -93,7 +96,7 @@ def _judge(marks: Marks, place: str, texts: Mapping[str, str]) -> None:
     for name, text in sorted(texts.items(), key=lambda pair: pair[0] != "parameters"):
         if not text.strip():
             continue
-        known = _read(text, texts)
+        known = _read(text, texts, plain=place in _IMAGES)
         where = f"{place}:{name}"
         if known is not None:
             marks.add(where, known.get("tool"))
@@ -102,7 +105,7 @@ def _judge(marks: Marks, place: str, texts: Mapping[str, str]) -> None:
             marks.add(where)
         elif name in _SAYS_WHO and (named := _GENERATORS.search(text[:1000])):
             marks.add(where, named[0])
-        elif made := _MADE_WITH.match(text):
+        elif name == "comment" and (made := _MADE_WITH.search(text)):
             marks.add(where, made[1].capitalize())
             marks.learn(gen(tool=made[1].capitalize()))
         elif _JOB.search(text[:20_000]):
@@ -110,10 +113,13 @@ def _judge(marks: Marks, place: str, texts: Mapping[str, str]) -> None:
             marks.learn(gen(tool="Midjourney", prompt=_JOB.split(text)[0]))
 
 
-def _read(text: str, texts: Mapping[str, str]) -> Gen | None:
-    plain = _PREFIX.sub("", text, count=1) if _PREFIX.match(text) else text
-    document = json_object(plain)
-    return _first(read(plain if document is None else document, texts) for read in _READERS)
+def _read(text: str, texts: Mapping[str, str], *, plain: bool) -> Gen | None:
+    """What a dialect makes of a text; of one that is no document only if ``plain``: lyrics may look like settings."""
+    inner = _PREFIX.sub("", text, count=1) if _PREFIX.match(text) else text
+    document = json_object(inner)
+    if document is None and not plain:
+        return None
+    return _first(read(inner if document is None else document, texts) for read in _READERS)
 
 
 def _first(found: Iterable[Gen | None]) -> Gen | None:

@@ -5,10 +5,10 @@ GIF89a, 23 to 26; TIFF 6.0, 2; C2PA specification, A.3 (APP11 of a JPEG, caBX of
 52545 of a TIFF). What is broken is left out, never an error: whether the image can be decoded is asked elsewhere.
 """
 
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 
 MAX_TEXT = 4 << 20
 """Bytes of one text or packet; of a longer one the rest is not looked at, so that a small file unpacks to no more."""
@@ -139,7 +139,7 @@ def _gif(data: bytes, found: Blocks) -> None:
         kind, name = data[at + 1 : at + 2], data[at + 3 : at + 14]
         start = at + 3 + 11 if kind == b"\xff" and data[at + 2 : at + 3] == b"\x0b" else at + 2
         body, at = _sub_blocks(data, start)
-        if start == at or not body:
+        if not body:
             continue
         if kind == b"\xfe":
             found.add_text("comment", decode(body[:MAX_TEXT]))
@@ -158,18 +158,31 @@ def _sub_blocks(data: bytes, at: int) -> tuple[bytes, int]:
     return b"".join(parts), at + 1
 
 
-_TIFF_XMP, _TIFF_C2PA = 700, 52545
+_TIFF_XMP, _TIFF_C2PA, _MAX_FIELDS = 700, 52545, 100_000
 
 
 def _tiff(data: bytes, found: Blocks) -> None:
-    """The first directory; its texts are Exif's."""
+    """The first of each in the chain of directories (TIFF 6.0, section 2; BigTIFF); texts are Exif's."""
     found.exif = data
-    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
-    at = int.from_bytes(data[4:8], order)
-    for entry in range(at + 2, at + 2 + 12 * int.from_bytes(data[at : at + 2], order), 12):
-        tag, kind = (int.from_bytes(data[entry + i : entry + i + 2], order) for i in (0, 2))
-        size, start = (int.from_bytes(data[entry + i : entry + i + 4], order) for i in (4, 8))
-        if kind in (1, 7) and size > 4 and tag == _TIFF_XMP:
-            found.xmp.append(data[start : start + size])
-        elif kind in (1, 7) and size > 4 and tag == _TIFF_C2PA:
-            found.c2pa.append(data[start : start + size])
+    order = "<" if data.startswith(b"II") else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
+    offset, number, entry = (
+        struct.Struct(order + form) for form in (("Q", "Q", "HHQQ") if big else ["I", "H", "HHII"])
+    )
+    left, seen = _MAX_FIELDS, set[int]()
+    try:
+        (at,) = offset.unpack_from(data, 8 if big else 4)
+        while at and at not in seen:
+            seen.add(at)
+            (n,) = number.unpack_from(data, at)
+            at, left = at + number.size, left - n - 1
+            for place in range(at, at + entry.size * n if left >= 0 else 0, entry.size):
+                tag, kind, size, start = entry.unpack_from(data, place)
+                if kind in (1, 7) and size > 8:
+                    if tag == _TIFF_XMP and not found.xmp:
+                        found.xmp.append(data[start : start + min(size, MAX_TEXT)])
+                    elif tag == _TIFF_C2PA and not found.c2pa:
+                        found.c2pa.append(data[start : start + size])
+            (at,) = offset.unpack_from(data, at + entry.size * n) if left >= 0 else (0,)
+    except (struct.error, OverflowError):
+        return

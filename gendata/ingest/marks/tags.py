@@ -15,9 +15,11 @@ _MAX_PARTS = 10_000
 
 _NAMES = {
     **dict.fromkeys(("TSSE", "TENC", "TSS", "TEN", "ISFT", "ENCODER", "SOFTWARE", "ENCODED-BY"), "Software"),
-    **dict.fromkeys(("TCOP", "TCR", "ICOP", "COPYRIGHT"), "Credit"),
     **dict.fromkeys(("COMM", "COM", "ICMT", "COMMENT", "DESCRIPTION"), "comment"),
 }
+_MAX_SAID = 20_000
+"""Characters of one such text."""
+
 _MANIFESTS = (b"application/c2pa", b"application/x-c2pa-manifest-store")
 _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")  # of ID3, by number
 
@@ -38,7 +40,14 @@ def read(data: bytes, media_type: str) -> Blocks:
 
 
 def _add(found: Blocks, name: str, text: str) -> None:
-    found.add_text(_NAMES.get(name.upper(), name), text.strip("\0 "))
+    """Keep who wrote the file, comments, all of them, and documents; titles and artists say nothing of a model."""
+    name, text = _NAMES.get(name.upper(), name), text.strip("\0 ")
+    if name in _NAMES.values():
+        before = found.texts.get(name, "")
+        if len(before) < _MAX_SAID:
+            found.texts[name] = f"{before}\n{text[:_MAX_SAID]}".strip()
+    elif text.startswith("{"):
+        found.add_text(name.lower(), text)
 
 
 def _wav(data: bytes, found: Blocks) -> None:

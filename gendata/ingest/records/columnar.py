@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gendata.ingest.reader import UnitError
+from gendata.ingest.records.weights import bounded, weight
 
 _BATCH_ROWS, _BATCH_BYTES = 64, 64 << 20
 """Read at once, and about their bytes: rows may be large."""
@@ -16,7 +17,7 @@ _BATCH_ROWS, _BATCH_BYTES = 64, 64 << 20
 _MERGED, _MERGED_BYTES = 16, 1 << 20
 """Batches, and their bytes, that are put together where they are small."""
 
-_BROKEN = (pa.ArrowException, OSError, ValueError, OverflowError)
+_BROKEN = (pa.ArrowException, OSError, ValueError, ArithmeticError)
 """What pyarrow raises on malformed files and values (seen by fuzzing)."""
 
 
@@ -36,7 +37,7 @@ def merged(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     try:
         for batch in batches:
             held.append(batch)
-            size += batch.nbytes
+            size += weight(batch)
             if size >= _MERGED_BYTES or len(held) == _MERGED:
                 yield from _concatenated(held)
                 held, size = [], 0
@@ -68,7 +69,7 @@ def _parquet_batches(table: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
         rows = _BATCH_BYTES * group.num_rows // max(1, group.total_byte_size)
         batches = table.iter_batches(batch_size=min(max(1, rows), _BATCH_ROWS), row_groups=[number])
         while (batch := _next_batch(batches)) is not None:
-            yield batch
+            yield from bounded(batch)
 
 
 def _arrow(file: BinaryIO) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
@@ -97,7 +98,7 @@ def _arrow_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch
         except _BROKEN as error:
             raise _corrupt(error) from None
         for start in range(0, batch.num_rows, _BATCH_ROWS):
-            yield batch.slice(start, _BATCH_ROWS)
+            yield from bounded(batch.slice(start, _BATCH_ROWS))
 
 
 def _next_batch(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
@@ -123,7 +124,7 @@ def rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | UnitError]:
     """A record per row of a batch."""
     try:
         yield from _records(batch)
-    except (*_BROKEN, KeyError):  # one value spoils the batch: find out which
+    except _BROKEN:  # one value spoils the batch: find out which
         for i in range(batch.num_rows):
             yield _row(batch.slice(i, 1))
 
@@ -142,6 +143,4 @@ def _row(row: pa.RecordBatch) -> dict[str, Any] | UnitError:
         return UnitError("invalid-utf8", f"byte {error.start}: {error.reason}")
     except _BROKEN as error:
         return UnitError("invalid-row", str(error))
-    except KeyError as error:
-        return UnitError("invalid-row", f"a value of Arrow's type {error}, which Python cannot have")
     return dict(record)

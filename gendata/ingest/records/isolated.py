@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ from gendata.ingest.settings import IngestParams
 
 _SECONDS = 60
 """Of processor time for the next megabyte of rows: a thousand times what it takes."""
+
+_DYING = 5
+"""Seconds in which a process ends that wrote half of a batch."""
 
 _REQUEST = 4096
 """Bytes of a request at most."""
@@ -56,8 +60,12 @@ def _tried(
     nothing else.
     """
     limits = Limits(_SECONDS, params.table_memory)
-    child, given = _idle.pop() if _idle else _Child(), 0
+    given = 0
     with _on_disk(file) as there:
+        try:
+            child = _idle.pop()
+        except IndexError:
+            child = _Child()
         while True:
             used = child.files > 0
             try:
@@ -113,9 +121,7 @@ class _Child:
         request = json.dumps([suffix, rows, limits.seconds, limits.memory]).encode()
         with contextlib.suppress(BrokenPipeError):
             socket.send_fds(self._requests, [request], [file.fileno()])
-        names = list(self._told(limits)["names"])
-        self._at_rest = not rows
-        return names
+        return list(self._told(limits, rests=not rows)["names"])
 
     def batches(self, file: BinaryIO, suffix: str, limits: Limits) -> Iterator[pa.RecordBatch]:
         """The rows. Raises UnitError and CrashedError."""
@@ -129,17 +135,20 @@ class _Child:
         try:
             with self._watched.at_most(limits):
                 return read()
-        except (pa.ArrowException, OSError):  # cut short
-            raise self._watched.death(limits) from None
+        except (pa.ArrowException, OSError) as error:  # cut short, or nothing that can be read here
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_DYING)
+                raise self._watched.death(limits) from None
+            raise UnitError("corrupt-file", str(error)) from None
 
-    def _told(self, limits: Limits) -> dict[str, Any]:
+    def _told(self, limits: Limits, *, rests: bool = True) -> dict[str, Any]:
         line = self._waited(limits, pipe(self._process.stdout).readline)
         if not line.endswith(b"\n"):
             raise self._watched.death(limits)
         told: dict[str, Any] = json.loads(line)
         if "raised" in told:
             raise RuntimeError(told["raised"])
-        self._at_rest = True
+        self._at_rest = rests or "reason" in told
         if "reason" in told:
             raise UnitError(told["reason"], told["detail"])
         return told
@@ -168,6 +177,8 @@ def _close() -> None:
 
 def serve() -> None:
     """What the process does, until the other end of the socket that is its stdin is closed."""
+    pa.set_cpu_count(2)  # the stack of a thread is memory, and results must not depend on how many cores there are
+    pa.set_io_thread_count(2)
     with answering() as answers, socket.socket(fileno=os.dup(0)) as requests:
         while True:
             request, files, _, _ = socket.recv_fds(requests, _REQUEST, 1)
@@ -175,7 +186,6 @@ def serve() -> None:
                 return
             suffix, rows, *limits = json.loads(request)
             with os.fdopen(files[0], "rb") as file:
-                file.seek(0)
                 _serve(file, suffix, answers, Limits(*limits), rows=rows)
 
 
@@ -183,22 +193,34 @@ def _serve(file: BinaryIO, suffix: str, answers: IO[bytes], limits: Limits, *, r
     told: dict[str, Any] = {}
     bound(limits)
     try:
-        schema, batches = columnar.opened(file, suffix)
-        _say(answers, {"names": schema.names})
-        if not rows:
-            return
-        with pa.ipc.new_stream(answers, schema) as stream:
-            for batch in columnar.merged(batches):
-                stream.write_batch(batch)
-                answers.flush()
-                bound(limits)
+        with _mapped(file) if suffix != ".parquet" else file as there:
+            there.seek(0)
+            schema, batches = columnar.opened(there, suffix)
+            _say(answers, {"names": schema.names})
+            if not rows:
+                return
+            with pa.ipc.new_stream(answers, schema) as stream:
+                for batch in columnar.merged(batches):
+                    stream.write_batch(batch)
+                    answers.flush()
+                    bound(limits)
     except UnitError as error:
         told = {"reason": error.reason, "detail": error.detail}
     except MemoryError:
         raise
+    except pa.ArrowException as error:  # nested more deeply than a stream may be
+        told = {"reason": "corrupt-file", "detail": str(error)}
     except Exception:  # noqa: BLE001 (a bug: the parent raises it)
         told = {"raised": traceback.format_exc()}
     _say(answers, told)
+
+
+def _mapped(file: BinaryIO) -> Any:
+    """A file of Arrow's, of which a batch may be larger than the memory: what is only read is not counted."""
+    try:
+        return pa.memory_map(f"/dev/fd/{file.fileno()}")
+    except OSError:  # it is empty, or there is no such folder
+        return file
 
 
 def _say(answers: IO[bytes], told: dict[str, Any]) -> None:
