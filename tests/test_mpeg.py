@@ -53,6 +53,14 @@ def test_samples_whatever_is_before_between_and_after(rate, channels):
     assert mpeg.samples(data[: len(data) // 2]) < expected
 
 
+def test_only_what_libsndfile_reads_counts_as_a_stated_length():
+    data = sound("a.mp3", frames=20_000)
+    at = data.index(b"Xing")
+    for name, expected in ((b"Xing", True), (b"Info", True), (b"VBRI", False)):
+        assert mpeg.states_length(ID3 + data[:at] + name + data[at + 4 :]) is expected
+    assert not mpeg.states_length(bare(frames=20_000) + b"Info")
+
+
 def test_bytes_that_are_none_have_no_samples():
     rng = random.Random(0)
     assert mpeg.samples(b"") == mpeg.samples(ID3) == mpeg.samples(bytes(100_000)) == 0

@@ -6,6 +6,8 @@ import random
 import struct
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sounds import FORMATS, sound
 
@@ -157,6 +159,15 @@ def test_declared_real_it_is_quarantined(data, run):
 def test_what_a_graph_says_is_meta_gen(data, run):
     meta = json.loads(run(SourceParams("folder", "generated", "data")).item("comfyui.flac")["meta"])
     assert meta["gen"] == {"tool": "ComfyUI", "prompt": "slow piano", "seed": 7}
+
+
+def test_columns_of_the_same_names_are_kept_beside_what_is_found(data, run):
+    row = {"audio": MARKED["comfyui.flac"][0], "ai": "a column", "gen": "another", "c2pa": None}
+    pq.write_table(pa.table({name: [value] for name, value in row.items()}), data / "t.parquet")
+    (item,) = run(SourceParams("table", "unknown", "data/t.parquet")).items
+    meta = json.loads(item["meta"])
+    assert (meta["ai_"], meta["gen_"], item["origin"]) == ("a column", "another", "generated")
+    assert (meta["ai"][0]["mark"], meta["gen"]["seed"]) == ("flac:prompt", 7)
 
 
 @pytest.mark.parametrize("head", [b"\1vorbis" + bytes(23), b"OpusHead" + bytes(11)])
