@@ -66,4 +66,4 @@ def _largest(values: pa.Array) -> int:
     kind = values.type
     if any(test(kind) for test in (of.is_string, of.is_large_string, of.is_binary, of.is_large_binary)):
         return int(pc.max(pc.binary_length(values)).as_py() or 0)
-    return _weight(values)
+    return _VALUE if of.is_primitive(kind) else _weight(values)
